@@ -1,0 +1,3 @@
+// libdeflate: zlib and gzip streams of known size, in one call.
+#pragma once
+#include <libdeflate.h>

@@ -1,0 +1,3 @@
+// The inner loops of Assay, in C, each compiled once for every dispatch level.
+#pragma once
+#include "ck_level.h"

@@ -1,0 +1,1 @@
+// This floor is furnished in the next commits.

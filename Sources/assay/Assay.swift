@@ -1,0 +1,6 @@
+import ArgumentParser
+
+@main
+struct Assay: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Move model checkpoints, and prove what arrives.")
+}
