@@ -55,9 +55,11 @@ let package = Package(
             name: "AssayCDigest", path: "Sources/CDigest", cSettings: c,
             linkerSettings: [.linkedLibrary(":libcrypto.a")]),
 
+        .target(name: "AssayCSystem", path: "Sources/CSystem", cSettings: c),
+
         // The floors.
-        floor("Tensors", over: ["AssayCKernels", "AssayCDigest", system]),
-        floor("Checkpoints", over: ["AssayTensors", "AssayCDigest", system]),
+        floor("Tensors", over: ["AssayCKernels", "AssayCSystem", system]),
+        floor("Checkpoints", over: ["AssayTensors", "AssayCDigest", "AssayCSystem", system]),
         floor("Formats", over: ["AssayCheckpoints", "AssayCHDF5", "AssayCZstd", "AssayCDeflate"]),
         floor("Packings", over: ["AssayCheckpoints"]),
         floor("Models", over: ["AssayPackings"]),

@@ -1,0 +1,49 @@
+#define _GNU_SOURCE
+#include "csystem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int csystem_processor_count(void) {
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+int csystem_rename_without_replacing(const char *from, const char *to) {
+#if defined(__linux__)
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return -1;
+#endif
+    // The file system has no such rename: the nearest is to look first.
+    if (access(to, F_OK) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(from, to);
+}
+
+int csystem_exchange(const char *a, const char *b) {
+#if defined(__linux__)
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+#else
+    (void)a;
+    (void)b;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+ssize_t csystem_copy_range(int from, off_t from_offset, int to, off_t to_offset, size_t byte_count) {
+#if defined(__linux__)
+    return copy_file_range(from, &from_offset, to, &to_offset, byte_count, 0);
+#else
+    (void)from, (void)from_offset, (void)to, (void)to_offset, (void)byte_count;
+    errno = ENOSYS;
+    return -1;
+#endif
+}

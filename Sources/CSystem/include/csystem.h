@@ -1,0 +1,15 @@
+// The few system calls that the platform module for Swift leaves out.
+#pragma once
+#include <sys/types.h>
+
+/// The number of processors this process may run on.
+int csystem_processor_count(void);
+
+/// rename(2) that fails with EEXIST instead of replacing.
+int csystem_rename_without_replacing(const char *from, const char *to);
+
+/// Exchanges two names in one step.
+int csystem_exchange(const char *a, const char *b);
+
+/// Copies bytes between files inside the kernel, sharing blocks where the file system can; like copy_file_range(2).
+ssize_t csystem_copy_range(int from, off_t from_offset, int to, off_t to_offset, size_t byte_count);

@@ -1,0 +1,133 @@
+import SystemPackage
+
+/// The exit codes of the command line; every error of the library maps to one.
+public enum ExitStatus: Int32, Sendable {
+    case done = 0
+    /// Numbers differ more than allowed.
+    case numbersDiffer = 1
+    /// Structure differs: tensors missing, extra or misshapen, or an architecture unknown.
+    case structureDiffers = 2
+    /// A file is invalid or damaged.
+    case invalidFile = 3
+    /// The system failed us: disk full, permission, input or output.
+    case systemFailed = 4
+    case usage = 64
+}
+
+/// An error that is one sentence a person can act on, and the exit code that goes with it.
+public protocol AssayError: Error, Sendable, CustomStringConvertible {
+    var exitStatus: ExitStatus { get }
+}
+
+/// A file is invalid or damaged: which file, where in it, what was expected, what was found.
+public struct CheckpointError: AssayError, Equatable {
+    public enum Place: Equatable, Sendable, CustomStringConvertible {
+        case file
+        case byte(Int)
+        /// A part of the file's own structure: "header", "index", "attribute 'x'".
+        case part(String)
+        case tensor(String)
+
+        public var description: String {
+            switch self {
+            case .file: "file"
+            case .byte(let offset): "byte \(offset)"
+            case .part(let name): name
+            case .tensor(let name): "tensor '\(name.escapedForDisplay)'"
+            }
+        }
+    }
+
+    public var file: FilePath
+    public var place: Place
+    public var expected: String
+    public var found: String
+
+    public init(_ file: FilePath, _ place: Place, expected: String, found: String) {
+        self.file = file
+        self.place = place
+        self.expected = expected
+        self.found = found
+    }
+
+    public var exitStatus: ExitStatus { .invalidFile }
+
+    public var description: String {
+        let site = place == .file ? "" : "\(place): "
+        return "\(file.forDisplay): \(site)expected \(expected), found \(found)"
+    }
+}
+
+/// Structure differs from what was expected: tensors missing, extra or misshapen, a configuration that contradicts
+/// itself, an architecture that is not known.
+public struct StructureError: AssayError, Equatable {
+    public var sentence: String
+    public init(_ sentence: String) { self.sentence = sentence }
+    public var exitStatus: ExitStatus { .structureDiffers }
+    public var description: String { sentence }
+}
+
+/// The request cannot be carried out as it stands: an output that exists, a type that the target cannot hold.
+public struct UsageError: AssayError, Equatable {
+    public var sentence: String
+    public init(_ sentence: String) { self.sentence = sentence }
+    public var exitStatus: ExitStatus { .usage }
+    public var description: String { sentence }
+}
+
+/// The system refused: the operation, the path, and the system's own words.
+public struct SystemError: AssayError, Equatable {
+    public var operation: String
+    public var path: FilePath
+    public var errno: Errno
+    /// What could be done about it, where we know.
+    public var advice: String?
+
+    public init(_ operation: String, _ path: FilePath, _ errno: Errno, advice: String? = nil) {
+        self.operation = operation
+        self.path = path
+        self.errno = errno
+        self.advice = advice
+    }
+
+    public var exitStatus: ExitStatus { .systemFailed }
+    public var description: String {
+        "\(path.forDisplay): cannot \(operation): \(errno)" + (advice.map { "; \($0)" } ?? "")
+    }
+}
+
+extension String {
+    /// The text with control characters (and what could disguise a line on a terminal) written as `\u001b`, so that a
+    /// name from a file can be printed anywhere.
+    public var escapedForDisplay: String {
+        guard unicodeScalars.contains(where: \.needsEscape) else { return self }
+        var result = ""
+        for scalar in unicodeScalars {
+            guard scalar.needsEscape else {
+                result.unicodeScalars.append(scalar)
+                continue
+            }
+            let hex = String(scalar.value, radix: 16)
+            result +=
+                scalar.value <= 0xFFFF
+                ? "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+                : "\\u{\(hex)}"
+        }
+        return result
+    }
+}
+
+extension Unicode.Scalar {
+    /// Control characters, line separators, and the marks that reorder or hide text.
+    fileprivate var needsEscape: Bool {
+        switch value {
+        case 0...0x1F, 0x7F...0x9F, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2069, 0xFEFF: true
+        default: false
+        }
+    }
+}
+
+extension FilePath {
+    /// The path as messages show it: control characters escaped.
+    public var forDisplay: String { string.escapedForDisplay }
+}

@@ -1,0 +1,50 @@
+import AssayTensors
+
+/// Everything a writer must know before the first byte: it lays the file out from this alone.
+public struct WritePlan: Sendable {
+    /// In the order in which the file is to hold them. An alias has no data of its own.
+    public var tensors: [TensorInfo]
+    public var metadata: [(key: String, value: String)]
+    /// Set where the tensors are those of a file of another format, unchanged.
+    public var originalHeader: OriginalHeader?
+
+    public init(
+        tensors: [TensorInfo], metadata: [(key: String, value: String)], originalHeader: OriginalHeader? = nil
+    ) {
+        self.tensors = tensors
+        self.metadata = metadata
+        self.originalHeader = originalHeader
+    }
+}
+
+/// In which order a writer wants the pieces.
+public enum PieceOrder: Sendable {
+    /// Places are known beforehand: any piece at any time, from any thread.
+    case any
+    /// Places depend on what came before (compressed data): pieces are prepared on any thread and committed in the
+    /// order of the plan, so that the file is the same for any number of threads.
+    case planned
+}
+
+/// Writes one file of a format. The pipeline owns the file: it creates it beside the destination, hands it over, and
+/// afterwards flushes, re-reads, compares and renames it.
+public protocol CheckpointWriter: Sendable {
+    var pieceOrder: PieceOrder { get }
+
+    /// Every piece begins at a multiple of this many bytes and, but for a tensor's last, is a multiple of it long;
+    /// 0 where any length will do.
+    func granularity(of tensor: Int) -> Int
+
+    /// Takes the bytes `range` of a tensor (position in the plan; never an alias).
+    ///
+    /// Safe to call from several threads at once. A writer whose order is `.planned` does its expensive work first and
+    /// calls `inTurn` exactly once, with the part that must run in order.
+    func write(
+        _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
+        inTurn: (_ commit: () throws -> Void) throws -> Void
+    ) throws
+
+    /// Completes the file after the last piece. `digests` are the SHA-256 of the bytes of every tensor of the plan
+    /// (an alias has its target's).
+    func finish(digests: [Digest]) throws
+}

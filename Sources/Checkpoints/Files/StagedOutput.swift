@@ -1,0 +1,98 @@
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// A destination (a file or a folder) that does not exist until it is complete: everything is written beside it,
+/// under a name that says so, and renamed at the end. Dropped without `publish`, it leaves nothing behind.
+public final class StagedOutput: Sendable {
+    public let destination: FilePath
+    /// Where to write: the file itself, or the folder to put files in.
+    public let staging: FilePath
+    private let isFolder: Bool
+    private let overwrite: Bool
+
+    /// - Parameters:
+    ///   - isFolder: makes the staging folder; a file is left for the writer to create.
+    ///   - overwrite: whether an existing destination is replaced.
+    /// - Throws: `UsageError` where the destination exists and may not be replaced, or its folder does not exist;
+    ///   `SystemError`.
+    public init(_ destination: FilePath, isFolder: Bool, overwrite: Bool) throws {
+        // A trailing slash or a final dot would stage inside the destination instead of beside it.
+        let normalized = destination.lexicallyNormalized()
+        let staging = try Self.stagingPath(for: normalized, isFolder: isFolder, overwrite: overwrite)
+        if isFolder { try SystemCall.makeFolder(staging) }
+        Temporaries.add(staging)
+        self.destination = normalized
+        self.staging = staging
+        self.isFolder = isFolder
+        self.overwrite = overwrite
+    }
+
+    /// Where to stage, after everything has been checked that can be known before the work.
+    private static func stagingPath(
+        for destination: FilePath, isFolder: Bool, overwrite: Bool
+    ) throws -> FilePath {
+        guard let name = destination.lastComponent else {
+            throw UsageError("\(destination.forDisplay): this names no file that could be written")
+        }
+        try check(destination, isFolder: isFolder, overwrite: overwrite)
+        let folder = destination.removingLastComponent()
+        let parent: FilePath = folder.isEmpty ? "." : folder
+        guard let status = try SystemCall.status(parent) else {
+            throw UsageError(
+                "\(destination.forDisplay): the folder \(parent.forDisplay) does not exist; create it first")
+        }
+        guard status.kind == .folder else {
+            throw UsageError("\(destination.forDisplay): \(parent.forDisplay) is not a folder")
+        }
+        return parent.appending(temporaryName(for: name.string))
+    }
+
+    private static func check(_ destination: FilePath, isFolder: Bool, overwrite: Bool) throws {
+        guard let status = try SystemCall.status(destination, followingLinks: false) else { return }
+        guard overwrite else {
+            throw UsageError("\(destination.forDisplay): exists already; use --overwrite to replace it")
+        }
+        switch (status.kind, isFolder) {
+        case (.file, false), (.folder, true): return
+        case (.link, _):
+            throw UsageError("\(destination.forDisplay): is a symbolic link; name its target, or remove the link")
+        default:
+            throw UsageError(
+                "\(destination.forDisplay): expected a \(isFolder ? "folder" : "file") to replace, found something else")
+        }
+    }
+
+    /// Hidden, and recognisable as ours: `.NAME.PID-RANDOM.assay-partial`. Cut to what file systems allow.
+    private static func temporaryName(for name: String) -> String {
+        let random = String(UInt32.random(in: 0 ... .max), radix: 36)
+        let stem = String(decoding: name.utf8.prefix(180), as: UTF8.self)
+        return ".\(stem).\(getpid())-\(random).assay-partial"
+    }
+
+    deinit {
+        if Temporaries.forget(staging) { SystemCall.removeTree(staging) }
+    }
+
+    /// Puts the finished output in place. Its files must have been flushed.
+    public func publish() throws {
+        let parent = staging.removingLastComponent()
+        if isFolder { try SystemCall.synchronizeFolder(staging) }
+        if isFolder, overwrite, try SystemCall.status(destination) != nil {
+            // Afterwards the old folder lies under the temporary name, where `deinit` removes it.
+            try SystemCall.exchange(staging, destination)
+        } else {
+            do {
+                try SystemCall.rename(staging, to: destination, replacing: overwrite)
+            } catch {
+                guard error.errno == .fileExists else { throw error }
+                throw UsageError(
+                    "\(destination.forDisplay): appeared while it was being written; use --overwrite to replace it")
+            }
+            Temporaries.forget(staging)
+        }
+        try SystemCall.synchronizeFolder(parent)
+    }
+}

@@ -1,0 +1,217 @@
+import AssayCSystem
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The one edge where the system is called for files: -1 becomes a typed error, EINTR is retried, short reads and
+/// writes are continued.
+package enum SystemCall {
+    /// What kind of thing a path names.
+    package enum Kind: Sendable { case file, folder, link, other }
+
+    package struct Status: Sendable, Equatable {
+        package var kind: Kind
+        package var byteCount: Int
+        package var device: UInt64
+        package var inode: UInt64
+        package var mode: UInt32
+        package var modifiedSeconds: Int
+        package var modifiedNanoseconds: Int
+
+        init(_ raw: stat) {
+            switch raw.st_mode & S_IFMT {
+            case S_IFREG: kind = .file
+            case S_IFDIR: kind = .folder
+            case S_IFLNK: kind = .link
+            default: kind = .other
+            }
+            byteCount = Int(raw.st_size)
+            device = UInt64(raw.st_dev)
+            inode = UInt64(raw.st_ino)
+            mode = UInt32(raw.st_mode)
+            modifiedSeconds = raw.st_mtim.tv_sec
+            modifiedNanoseconds = raw.st_mtim.tv_nsec
+        }
+    }
+
+    /// Runs a call until it is not interrupted; -1 becomes the error.
+    @discardableResult
+    static func retrying<T: SignedInteger>(
+        _ operation: String, _ path: FilePath, advice: String? = nil, _ call: () -> T
+    ) throws(SystemError) -> T {
+        while true {
+            let result = call()
+            if result != -1 { return result }
+            let code = Errno(rawValue: errno)
+            if code == .interrupted { continue }
+            throw SystemError(operation, path, code, advice: advice ?? Self.advice(for: code))
+        }
+    }
+
+    private static func advice(for code: Errno) -> String? {
+        switch code {
+        case .noSpace: "free some space, or write to another disk"
+        case .permissionDenied: "check who owns it and its permissions"
+        case .fileTooLarge: "raise the file size limit (ulimit -f)"
+        default: nil
+        }
+    }
+
+    /// The status of what a path leads to (links followed), or nil where nothing is there.
+    package static func status(_ path: FilePath, followingLinks: Bool = true) throws(SystemError) -> Status? {
+        var raw = stat()
+        let result = path.withPlatformString { followingLinks ? stat($0, &raw) : lstat($0, &raw) }
+        if result == 0 { return Status(raw) }
+        let code = Errno(rawValue: errno)
+        if code == .noSuchFileOrDirectory || code == .notDirectory { return nil }
+        throw SystemError("look at it", path, code, advice: advice(for: code))
+    }
+
+    package static func status(of descriptor: CInt, _ path: FilePath) throws(SystemError) -> Status {
+        var raw = stat()
+        try retrying("look at it", path) { fstat(descriptor, &raw) }
+        return Status(raw)
+    }
+
+    /// Opens for reading, without waiting for the other end of a pipe or device.
+    package static func openForReading(_ path: FilePath) throws(SystemError) -> CInt {
+        try retrying("open it", path) { path.withPlatformString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) } }
+    }
+
+    /// Creates a file that must not exist yet.
+    package static func create(_ path: FilePath) throws(SystemError) -> CInt {
+        try retrying("create it", path) {
+            path.withPlatformString { open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
+        }
+    }
+
+    /// Fills `buffer` from `offset` on; the count is short only at the end of the file.
+    package static func read(
+        _ descriptor: CInt, at offset: Int, into buffer: UnsafeMutableRawBufferPointer, _ path: FilePath
+    ) throws(SystemError) -> Int {
+        var done = 0
+        while done < buffer.count {
+            let count = try retrying("read it at byte \(offset + done)", path) {
+                pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
+            }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    package static func write(
+        _ descriptor: CInt, at offset: Int, _ bytes: UnsafeRawBufferPointer, _ path: FilePath
+    ) throws(SystemError) {
+        var done = 0
+        while done < bytes.count {
+            let count = try retrying("write \(bytes.count - done) bytes at byte \(offset + done)", path) {
+                pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
+            }
+            guard count > 0 else { throw SystemError("write", path, .ioError) }
+            done += count
+        }
+    }
+
+    /// Flushes to the disk. A failure is final: the system may have dropped the bytes, so it is never retried.
+    package static func synchronize(_ descriptor: CInt, _ path: FilePath) throws(SystemError) {
+        guard fsync(descriptor) == 0 else {
+            throw SystemError("flush it to the disk", path, Errno(rawValue: errno))
+        }
+    }
+
+    /// Flushes a folder's entries, so that a rename in it survives a power loss.
+    package static func synchronizeFolder(_ path: FilePath) throws(SystemError) {
+        let descriptor = try retrying("open the folder", path) {
+            path.withPlatformString { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        }
+        defer { close(descriptor) }
+        // Some file systems cannot flush a folder and say EINVAL; there is nothing else to be done there.
+        guard fsync(descriptor) == 0 || errno == EINVAL else {
+            throw SystemError("flush the folder", path, Errno(rawValue: errno))
+        }
+    }
+
+    package static func setLength(_ descriptor: CInt, _ byteCount: Int, _ path: FilePath) throws(SystemError) {
+        try retrying("make it \(byteCount) bytes long", path) { ftruncate(descriptor, off_t(byteCount)) }
+    }
+
+    /// Renames; without `replacing`, fails where the destination exists, even when it appeared a moment ago.
+    package static func rename(
+        _ source: FilePath, to destination: FilePath, replacing: Bool
+    ) throws(SystemError) {
+        try retrying("rename it to \(destination.forDisplay)", source) {
+            source.withPlatformString { from in
+                destination.withPlatformString { to in
+                    replacing ? Glibc.rename(from, to) : csystem_rename_without_replacing(from, to)
+                }
+            }
+        }
+    }
+
+    /// Exchanges two names in one step, so that a folder is replaced without a moment in which it is missing.
+    package static func exchange(_ a: FilePath, _ b: FilePath) throws(SystemError) {
+        try retrying("exchange it with \(b.forDisplay)", a) {
+            a.withPlatformString { from in
+                b.withPlatformString { to in csystem_exchange(from, to) }
+            }
+        }
+    }
+
+    package static func makeFolder(_ path: FilePath) throws(SystemError) {
+        try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
+    }
+
+    /// Removes a file, or an empty folder. Absence is no error.
+    package static func removeIfPresent(_ path: FilePath) {
+        _ = path.withPlatformString { remove($0) }
+    }
+
+    /// Removes a folder and all in it, never following links out of it.
+    package static func removeTree(_ path: FilePath) {
+        if let names = try? names(in: path), (try? status(path, followingLinks: false))?.kind == .folder {
+            for name in names { removeTree(path.appending(name)) }
+        }
+        removeIfPresent(path)
+    }
+
+    /// The names in a folder, sorted by their bytes.
+    package static func names(in folder: FilePath) throws(SystemError) -> [String] {
+        guard let stream = folder.withPlatformString({ opendir($0) }) else {
+            throw SystemError("list the folder", folder, Errno(rawValue: errno))
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+    }
+
+    /// Bytes that this user may still write to the file system that holds a path.
+    package static func freeByteCount(at path: FilePath) -> Int? {
+        var raw = statvfs()
+        guard path.withPlatformString({ statvfs($0, &raw) }) == 0 else { return nil }
+        let (bytes, overflow) = Int(raw.f_bavail).multipliedReportingOverflow(by: Int(raw.f_frsize))
+        return overflow ? nil : bytes
+    }
+
+    /// Reserves disk space, so that a full disk is noticed before the work; file systems that cannot are let be.
+    package static func reserve(_ descriptor: CInt, _ byteCount: Int, _ path: FilePath) throws(SystemError) {
+        guard byteCount > 0 else { return }
+        let code = posix_fallocate(descriptor, 0, off_t(byteCount))
+        guard code == 0 || code == EOPNOTSUPP || code == EINVAL || code == EINTR else {
+            throw SystemError("reserve \(byteCount) bytes", path, Errno(rawValue: code), advice: advice(for: Errno(rawValue: code)))
+        }
+    }
+
+    /// Tells the system that a range of a file will be read once, front to back.
+    package static func adviseSequential(_ descriptor: CInt) {
+        _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)
+    }
+}

@@ -1,0 +1,74 @@
+import AssayTensors
+
+/// One tensor of a checkpoint, as its file describes it; reading the data is the reader's business.
+public struct TensorInfo: Sendable, Equatable {
+    public var name: String
+    public var elementType: ElementType
+    public var shape: Shape
+    /// Bytes of the data in row-major, little-endian order, whatever the file stores.
+    public var byteCount: Int
+    /// The tensor whose bytes these are too, where the file stores them once under two names.
+    public var aliasOf: String?
+
+    /// - Returns: nil where the byte count overflows or the elements do not fill whole bytes.
+    public init?(name: String, elementType: ElementType, shape: Shape, aliasOf: String? = nil) {
+        guard let byteCount = elementType.byteCount(of: shape) else { return nil }
+        self.name = name
+        self.elementType = elementType
+        self.shape = shape
+        self.byteCount = byteCount
+        self.aliasOf = aliasOf
+    }
+}
+
+/// What a checkpoint holds, known from its header alone.
+public struct CheckpointContents: Sendable {
+    /// The format's name: "safetensors".
+    public var formatName: String
+    /// In the order of the file's data (shards one after the other); aliases behind what they name.
+    public var tensors: [TensorInfo]
+    /// Text metadata, in the file's order. What is not text travels as JSON under `CheckpointContents.foreignKey`.
+    public var metadata: [(key: String, value: String)]
+    /// SHA-256 of each tensor's bytes, where the file stores them; same order as `tensors`.
+    public var storedDigests: [Digest]?
+    /// The header of the safetensors file that this checkpoint came from, byte for byte with its padding, where the
+    /// file keeps it: lets a conversion back give the very same file.
+    public var originalHeader: OriginalHeader?
+    /// Bytes of the files.
+    public var fileByteCount: Int
+    /// Sentences about what was seen and tolerated.
+    public var warnings: [String] = []
+
+    public init(
+        formatName: String, tensors: [TensorInfo], metadata: [(key: String, value: String)] = [],
+        storedDigests: [Digest]? = nil, originalHeader: OriginalHeader? = nil, fileByteCount: Int = 0,
+        warnings: [String] = []
+    ) {
+        self.formatName = formatName
+        self.tensors = tensors
+        self.metadata = metadata
+        self.storedDigests = storedDigests
+        self.originalHeader = originalHeader
+        self.fileByteCount = fileByteCount
+        self.warnings = warnings
+    }
+
+    /// The reserved metadata key under which a format keeps metadata that is not text, as JSON.
+    public static let foreignKey = "assay.foreign"
+
+    /// The position of every name.
+    public func indexByName() -> [String: Int] {
+        Dictionary(tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+}
+
+/// A header kept verbatim so that a round trip gives the same file.
+public struct OriginalHeader: Sendable, Equatable {
+    public var formatName: String
+    public var bytes: [UInt8]
+
+    public init(formatName: String, bytes: [UInt8]) {
+        self.formatName = formatName
+        self.bytes = bytes
+    }
+}

@@ -1,0 +1,109 @@
+import AssayCheckpoints
+import AssayTensors
+import SystemPackage
+
+/// A way for bytes to lie in a file. A format knows nothing about models.
+///
+/// Adding one: a folder here with a type of this protocol, a line in `FormatRegistry`, a page in `formats/`, a golden
+/// file.
+public protocol CheckpointFormat: Sendable {
+    /// "safetensors": what `--to` takes and `inspect` shows.
+    static var name: String { get }
+
+    /// With the dot, the preferred one first: ".safetensors".
+    static var fileExtensions: [String] { get }
+
+    static var capabilities: FormatCapabilities { get }
+
+    /// Whether a file is meant to be of this format, judged by its content. A damaged file is still recognised where its
+    /// mark is there, so that the reader can say what is wrong with it.
+    static func recognizes(_ file: InputFile) throws -> Bool
+
+    /// Opens a file: reads and checks its header, no data.
+    ///
+    /// - Throws: `CheckpointError` where it is invalid.
+    static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader
+
+    /// Begins to write a file whose contents are known beforehand. `FormatCapabilities.check` was called.
+    static func makeWriter(
+        _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
+    ) throws -> any CheckpointWriter
+}
+
+/// What a format can hold; decides what is refused, by name.
+public struct FormatCapabilities: Sendable {
+    /// Element types that come back as they went in.
+    public var elementTypes: Set<ElementType>
+    /// The most dimensions of a tensor.
+    public var maximumRank: Int
+    /// Whether tensors can be read one by one, without the whole file.
+    public var hasRandomAccess: Bool
+    /// Whether two names can share stored bytes.
+    public var holdsAliases: Bool
+    /// Whether text metadata is kept.
+    public var holdsMetadata: Bool
+    /// Whether SHA-256 of every tensor is stored.
+    public var storesDigests: Bool
+    /// What is wrong with a tensor's name for this format, or nil: "contains a NUL".
+    public var objection: @Sendable (_ name: String) -> String?
+
+    public init(
+        elementTypes: Set<ElementType> = Set(ElementType.allCases), maximumRank: Int = Shape.maximumRank,
+        hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool, storesDigests: Bool,
+        objection: @escaping @Sendable (String) -> String? = { _ in nil }
+    ) {
+        self.elementTypes = elementTypes
+        self.maximumRank = maximumRank
+        self.hasRandomAccess = hasRandomAccess
+        self.holdsAliases = holdsAliases
+        self.holdsMetadata = holdsMetadata
+        self.storesDigests = storesDigests
+        self.objection = objection
+    }
+
+    /// Refuses what the format cannot hold, by name.
+    ///
+    /// - Throws: `UsageError`.
+    public func check(_ plan: WritePlan, formatName: String) throws {
+        for tensor in plan.tensors {
+            let name = tensor.name.escapedForDisplay
+            if let objection = objection(tensor.name) {
+                throw UsageError("tensor '\(name)': \(formatName) cannot hold this name: it \(objection)")
+            }
+            guard elementTypes.contains(tensor.elementType) else {
+                throw UsageError(
+                    "tensor '\(name)': \(formatName) cannot hold the element type \(tensor.elementType.name);"
+                        + " choose another --dtype")
+            }
+            guard tensor.shape.rank <= maximumRank else {
+                throw UsageError(
+                    "tensor '\(name)': \(formatName) holds at most \(maximumRank) dimensions, this has"
+                        + " \(tensor.shape.rank)")
+            }
+        }
+    }
+}
+
+/// How files are opened.
+public struct ReadingOptions: Sendable {
+    /// The program that reads the structure of HDF5 files in a process of its own: called as `PROGRAM hdf5-listing`
+    /// with the file as descriptor 3. Without it HDF5 files are refused.
+    public var hdf5Helper: FilePath?
+    /// Threads a reader may use for one request.
+    public var threads: Int
+
+    public init(hdf5Helper: FilePath? = nil, threads: Int = 1) {
+        self.hdf5Helper = hdf5Helper
+        self.threads = threads
+    }
+}
+
+/// How files are written.
+public struct WritingOptions: Sendable {
+    /// HDF5 only: chunk and deflate at this level (1 to 12) instead of storing contiguously.
+    public var deflateLevel: Int?
+
+    public init(deflateLevel: Int? = nil) {
+        self.deflateLevel = deflateLevel
+    }
+}

@@ -1,0 +1,40 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// A checkpoint as models, quantizers and comparisons see it: logical tensors by name, whoever packed them.
+public struct LogicalCheckpoint: Sendable {
+    public let reader: any CheckpointReader
+    /// Packed ones first where their packing puts them, then plain ones, in the order of their first stored part.
+    public let tensors: [any LogicalTensor]
+    private let positions: [String: Int]
+
+    /// - Parameter configuration: the model's `config.json`, where there is one.
+    /// - Throws: `StructureError` where a packing is incomplete, or two logical tensors would have one name.
+    public init(_ reader: any CheckpointReader, configuration: JSONObject? = nil) throws {
+        var logical: [any LogicalTensor] = []
+        var taken = Set<Int>()
+        for packing in PackingRegistry.all {
+            for tensor in try packing.logicalTensors(in: reader, configuration: configuration)
+            where taken.isDisjoint(with: tensor.parts) {
+                logical.append(tensor)
+                taken.formUnion(tensor.parts)
+            }
+        }
+        for index in reader.contents.tensors.indices where !taken.contains(index) {
+            logical.append(PlainTensor(reader: reader, index: index))
+        }
+        logical.sort { $0.parts.min()! < $1.parts.min()! }
+        var positions: [String: Int] = [:]
+        for (index, tensor) in logical.enumerated() {
+            guard positions.updateValue(index, forKey: tensor.name) == nil else {
+                throw StructureError(
+                    "tensor '\(tensor.name.escapedForDisplay)': stands twice, plainly and packed; remove one")
+            }
+        }
+        self.reader = reader
+        self.tensors = logical
+        self.positions = positions
+    }
+
+    public subscript(name: String) -> (any LogicalTensor)? { positions[name].map { tensors[$0] } }
+}

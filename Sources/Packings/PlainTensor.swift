@@ -1,0 +1,71 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// A tensor stored as one number an element: its logical form is its stored form.
+struct PlainTensor: LogicalTensor {
+    let reader: any CheckpointReader
+    let index: Int
+
+    private var info: TensorInfo { reader.contents.tensors[index] }
+    var name: String { info.name }
+    var shape: Shape { info.shape }
+    var orientation: WeightOrientation? { nil }
+    var storage: TensorStorage { .plain(info.elementType) }
+    var parts: [Int] { [index] }
+
+    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
+        try read(rows: rows, as: .f32, into: UnsafeMutableRawBufferPointer(values))
+    }
+
+    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Double>) throws {
+        try read(rows: rows, as: .f64, into: UnsafeMutableRawBufferPointer(values))
+    }
+
+    func readScales(rows: Range<Int>) throws -> [Float]? { nil }
+
+    /// Reads rows in bounded pieces and converts each.
+    private func read(rows: Range<Int>, as type: ElementType, into values: UnsafeMutableRawBufferPointer) throws {
+        let stored = info.elementType
+        guard let conversion = ElementConversion(from: stored, to: type) else {
+            throw StructureError(
+                "tensor '\(name.escapedForDisplay)': a weight must hold real floating-point numbers, this holds \(stored.name)")
+        }
+        let elements = rows.lowerBound * shape.rowElementCount..<rows.upperBound * shape.rowElementCount
+        precondition(values.count == elements.count * type.bitCount / 8)
+        if stored == type {
+            let size = type.bitCount / 8
+            return try reader.read(index, elements.lowerBound * size..<elements.upperBound * size, into: values)
+        }
+        try convert(elements, with: conversion, into: values)
+    }
+
+    /// Elements at a time: whole units of every type, small enough to stay in the cache.
+    private static let pieceElementCount = 1 << 18
+
+    private func convert(
+        _ elements: Range<Int>, with conversion: ElementConversion, into values: UnsafeMutableRawBufferPointer
+    ) throws {
+        let source = conversion.source
+        let size = conversion.destination.bitCount / 8
+        // Sub-byte types are read from the unit in which the first element lies.
+        let first = elements.lowerBound / source.elementsPerUnit * source.elementsPerUnit
+        guard first == elements.lowerBound else {
+            throw StructureError(
+                "tensor '\(name.escapedForDisplay)': rows of \(source.name) that do not begin at whole bytes cannot be read alone")
+        }
+        let piece = min(Self.pieceElementCount, max(elements.count, 1))
+        let buffer = try ByteBuffer(byteCount: piece * source.bitCount / 8 + source.unitByteCount)
+        defer { withExtendedLifetime(buffer) {} }
+        for start in stride(from: elements.lowerBound, to: elements.upperBound, by: piece) {
+            let count = min(piece, elements.upperBound - start)
+            let units = (count + source.elementsPerUnit - 1) / source.elementsPerUnit
+            let byteStart = start / source.elementsPerUnit * source.unitByteCount
+            let bytes = buffer.prefix(units * source.unitByteCount)
+            try reader.read(index, byteStart..<byteStart + bytes.count, into: bytes)
+            let offset = (start - elements.lowerBound) * size
+            conversion.convert(
+                UnsafeRawBufferPointer(bytes),
+                to: UnsafeMutableRawBufferPointer(rebasing: values[offset..<offset + count * size]), count: count)
+        }
+    }
+}
