@@ -14,7 +14,7 @@ public protocol Architecture: Sendable {
     /// - Throws: `StructureError` that names the key and its value.
     static func spec(
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
-    ) throws(StructureError) -> TransformerSpec
+    ) throws -> TransformerSpec
 
     static var naming: Naming { get }
 }
@@ -33,7 +33,7 @@ public enum ArchitectureRegistry {
         for configuration: JSONObject, file: String
     ) throws(StructureError) -> any Architecture.Type {
         let reader = ConfigurationReader(configuration, file: file)
-        let names = all.map(\.modelType).sorted().joined(separator: ", ")
+        let names = all.map { $0.modelType }.sorted().joined(separator: ", ")
         guard let value = configuration["model_type"], value != .null else {
             throw reader.error("model_type", expected: "one of \(names)", found: "no such key")
         }

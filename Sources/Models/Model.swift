@@ -21,7 +21,7 @@ public struct Model: Sendable {
     ///   extra and misshapen tensors are listed in `report`.
     public init(
         _ checkpoint: LogicalCheckpoint, configuration: JSONObject, configurationFile: String = "config.json", name: String
-    ) throws(StructureError) {
+    ) throws {
         let architecture = try ArchitectureRegistry.architecture(for: configuration, file: configurationFile)
         let naming = architecture.naming
         let isPrefixed = Self.isPrefixed(checkpoint, naming)

@@ -40,5 +40,5 @@ public struct RunSettings: Sendable {
 /// The version of the arithmetic: it rises whenever any bit of a result may change, and figures are compared only
 /// within one.
 public enum Arithmetic {
-    public static var version: Int { Int(CK_ARITHMETIC_VERSION.rawValue) }
+    public static var version: Int { Int(CK_ARITHMETIC_VERSION) }
 }

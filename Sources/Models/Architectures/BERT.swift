@@ -10,7 +10,7 @@ enum BERT: Architecture {
 
     static func spec(
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
-    ) throws(StructureError) -> TransformerSpec {
+    ) throws -> TransformerSpec {
         let hiddenSize = try configuration.size("hidden_size")
         let headCount = try configuration.size("num_attention_heads")
         guard hiddenSize % headCount == 0 else {

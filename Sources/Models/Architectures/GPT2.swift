@@ -8,7 +8,7 @@ enum GPT2: Architecture {
 
     static func spec(
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
-    ) throws(StructureError) -> TransformerSpec {
+    ) throws -> TransformerSpec {
         let hiddenSize = try configuration.size("n_embd", or: "hidden_size")
         let headCount = try configuration.size("n_head", or: "num_attention_heads")
         guard hiddenSize % headCount == 0 else {
