@@ -124,9 +124,15 @@ static void OF(attend)(const OF(ck_attention) *head, const OF(key_block) *block,
 /// Products of some rows of q with the keys of a packed block, [rows][CK_KEY_BLOCK].
 static void OF(score_rows)(const OF(ck_attention) *head, size_t row, size_t rows, size_t keys, const REAL *packed,
                            REAL *products) {
-    for (size_t j = 0; j < keys; j += OF(PANEL_WIDTH))
-        OF(few_rows)(head->q + row * head->q_stride, head->q_stride, packed + j * head->width, products + j,
-                     CK_KEY_BLOCK, rows, head->width, OF(PANEL_WIDTH));
+    for (size_t i = 0; i < head->width; i += CK_PRODUCT_BLOCK) {
+        const OF(step) step = {
+            .a = head->q + row * head->q_stride + i, .a_stride = head->q_stride,
+            .b = packed + i * OF(PANEL_WIDTH), .panel_stride = head->width * OF(PANEL_WIDTH),
+            .depth = head->width - i < CK_PRODUCT_BLOCK ? head->width - i : CK_PRODUCT_BLOCK,
+            .c = products, .c_stride = CK_KEY_BLOCK, .columns = keys, .is_first = i == 0,
+        };
+        OF(few_rows)(&step, 0, rows);
+    }
 }
 
 /// A block of keys as panels, the columns being keys.
@@ -150,7 +156,7 @@ static void OF(attend_rows)(const OF(ck_attention) *head, size_t begin, size_t c
         }
         if (keys == 0) continue;
         REAL products[TILE_ROWS * CK_KEY_BLOCK] = {0};
-        if (head->width) OF(score_rows)(head, row + t, tile_rows, keys, packed, products);
+        OF(score_rows)(head, row + t, tile_rows, keys, packed, products);
         for (size_t r = t; r < t + tile_rows; r++) {
             OF(narrow_to_row)(&block, head, row + r);
             if (OF(sees_any)(&block))

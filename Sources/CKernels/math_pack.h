@@ -1,18 +1,21 @@
 // Packing of weights into panels, and of the product's rows into tiles.
 
-/// Whole columns next to one another in memory: row after row over several panels, so that whole lines are read.
+#ifndef PACK_STEPS
+#define PACK_STEPS 8
+#endif
+
+/// Whole columns next to one another in memory: some rows at a time over all panels. Longer strips would fall into
+/// the same few lines of the cache, panel after panel, and shorter ones write less than the memory likes.
 #define PACK_ROWS(name, source)                                                                                        \
     static void OF(name)(const source *w, size_t k_stride, size_t k, size_t panels, REAL *packed) {                    \
-        enum { TOGETHER = 8 };                                                                                         \
-        for (size_t first = 0; first < panels; first += TOGETHER) {                                                    \
-            const size_t count = panels - first < TOGETHER ? panels - first : TOGETHER;                                \
-            for (size_t i = 0; i < k; i++)                                                                             \
-                for (size_t p = first; p < first + count; p++) {                                                       \
-                    const source *from = w + i * k_stride + p * OF(PANEL_WIDTH);                                       \
-                    REAL *to = packed + (p * k + i) * OF(PANEL_WIDTH);                                                 \
+        for (size_t first = 0; first < k; first += PACK_STEPS)                                                         \
+            for (size_t p = 0; p < panels; p++) {                                                                      \
+                const size_t end = k - first < PACK_STEPS ? k : first + PACK_STEPS;                                    \
+                const source *from = w + first * k_stride + p * OF(PANEL_WIDTH);                                       \
+                REAL *to = packed + (p * k + first) * OF(PANEL_WIDTH);                                                 \
+                for (size_t i = first; i < end; i++, from += k_stride, to += OF(PANEL_WIDTH))                          \
                     UNROLL for (size_t j = 0; j < OF(PANEL_WIDTH); j++) to[j] = (REAL)from[j];                         \
-                }                                                                                                      \
-        }                                                                                                              \
+            }                                                                                                          \
     }
 
 /// Any strides, and the last panel where it is not whole.
@@ -81,7 +84,7 @@ static void OF(pack)(const float *w, size_t k_stride, size_t n_stride, size_t k,
     }
     for (; panel < panel_end - panel_begin; panel++)
         OF(pack_elements)(from + panel * OF(PANEL_WIDTH) * n_stride, k_stride, n_stride, k,
-                          OF(columns_of)(panel_begin + panel, n), packed + panel * k * OF(PANEL_WIDTH));
+                          OF(columns_between)(panel_begin + panel, panel_begin + panel + 1, n), packed + panel * k * OF(PANEL_WIDTH));
 }
 
 /// Rows of `a` as whole tiles, each [depth][TILE_ROWS].

@@ -10,5 +10,5 @@ static void pack_f64_from_f64(const double *w, size_t k_stride, size_t n_stride,
     pack_rows_of_wide_weights_f64(from, k_stride, k, whole, packed);
     for (size_t panel = whole; panel < panel_end - panel_begin; panel++)
         pack_wide_elements_f64(from + panel * PANEL_WIDTH_f64 * n_stride, k_stride, n_stride, k,
-                               columns_of_f64(panel_begin + panel, n), packed + panel * k * PANEL_WIDTH_f64);
+                               columns_between_f64(panel_begin + panel, panel_begin + panel + 1, n), packed + panel * k * PANEL_WIDTH_f64);
 }

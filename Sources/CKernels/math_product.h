@@ -15,9 +15,10 @@ static size_t OF(packed_count)(size_t k, size_t n) {
     return (n + OF(PANEL_WIDTH) - 1) / OF(PANEL_WIDTH) * OF(PANEL_WIDTH) * k;
 }
 
-INLINE size_t OF(columns_of)(size_t panel, size_t n) {
-    const size_t left = n - panel * OF(PANEL_WIDTH);
-    return left < OF(PANEL_WIDTH) ? left : OF(PANEL_WIDTH);
+/// Columns of some panels, less the padding.
+INLINE size_t OF(columns_between)(size_t panel, size_t panel_end, size_t n) {
+    const size_t begin = panel * OF(PANEL_WIDTH), end = panel_end * OF(PANEL_WIDTH);
+    return begin >= n ? 0 : (end < n ? end : n) - begin;
 }
 
 #include "math_pack.h"
@@ -95,69 +96,83 @@ static void OF(packed_tile)(const REAL *a, const REAL *b, size_t depth, REAL *c,
     OF(tile_of)(TILE_ROWS, a, 1, TILE_ROWS, b, depth, c, c_stride, columns, is_first);
 }
 
-/// Rows that do not fill a tile or only just: `a` is read where it lies, all of k for one panel after the other.
-static void OF(few_rows)(const REAL *a, size_t a_stride, const REAL *panel, REAL *c, size_t c_stride, size_t m,
-                         size_t k, size_t columns) {
-    for (size_t i = 0; i < k; i += CK_PRODUCT_BLOCK) {
-        const size_t depth = k - i < CK_PRODUCT_BLOCK ? k - i : CK_PRODUCT_BLOCK;
-        OF(tile)(m, a + i, a_stride, 1, panel + i * OF(PANEL_WIDTH), depth, c, c_stride, columns, i == 0);
-    }
+/// One block of k: `a` begins at its first column, `b` at its first step in the first panel; the same step lies
+/// `panel_stride` further in the next panel. `c` begins at the first panel's columns, of which `columns` are real.
+typedef struct {
+    const REAL *a;
+    size_t a_stride;
+    const REAL *b;
+    size_t panel_stride, depth;
+    REAL *c;
+    size_t c_stride, columns;
+    int is_first;
+} OF(step);
+
+INLINE size_t OF(columns_left)(const OF(step) *s, size_t column) {
+    return s->columns - column < OF(PANEL_WIDTH) ? s->columns - column : OF(PANEL_WIDTH);
+}
+
+/// Rows that do not fill more than a tile: `a` is read where it lies.
+static void OF(few_rows)(const OF(step) *s, size_t row, size_t rows) {
+    const REAL *b = s->b;
+    for (size_t j = 0; j < s->columns; j += OF(PANEL_WIDTH), b += s->panel_stride)
+        OF(tile)(rows, s->a + row * s->a_stride, s->a_stride, 1, b, s->depth, s->c + row * s->c_stride + j, s->c_stride,
+                 OF(columns_left)(s, j), s->is_first);
 }
 
 /// One row times ROW_PANELS whole panels.
-static void OF(row_of_panels)(const REAL *a, const REAL *panels, REAL *c, size_t k) {
-    enum { WIDTH = OF(ROW_PANELS) * TILE_REGISTERS, COLUMNS = OF(ROW_PANELS) * OF(PANEL_WIDTH) };
-    for (size_t i = 0; i < k; i += CK_PRODUCT_BLOCK) {
-        const size_t depth = k - i < CK_PRODUCT_BLOCK ? k - i : CK_PRODUCT_BLOCK;
-        OF(reg) sums[WIDTH];
-        OF(accumulate)(1, WIDTH, a + i, 0, 1, panels + i * OF(PANEL_WIDTH), k * OF(PANEL_WIDTH), depth, sums);
-        OF(deposit)(1, WIDTH, sums, c, 0, COLUMNS, i == 0);
+static void OF(row_of_panels)(const OF(step) *s) {
+    enum { WIDTH = OF(ROW_PANELS) * TILE_REGISTERS };
+    OF(reg) sums[WIDTH];
+    OF(accumulate)(1, WIDTH, s->a, 0, 1, s->b, s->panel_stride, s->depth, sums);
+    OF(deposit)(1, WIDTH, sums, s->c, 0, WIDTH * OF(REGISTER_WIDTH), s->is_first);
+}
+
+/// Many rows: blocks of them, each packed once for all panels, then panels, then tiles.
+static void OF(many_rows)(const OF(step) *s, size_t m) {
+    _Alignas(64) REAL block[OF(BLOCK_ROWS) * CK_PRODUCT_BLOCK];
+    for (size_t row = 0; row < m; row += OF(BLOCK_ROWS)) {
+        const size_t rows = m - row < OF(BLOCK_ROWS) ? m - row : OF(BLOCK_ROWS), whole = rows / TILE_ROWS * TILE_ROWS;
+        OF(pack_rows)(s->a + row * s->a_stride, s->a_stride, whole, s->depth, block);
+        const REAL *b = s->b;
+        for (size_t j = 0; j < s->columns; j += OF(PANEL_WIDTH), b += s->panel_stride)
+            for (size_t r = 0; r < whole; r += TILE_ROWS)
+                OF(packed_tile)(block + r * s->depth, b, s->depth, s->c + (row + r) * s->c_stride + j, s->c_stride,
+                                OF(columns_left)(s, j), s->is_first);
+        if (whole < rows) OF(few_rows)(s, row + whole, rows - whole);
     }
 }
 
-/// Many rows: blocks of k outside, then blocks of rows packed once for all panels, then panels, then tiles.
-static void OF(many_rows)(const REAL *a, size_t a_stride, const REAL *packed, REAL *c, size_t c_stride, size_t m,
-                          size_t k, size_t n, size_t panel_begin, size_t panel_end) {
-    _Alignas(64) REAL block[OF(BLOCK_ROWS) * CK_PRODUCT_BLOCK];
-    for (size_t i = 0; i < k; i += CK_PRODUCT_BLOCK) {
-        const size_t depth = k - i < CK_PRODUCT_BLOCK ? k - i : CK_PRODUCT_BLOCK;
-        for (size_t row = 0; row < m; row += OF(BLOCK_ROWS)) {
-            const size_t rows = m - row < OF(BLOCK_ROWS) ? m - row : OF(BLOCK_ROWS);
-            const size_t whole = rows / TILE_ROWS * TILE_ROWS;
-            OF(pack_rows)(a + row * a_stride + i, a_stride, whole, depth, block);
-            for (size_t panel = panel_begin; panel < panel_end; panel++) {
-                const REAL *b = packed + ((panel - panel_begin) * k + i) * OF(PANEL_WIDTH);
-                const size_t columns = OF(columns_of)(panel, n);
-                REAL *to = c + row * c_stride + panel * OF(PANEL_WIDTH);
-                for (size_t r = 0; r < whole; r += TILE_ROWS)
-                    OF(packed_tile)(block + r * depth, b, depth, to + r * c_stride, c_stride, columns, i == 0);
-                OF(tile)(rows - whole, a + (row + whole) * a_stride + i, a_stride, 1, b, depth, to + whole * c_stride,
-                         c_stride, columns, i == 0);
-            }
-        }
-    }
+static void OF(take)(const OF(step) *s, size_t m) {
+    if (m > TILE_ROWS) OF(many_rows)(s, m);
+    else if (m == 1 && s->columns == OF(ROW_PANELS) * OF(PANEL_WIDTH)) OF(row_of_panels)(s);
+    else OF(few_rows)(s, 0, m);
 }
 
 static void OF(clear_columns)(REAL *c, size_t c_stride, size_t m, size_t n, size_t panel_begin, size_t panel_end) {
-    for (size_t panel = panel_begin; panel < panel_end; panel++)
-        for (size_t r = 0; r < m; r++)
-            for (size_t j = 0; j < OF(columns_of)(panel, n); j++) c[r * c_stride + panel * OF(PANEL_WIDTH) + j] = 0;
+    const size_t columns = OF(columns_between)(panel_begin, panel_end, n);
+    for (size_t r = 0; r < m; r++)
+        for (size_t j = 0; j < columns; j++) c[r * c_stride + panel_begin * OF(PANEL_WIDTH) + j] = 0;
 }
+
+/// How many panels go through all of k before the next: all, or few where the weights are what takes the time.
+INLINE size_t OF(panels_together)(size_t m, size_t panels) { return m > TILE_ROWS ? panels : OF(ROW_PANELS); }
 
 static void OF(product)(const REAL *a, size_t a_stride, const REAL *packed, REAL *c, size_t c_stride, size_t m,
                         size_t k, size_t n, size_t panel_begin, size_t panel_end) {
     if (k == 0) return OF(clear_columns)(c, c_stride, m, n, panel_begin, panel_end);
-    if (m > TILE_ROWS) return OF(many_rows)(a, a_stride, packed, c, c_stride, m, k, n, panel_begin, panel_end);
-    const size_t whole = n / OF(PANEL_WIDTH) < panel_end ? n / OF(PANEL_WIDTH) : panel_end;
-    for (size_t panel = panel_begin; panel < panel_end;) {
-        const REAL *from = packed + (panel - panel_begin) * k * OF(PANEL_WIDTH);
-        REAL *to = c + panel * OF(PANEL_WIDTH);
-        if (m == 1 && panel + OF(ROW_PANELS) <= whole) {
-            OF(row_of_panels)(a, from, to, k);
-            panel += OF(ROW_PANELS);
-        } else {
-            OF(few_rows)(a, a_stride, from, to, c_stride, m, k, OF(columns_of)(panel, n));
-            panel++;
+    const size_t together = OF(panels_together)(m, panel_end - panel_begin);
+    for (size_t panel = panel_begin; panel < panel_end; panel += together) {
+        const size_t end = panel_end - panel < together ? panel_end : panel + together;
+        for (size_t i = 0; i < k; i += CK_PRODUCT_BLOCK) {
+            const OF(step) step = {
+                .a = a + i, .a_stride = a_stride,
+                .b = packed + ((panel - panel_begin) * k + i) * OF(PANEL_WIDTH), .panel_stride = k * OF(PANEL_WIDTH),
+                .depth = k - i < CK_PRODUCT_BLOCK ? k - i : CK_PRODUCT_BLOCK,
+                .c = c + panel * OF(PANEL_WIDTH), .c_stride = c_stride, .columns = OF(columns_between)(panel, end, n),
+                .is_first = i == 0,
+            };
+            OF(take)(&step, m);
         }
     }
 }
@@ -165,11 +180,21 @@ static void OF(product)(const REAL *a, size_t a_stride, const REAL *packed, REAL
 static void OF(product_unpacked)(const REAL *a, size_t a_stride, const float *w, size_t k_stride, size_t n_stride,
                                  REAL *c, size_t c_stride, size_t m, size_t k, size_t n, size_t panel_begin,
                                  size_t panel_end, REAL *scratch, size_t scratch_count) {
-    const size_t held = k ? scratch_count / (k * OF(PANEL_WIDTH)) : panel_end;
-    const size_t step = held > 1 ? held : 1;
-    for (size_t panel = panel_begin; panel < panel_end; panel += step) {
-        const size_t end = panel_end - panel < step ? panel_end : panel + step;
-        OF(pack)(w, k_stride, n_stride, k, n, panel, end, scratch);
-        OF(product)(a, a_stride, scratch, c, c_stride, m, k, n, panel, end);
+    if (k == 0) return OF(clear_columns)(c, c_stride, m, n, panel_begin, panel_end);
+    const size_t held = scratch_count / (CK_PRODUCT_BLOCK * OF(PANEL_WIDTH));
+    const size_t wanted = OF(panels_together)(m, panel_end - panel_begin);
+    const size_t together = held > wanted ? wanted : held > 1 ? held : 1;
+    for (size_t panel = panel_begin; panel < panel_end; panel += together) {
+        const size_t end = panel_end - panel < together ? panel_end : panel + together;
+        for (size_t i = 0; i < k; i += CK_PRODUCT_BLOCK) {
+            const size_t depth = k - i < CK_PRODUCT_BLOCK ? k - i : CK_PRODUCT_BLOCK;
+            OF(pack)(w + i * k_stride, k_stride, n_stride, depth, n, panel, end, scratch);
+            const OF(step) step = {
+                .a = a + i, .a_stride = a_stride, .b = scratch, .panel_stride = depth * OF(PANEL_WIDTH), .depth = depth,
+                .c = c + panel * OF(PANEL_WIDTH), .c_stride = c_stride, .columns = OF(columns_between)(panel, end, n),
+                .is_first = i == 0,
+            };
+            OF(take)(&step, m);
+        }
     }
 }

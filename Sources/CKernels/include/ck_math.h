@@ -131,7 +131,8 @@ typedef struct {
     void (*product_f64)(const double *a, size_t a_stride, const double *packed, double *c, size_t c_stride,
                         size_t m, size_t k, size_t n, size_t panel_begin, size_t panel_end);
 
-    /// Packs and multiplies, as many panels at a time as `scratch` holds (at least one): weights used once.
+    /// Packs and multiplies, as many panels at a time as `scratch` holds of CK_PRODUCT_BLOCK times panel width elements
+    /// (at least one): for weights that are used once.
     ///
     /// About 2 MB of scratch keep what was packed in the cache.
     void (*product_unpacked_f32)(const float *a, size_t a_stride, const float *w, size_t k_stride, size_t n_stride,

@@ -1,0 +1,79 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayTensors
+
+/// Carries steps out without writing anything, to learn what digests their outputs have.
+public enum Recomputation {
+    public struct Result: Sendable {
+        public var sourceDigest: Digest
+        public var outputDigests: [Digest]
+    }
+
+    /// - Returns: one result a step.
+    public static func run(
+        _ steps: [any TensorStep], on reader: any CheckpointReader, _ options: ConversionOptions,
+        progress: (@Sendable (Int) -> Void)? = nil
+    ) throws -> [Result] {
+        var positions: [[Int]] = []
+        var count = 0
+        for step in steps {
+            positions.append(step.outputs.indices.map { count + $0 })
+            count += step.outputs.count
+        }
+        let pipeline = Pipeline(
+            reader: reader, steps: steps, positions: positions, writer: NullWriter(), threads: options.threads,
+            pieceTarget: options.pieceByteCount, takesDigests: true, progress: progress)
+        return try pipeline.run().map {
+            Result(sourceDigest: $0.sourceDigest!, outputDigests: $0.outputDigests.map { $0! })
+        }
+    }
+
+    private struct NullWriter: CheckpointWriter {
+        let pieceOrder = PieceOrder.any
+        func granularity(of tensor: Int) -> Int { 0 }
+        func write(
+            _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
+            inTurn: (() throws -> Void) throws -> Void
+        ) throws {}
+        func finish(digests: [Digest]) throws {}
+    }
+
+    /// Makes the steps that recorded transforms stand for.
+    public struct Factory: Sendable {
+        private let source: Checkpoint
+
+        /// - Parameter operations: all that will be asked for.
+        public init(_ source: Checkpoint, operations: [String]) throws { self.source = source }
+
+        /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
+        public func step(_ operation: String, _ index: Int, outputs: [TensorInfo]) throws -> (any TensorStep)? {
+            Recomputation.step(operation, index, of: source.contents, outputs: outputs)
+        }
+    }
+
+    /// The step that a recorded copy or cast stands for.
+    ///
+    /// - Parameters:
+    ///   - operation: what the step's `transform` said.
+    ///   - index: the source tensor.
+    ///   - outputs: what was made of it.
+    /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
+    public static func step(
+        _ operation: String, _ index: Int, of source: CheckpointContents, outputs: [TensorInfo]
+    ) -> (any TensorStep)? {
+        var info = source.tensors[index]
+        info.aliasOf = nil
+        if operation == "copy" {
+            guard let output = outputs.first, outputs.count == 1, output.elementType == info.elementType,
+                output.shape == info.shape
+            else { return nil }
+            info.name = output.name
+            return CopyStep(source: index, info: info)
+        }
+        guard let output = outputs.first, outputs.count == 1, output.shape == info.shape,
+            let conversion = ElementConversion(from: info.elementType, to: output.elementType)
+        else { return nil }
+        let step = CastStep(source: index, from: info, to: output, conversion)
+        return step.transform == operation ? step : nil
+    }
+}
