@@ -10,6 +10,10 @@ struct WeightRows: Sendable {
     let orientation: WeightOrientation
     /// Elements along the input that must be seen together; the whole row where nil.
     let groupSize: Int?
+    /// Bytes of float32 values that one task reads.
+    var blockByteCount = 1 << 20
+    /// Bytes of float32 values of a stored [in, out] tensor that are turned at a time.
+    var tileByteCount = 64 << 20
 
     var outputs: Int { tensor.shape.dimensions[orientation == .outputInput ? 0 : 1] }
     var inputs: Int { tensor.shape.dimensions[orientation == .outputInput ? 1 : 0] }
@@ -18,11 +22,6 @@ struct WeightRows: Sendable {
     func storedIndex(output: Int, input: Int) -> [Int] {
         orientation == .outputInput ? [output, input] : [input, output]
     }
-
-    /// Bytes of float32 values that one task reads.
-    private static let blockByteCount = 1 << 20
-    /// Bytes of float32 values of a stored [in, out] tensor that are turned at a time.
-    private static let tileByteCount = 64 << 20
 
     /// Some elements of some rows: `values` holds [outputs, inputs], float32.
     typealias Body =
@@ -39,7 +38,7 @@ struct WeightRows: Sendable {
     }
 
     private func forEachStoredBlock(threads: Int, _ body: Body) throws {
-        let step = max(1, Self.blockByteCount / (inputs * 4))
+        let step = max(1, blockByteCount / (inputs * 4))
         try Parallel.forEach((outputs + step - 1) / step, threads: threads) { block in
             let rows = block * step..<min((block + 1) * step, outputs)
             let buffer = try ByteBuffer(byteCount: rows.count * inputs * 4)
@@ -53,8 +52,8 @@ struct WeightRows: Sendable {
     /// Groups need few rows of the file, so bands of them are turned; whole channels need all rows, so stripes of
     /// columns are, each with a pass over the file.
     private func forEachTurnedBlock(threads: Int, _ body: Body) throws {
-        let depth = groupSize.map { max($0, Self.tileByteCount / (outputs * 4) / $0 * $0) } ?? inputs
-        let width = groupSize == nil ? max(16, Self.tileByteCount / (inputs * 4)) : outputs
+        let depth = groupSize.map { max($0, tileByteCount / (outputs * 4) / $0 * $0) } ?? inputs
+        let width = groupSize == nil ? max(16, tileByteCount / (inputs * 4)) : outputs
         let tile = try ByteBuffer(byteCount: min(depth, inputs) * min(width, outputs) * 4)
         defer { withExtendedLifetime(tile) {} }
         for first in stride(from: 0, to: inputs, by: depth) {
@@ -71,7 +70,7 @@ struct WeightRows: Sendable {
     private func turn(_ inputs: Range<Int>, _ outputs: Range<Int>, into tile: ByteBuffer, threads: Int) throws {
         let kernels = ck_quantize_at(DispatchLevel.current.kernelLevel).pointee
         let width = self.outputs
-        let step = max(16, min(256, Self.blockByteCount / (width * 4)))
+        let step = max(16, blockByteCount / (width * 4))
         try Parallel.forEach((inputs.count + step - 1) / step, threads: threads) { band in
             let rows = inputs.lowerBound + band * step..<min(inputs.lowerBound + (band + 1) * step, inputs.upperBound)
             let buffer = try ByteBuffer(byteCount: rows.count * width * 4)
@@ -87,7 +86,7 @@ struct WeightRows: Sendable {
     private func forEachPart(
         of outputs: Range<Int>, _ inputs: Range<Int>, in tile: ByteBuffer, threads: Int, _ body: Body
     ) throws {
-        let step = max(1, Self.blockByteCount / (inputs.count * 4))
+        let step = max(1, blockByteCount / (inputs.count * 4))
         try Parallel.forEach((outputs.count + step - 1) / step, threads: threads) { block in
             let start = block * step
             let rows = outputs.lowerBound + start..<min(outputs.lowerBound + start + step, outputs.upperBound)

@@ -45,7 +45,8 @@ extension CompressedLayout {
     ) throws {
         let check = PartCheck(reader: reader, module: module, parts: parts)
         try check.refuseUnread()
-        let codes = try parts.positions[.packed].map { try check.packedCodes(at: $0, declared) } ?? check.plainCodes(declared)
+        let codes =
+            try parts.positions[.packed].map { try check.packedCodes(at: $0, declared) } ?? check.plainCodes(declared)
         let scales = try check.scales(for: codes.shape)
         let zeroPoints = try check.zeroPoints(for: codes, scales)
         try check.compare(codes, scales, isSymmetric: zeroPoints == nil, with: declared)
@@ -57,7 +58,8 @@ extension CompressedLayout {
         scaleType = scales.type
         groupsPerRow = scales.groupsPerRow
         groupSize = codes.shape.rowElementCount / scales.groupsPerRow
-        isGrouped = scales.groupsPerRow > 1 || declared.groupSizes(bits: codes.bits).contains(codes.shape.rowElementCount)
+        isGrouped =
+            scales.groupsPerRow > 1 || declared.groupSizes(bits: codes.bits).contains(codes.shape.rowElementCount)
         isPerTensor = scales.isPerTensor
         self.zeroPoints = zeroPoints
     }
@@ -102,16 +104,19 @@ private struct PartCheck {
 
     func packedCodes(at position: Int, _ declared: DeclaredSchemes) throws -> Codes {
         guard parts.positions[.weight] == nil else {
-            throw error(.packed, "\(module.qualified(.weight).escapedForDisplay) stands beside it; one of them is too many")
+            throw error(
+                .packed, "\(module.qualified(.weight).escapedForDisplay) stands beside it; one of them is too many")
         }
         let packed = info(position)
         guard packed.elementType == .i32, packed.shape.rank == 2 else {
             throw error(
-                .packed, "integers are packed in I32 of 2 dimensions, this is \(packed.elementType.name) \(packed.shape)"
+                .packed,
+                "integers are packed in I32 of 2 dimensions, this is \(packed.elementType.name) \(packed.shape)"
                     + "; other packings of compressed-tensors are not read yet")
         }
         let shape = try logicalShape()
-        let rows = shape.dimensions[0], columns = shape.dimensions[1]
+        let rows = shape.dimensions[0]
+        let columns = shape.dimensions[1]
         guard packed.shape.dimensions[0] == rows else {
             throw error(.packed, "\(packed.shape) has not the \(rows) rows of weight_shape \(shape)")
         }
@@ -123,12 +128,14 @@ private struct PartCheck {
         let matching = told.isEmpty ? fitting : fitting.filter(told.contains)
         guard let bits = matching.first else {
             throw error(
-                .packed, "\(packed.shape) holds \(list(fitting)) bits an element for weight_shape \(shape),"
+                .packed,
+                "\(packed.shape) holds \(list(fitting)) bits an element for weight_shape \(shape),"
                     + " but quantization_config says \(list(told.sorted()))")
         }
         guard matching.count == 1 else {
             throw error(
-                .packed, "\(packed.shape) could hold \(list(matching)) bits an element for weight_shape \(shape);"
+                .packed,
+                "\(packed.shape) could hold \(list(matching)) bits an element for weight_shape \(shape);"
                     + " a config.json with quantization_config tells which")
         }
         return Codes(position: position, shape: shape, bits: bits, isPacked: true)
@@ -145,7 +152,8 @@ private struct PartCheck {
         let isWide = stored.elementType == .i64
         guard isWide || stored.elementType == .i32, stored.shape.dimensions == [2] else {
             throw error(
-                .shape, "expected 2 integers (I64 [2]), found \(stored.elementType.name) \(stored.shape)"
+                .shape,
+                "expected 2 integers (I64 [2]), found \(stored.elementType.name) \(stored.shape)"
                     + (stored.shape.dimensions == [3] ? "; weights of 3 dimensions are not read yet" : ""))
         }
         let buffer = try ByteBuffer(byteCount: stored.byteCount)
@@ -171,12 +179,14 @@ private struct PartCheck {
         let weight = info(position)
         guard weight.elementType == .i8, weight.shape.rank == 2, weight.shape.elementCount > 0 else {
             throw error(
-                .weight, "a scale or zero point stands beside \(weight.elementType.name) \(weight.shape);"
+                .weight,
+                "a scale or zero point stands beside \(weight.elementType.name) \(weight.shape);"
                     + " of such forms only I8 [out, in] is read yet")
         }
         let told = Set(declared.weights.map(\.bits))
         return Codes(
-            position: position, shape: weight.shape, bits: told.count == 1 && (2...8).contains(told.first!) ? told.first! : 8,
+            position: position, shape: weight.shape,
+            bits: told.count == 1 && (2...8).contains(told.first!) ? told.first! : 8,
             isPacked: false)
     }
 
@@ -192,14 +202,16 @@ private struct PartCheck {
         case .f16: type = CK_SCALE_F16
         default: throw error(.scale, "scales are F32, BF16 or F16, this is \(stored.elementType.name)")
         }
-        let rows = shape.dimensions[0], columns = shape.dimensions[1]
+        let rows = shape.dimensions[0]
+        let columns = shape.dimensions[1]
         let isPerTensor = stored.shape.rank < 2 && stored.shape.elementCount == 1
         let groups = isPerTensor ? 1 : stored.shape.dimensions.last ?? 0
         guard isPerTensor || (stored.shape.rank == 2 && stored.shape.dimensions[0] == rows), groups > 0,
             columns % groups == 0
         else {
             throw error(
-                .scale, "\(stored.shape) fits neither the tensor [1], nor the channels [\(rows), 1], nor groups that"
+                .scale,
+                "\(stored.shape) fits neither the tensor [1], nor the channels [\(rows), 1], nor groups that"
                     + " divide the \(columns) columns of the weight \(shape)")
         }
         return Scales(
@@ -217,8 +229,10 @@ private struct PartCheck {
             stored.shape.dimensions == [words, scales.groupsPerRow]
         else {
             throw error(
-                .zeroPoint, "\(stored.elementType.name) \(stored.shape) fits neither the scales \(scales.shape) as I8"
-                    + (codes.isPacked ? " nor \(codes.shape.dimensions[0]) rows of \(codes.bits) bits packed in I32" : ""))
+                .zeroPoint,
+                "\(stored.elementType.name) \(stored.shape) fits neither the scales \(scales.shape) as I8"
+                    + (codes.isPacked
+                        ? " nor \(codes.shape.dimensions[0]) rows of \(codes.bits) bits packed in I32" : ""))
         }
         return CompressedLayout.ZeroPoints(position: position, isPacked: true)
     }
@@ -233,11 +247,15 @@ private struct PartCheck {
                 : error(.zeroPoint, "is too many: quantization_config says that the weights are symmetric")
         }
         let groupSize = codes.shape.rowElementCount / scales.groupsPerRow
-        guard candidates.contains(where: { $0.groupSize == groupSize || ($0.groupSize == nil && scales.groupsPerRow == 1) })
+        guard
+            candidates.contains(where: {
+                $0.groupSize == groupSize || ($0.groupSize == nil && scales.groupsPerRow == 1)
+            })
         else {
             let told = Set(candidates.map { $0.groupSize.map(String.init) ?? "whole rows" }).sorted()
             throw error(
-                .scale, "\(scales.shape) makes groups of \(groupSize) elements, quantization_config says"
+                .scale,
+                "\(scales.shape) makes groups of \(groupSize) elements, quantization_config says"
                     + " \(told.joined(separator: " or "))")
         }
     }

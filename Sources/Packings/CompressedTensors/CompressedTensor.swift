@@ -103,7 +103,8 @@ struct CompressedTensor: QuantizedTensor {
         for start in stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
             let piece = start..<min(start + step, rows.upperBound)
             try reader.read(
-                layout.codes, piece.lowerBound * size..<piece.upperBound * size, into: buffer.prefix(piece.count * size))
+                layout.codes, piece.lowerBound * size..<piece.upperBound * size, into: buffer.prefix(piece.count * size)
+            )
             try body(piece, UnsafeRawPointer(buffer.bytes.baseAddress!))
         }
     }
@@ -169,7 +170,8 @@ struct CompressedTensor: QuantizedTensor {
         let count = rows.count * groupsPerRow
         return [Int8](unsafeUninitializedCapacity: count) { zeroPoints, initialized in
             ck_zeros_unpack(
-                buffer.bytes.baseAddress!.assumingMemoryBound(to: UInt32.self), rows.lowerBound, rows.count, groupsPerRow,
+                buffer.bytes.baseAddress!.assumingMemoryBound(to: UInt32.self), rows.lowerBound, rows.count,
+                groupsPerRow,
                 CInt(layout.bits), zeroPoints.baseAddress)
             initialized = count
         }

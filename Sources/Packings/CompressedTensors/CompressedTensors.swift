@@ -33,7 +33,9 @@ public enum CompressedTensors: Packing {
     private static func split(_ name: String) -> (module: String, part: Part)? {
         for part in Part.allCases where part != .weight {
             if name == part.rawValue { return ("", part) }
-            if name.hasSuffix("." + part.rawValue) { return (String(name.dropLast(part.rawValue.utf8.count + 1)), part) }
+            if name.hasSuffix("." + part.rawValue) {
+                return (String(name.dropLast(part.rawValue.utf8.count + 1)), part)
+            }
         }
         return nil
     }
