@@ -50,7 +50,9 @@ public enum ConversionReport {
 
     // MARK: After
 
-    public static func text(of finished: FinishedConversion, certificate: FilePath?, seconds: Double) -> String {
+    public static func text(
+        of finished: FinishedConversion, certificate: FilePath?, seconds: Double, width: Int?
+    ) -> String {
         let (plan, outcome) = (finished.plan, finished.outcome)
         let written = outcome.files.reduce(0) { $0 + $1.byteCount }
         var lines = ["\(plan.destination.forDisplay): \(plan.format.name), \(Quantities.plural(outcome.files.reduce(0) { $0 + $1.tensors.count }, "tensor")), \(Quantities.bytes(written))"]
@@ -66,9 +68,32 @@ public enum ConversionReport {
         lines.append("  read again   \(outcome.wasVerified ? "and equal" : "no (--no-verify)")")
         if !plan.companions.left.isEmpty { lines.append("  left         " + plan.companions.left.joined(separator: ", ")) }
         lines.append("  certificate  \(certificate?.forDisplay ?? "none")")
+        lines += quantizationLines(outcome, width: width)
         let rate = seconds > 0 ? Double(plan.sourceByteCount) / seconds : 0
         lines.append("  time         \(Quantities.figure(seconds)) s, \(Quantities.bytes(Int(rate)))/s")
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// What rounding cost, a line a weight.
+    private static func quantizationLines(_ outcome: ConversionOutcome, width: Int?) -> [String] {
+        var table = TextTable([
+            ("quantized weight", .left), ("bits", .right), ("SQNR dB", .right), ("rel. L2", .right),
+            ("max error", .right), ("saturated", .right),
+        ])
+        for step in outcome.steps {
+            guard let figures = step.findings.quantization else { continue }
+            func figure(_ key: String, digits: Int) -> String {
+                figures[key]?.double.map { Quantities.rounded($0, digits: digits) } ?? figures[key]?.string ?? "-"
+            }
+            let saturated = (figures["saturatedFraction"]?.double ?? 0) * 100
+            table.add([
+                step.source.escapedForDisplay, figure("bitsPerElement", digits: 2), figure("sqnrDecibels", digits: 1),
+                figure("relativeL2", digits: 4),
+                figures["maximumError"]?.double.map { Quantities.figure($0, significant: 2) } ?? "-",
+                Quantities.rounded(saturated, digits: 2) + " %",
+            ])
+        }
+        return table.isEmpty ? [] : [""] + table.lines(width: width) + [""]
     }
 
     public static func json(of finished: FinishedConversion, certificate: FilePath?) -> String {
