@@ -2,3 +2,4 @@
 #pragma once
 #include "ck_level.h"
 #include "ck_math.h"
+#include "ck_quantize.h"
