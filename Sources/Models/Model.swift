@@ -6,7 +6,7 @@ import AssayTensors
 public struct Model: Sendable {
     /// The path of the checkpoint, for messages and reports.
     public let name: String
-    public let spec: TransformerSpec
+    public internal(set) var spec: TransformerSpec
     public let table: TensorTable
     public let report: TableReport
     public let checkpoint: LogicalCheckpoint
