@@ -1,20 +1,29 @@
-// Packing of weights into panels, and of the product's rows into tiles.
+// Packing of weights into panels.
 
-#ifndef PACK_STEPS
-#define PACK_STEPS 8
-#endif
+enum { OF(PACK_STEPS) = 8 };
+
+/// Eight weights as the kernels' type.
+#define COPY_EIGHT(name, source)                                                                                       \
+    INLINE void OF(name)(REAL *to, const source *from) {                                                               \
+        typedef source eight __attribute__((ext_vector_type(8)));                                                      \
+        typedef REAL eight_real __attribute__((ext_vector_type(8)));                                                   \
+        eight x;                                                                                                       \
+        __builtin_memcpy(&x, from, sizeof x);                                                                          \
+        const eight_real converted = __builtin_convertvector(x, eight_real);                                           \
+        __builtin_memcpy(to, &converted, sizeof converted);                                                            \
+    }
 
 /// Whole columns next to one another in memory: some rows at a time over all panels. Longer strips would fall into
 /// the same few lines of the cache, panel after panel, and shorter ones write less than the memory likes.
-#define PACK_ROWS(name, source)                                                                                        \
+#define PACK_ROWS(name, source, copy_eight)                                                                            \
     static void OF(name)(const source *w, size_t k_stride, size_t k, size_t panels, REAL *packed) {                    \
-        for (size_t first = 0; first < k; first += PACK_STEPS)                                                         \
+        for (size_t first = 0; first < k; first += OF(PACK_STEPS))                                                     \
             for (size_t p = 0; p < panels; p++) {                                                                      \
-                const size_t end = k - first < PACK_STEPS ? k : first + PACK_STEPS;                                    \
+                const size_t end = k - first < OF(PACK_STEPS) ? k : first + OF(PACK_STEPS);                            \
                 const source *from = w + first * k_stride + p * OF(PANEL_WIDTH);                                       \
                 REAL *to = packed + (p * k + first) * OF(PANEL_WIDTH);                                                 \
                 for (size_t i = first; i < end; i++, from += k_stride, to += OF(PANEL_WIDTH))                          \
-                    UNROLL for (size_t j = 0; j < OF(PANEL_WIDTH); j++) to[j] = (REAL)from[j];                         \
+                    UNROLL for (size_t j = 0; j < OF(PANEL_WIDTH); j += 8) OF(copy_eight)(to + j, from + j);           \
             }                                                                                                          \
     }
 
@@ -27,7 +36,8 @@
         }                                                                                                              \
     }
 
-PACK_ROWS(pack_rows_of_weights, float)
+COPY_EIGHT(copy_eight, float)
+PACK_ROWS(pack_rows_of_weights, float, copy_eight)
 PACK_ELEMENTS(pack_elements, float)
 
 typedef float OF(eight) __attribute__((ext_vector_type(8)));
@@ -85,11 +95,4 @@ static void OF(pack)(const float *w, size_t k_stride, size_t n_stride, size_t k,
     for (; panel < panel_end - panel_begin; panel++)
         OF(pack_elements)(from + panel * OF(PANEL_WIDTH) * n_stride, k_stride, n_stride, k,
                           OF(columns_between)(panel_begin + panel, panel_begin + panel + 1, n), packed + panel * k * OF(PANEL_WIDTH));
-}
-
-/// Rows of `a` as whole tiles, each [depth][TILE_ROWS].
-static void OF(pack_rows)(const REAL *a, size_t a_stride, size_t rows, size_t depth, REAL *block) {
-    for (size_t r = 0; r < rows; r += TILE_ROWS, a += TILE_ROWS * a_stride)
-        for (size_t i = 0; i < depth; i++, block += TILE_ROWS)
-            UNROLL for (size_t t = 0; t < TILE_ROWS; t++) block[t] = a[t * a_stride + i];
 }

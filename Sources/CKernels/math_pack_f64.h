@@ -1,5 +1,6 @@
 // Packing of weights that are float64 already.
-PACK_ROWS(pack_rows_of_wide_weights, double)
+COPY_EIGHT(copy_wide_eight, double)
+PACK_ROWS(pack_rows_of_wide_weights, double, copy_wide_eight)
 PACK_ELEMENTS(pack_wide_elements, double)
 
 static void pack_f64_from_f64(const double *w, size_t k_stride, size_t n_stride, size_t k, size_t n,

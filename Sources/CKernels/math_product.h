@@ -5,7 +5,7 @@
 
 enum {
     OF(PANEL_WIDTH) = TILE_REGISTERS * OF(REGISTER_WIDTH),
-    // Rows of `a` that are packed together, on the stack: 64 KB.
+    // Rows of `a` that are copied together, to the stack: 64 KB.
     OF(BLOCK_ROWS) = 64 * 1024 / (CK_PRODUCT_BLOCK * sizeof(REAL)) / TILE_ROWS * TILE_ROWS,
     // Panels that a single row walks at once: enough loads under way to use all of the memory's bandwidth.
     OF(ROW_PANELS) = 4,
@@ -90,10 +90,10 @@ static void OF(tile)(size_t rows, const REAL *a, size_t a_row, size_t a_step, co
 #undef ROWS
 }
 
-/// Whole tiles whose rows of `a` were packed: [depth][TILE_ROWS].
-static void OF(packed_tile)(const REAL *a, const REAL *b, size_t depth, REAL *c, size_t c_stride, size_t columns,
-                            int is_first) {
-    OF(tile_of)(TILE_ROWS, a, 1, TILE_ROWS, b, depth, c, c_stride, columns, is_first);
+/// A whole tile whose rows of `a` were copied next to one another, CK_PRODUCT_BLOCK apart.
+static void OF(whole_tile)(const REAL *a, const REAL *b, size_t depth, REAL *c, size_t c_stride, size_t columns,
+                           int is_first) {
+    OF(tile_of)(TILE_ROWS, a, CK_PRODUCT_BLOCK, 1, b, depth, c, c_stride, columns, is_first);
 }
 
 /// One block of k: `a` begins at its first column, `b` at its first step in the first panel; the same step lies
@@ -128,17 +128,18 @@ static void OF(row_of_panels)(const OF(step) *s) {
     OF(deposit)(1, WIDTH, sums, s->c, 0, WIDTH * OF(REGISTER_WIDTH), s->is_first);
 }
 
-/// Many rows: blocks of them, each packed once for all panels, then panels, then tiles.
+/// Many rows: blocks of them, each copied once for all panels, then panels, then tiles.
 static void OF(many_rows)(const OF(step) *s, size_t m) {
     _Alignas(64) REAL block[OF(BLOCK_ROWS) * CK_PRODUCT_BLOCK];
     for (size_t row = 0; row < m; row += OF(BLOCK_ROWS)) {
         const size_t rows = m - row < OF(BLOCK_ROWS) ? m - row : OF(BLOCK_ROWS), whole = rows / TILE_ROWS * TILE_ROWS;
-        OF(pack_rows)(s->a + row * s->a_stride, s->a_stride, whole, s->depth, block);
+        for (size_t r = 0; r < whole; r++)
+            __builtin_memcpy(block + r * CK_PRODUCT_BLOCK, s->a + (row + r) * s->a_stride, s->depth * sizeof *block);
         const REAL *b = s->b;
         for (size_t j = 0; j < s->columns; j += OF(PANEL_WIDTH), b += s->panel_stride)
             for (size_t r = 0; r < whole; r += TILE_ROWS)
-                OF(packed_tile)(block + r * s->depth, b, s->depth, s->c + (row + r) * s->c_stride + j, s->c_stride,
-                                OF(columns_left)(s, j), s->is_first);
+                OF(whole_tile)(block + r * CK_PRODUCT_BLOCK, b, s->depth, s->c + (row + r) * s->c_stride + j,
+                               s->c_stride, OF(columns_left)(s, j), s->is_first);
         if (whole < rows) OF(few_rows)(s, row + whole, rows - whole);
     }
 }

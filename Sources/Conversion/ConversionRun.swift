@@ -49,6 +49,11 @@ public struct FinishedConversion: Sendable {
     /// The folder under construction, for what else belongs in it; nil where the destination is a file.
     public var stagingFolder: FilePath? { plan.isFolder ? staged.staging : nil }
 
+    /// The written files: their final names, and where they lie until then.
+    public var stagedFiles: [(name: String, path: FilePath)] {
+        outcome.files.map { ($0.name, plan.isFolder ? staged.staging.appending($0.name) : staged.staging) }
+    }
+
     /// Puts the result in its place.
     public func publish() throws { try staged.publish() }
 }
