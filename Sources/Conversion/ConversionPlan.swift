@@ -80,8 +80,8 @@ public struct ConversionPlan: Sendable {
             tensors += step.outputs
         }
         tensors += aliases
-        var seen = Set<String>()
-        for tensor in tensors where !seen.insert(tensor.name).inserted {
+        var seen = NameSet()
+        for tensor in tensors where !seen.insert(tensor.name) {
             throw UsageError("tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
         }
         let plan = WritePlan(tensors: tensors, metadata: contents.metadata, originalHeader: originalHeader)
@@ -111,7 +111,7 @@ extension ConversionPlan {
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
         var dropped: [(name: String, rule: String)] = []
-        var kept: [String: TensorInfo] = [:]
+        var kept = NameMap<TensorInfo>()
         for (index, info) in source.contents.tensors.enumerated() {
             if let rule = options.ruleDropping(info.name) {
                 dropped.append((info.name, rule))

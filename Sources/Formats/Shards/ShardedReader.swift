@@ -52,7 +52,7 @@ struct ShardedReader: CheckpointReader {
     }
 
     private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
-        var found: [String: String] = [:]
+        var found = NameMap<String>()
         var unlisted: [String] = []
         for (fileName, reader) in zip(index.fileNames, shards) {
             for tensor in reader.contents.tensors {
@@ -63,7 +63,7 @@ struct ShardedReader: CheckpointReader {
                 if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.fileByTensor.filter { found[$0.key] != $0.value }.keys.sorted()
+        let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted()
         guard absent.isEmpty else {
             throw StructureError(
                 "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names: \(list(absent))")
