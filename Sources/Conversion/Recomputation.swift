@@ -1,5 +1,7 @@
 import AssayCheckpoints
 import AssayFormats
+import AssayPackings
+import AssayQuantization
 import AssayTensors
 
 /// Carries steps out without writing anything, to learn what digests their outputs have.
@@ -41,13 +43,44 @@ public enum Recomputation {
     /// Makes the steps that recorded transforms stand for.
     public struct Factory: Sendable {
         private let source: Checkpoint
+        private let logical: LogicalCheckpoint
+        /// Logical tensors by the stored tensor that is their only part.
+        private let weights: [Int: any LogicalTensor]
 
-        /// - Parameter operations: all that will be asked for.
-        public init(_ source: Checkpoint, operations: [String]) throws { self.source = source }
+        public init(_ source: Checkpoint) throws {
+            self.source = source
+            logical = try LogicalCheckpoint(source.reader)
+            weights = Dictionary(
+                logical.tensors.filter { $0.parts.count == 1 }.map { ($0.parts[0], $0) },
+                uniquingKeysWith: { first, _ in first })
+        }
 
+        /// - Parameters:
+        ///   - operation: what the step's `transform` said.
+        ///   - index: the source tensor.
+        ///   - outputs: what was made of it.
         /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
         public func step(_ operation: String, _ index: Int, outputs: [TensorInfo]) throws -> (any TensorStep)? {
-            Recomputation.step(operation, index, of: source.contents, outputs: outputs)
+            if let step = Recomputation.step(operation, index, of: source.contents, outputs: outputs) { return step }
+            return try quantizeStep(operation, index, outputs)
+        }
+
+        /// "quantize SCHEME with TYPE scales", and where it was turned ", transposed to [out, in]".
+        private func quantizeStep(
+            _ operation: String, _ index: Int, _ outputs: [TensorInfo]
+        ) throws -> (any TensorStep)? {
+            let words = operation.split(separator: " ")
+            guard words.count >= 4, words[0] == "quantize", let weight = weights[index],
+                let scheme = SchemeRegistry.scheme(named: String(words[1])), let scale = ElementType(name: String(words[3]))
+            else { return nil }
+            let candidate = CandidateWeight(
+                name: weight.name, tensor: weight,
+                orientation: operation.hasSuffix("transposed to [out, in]") ? .inputOutput : .outputInput)
+            let plan = try QuantizationPlan(scheme, weights: [candidate], options: QuantizationOptions(scaleType: scale))
+            guard case .quantize(let made, _) = plan.decisions[0], made == outputs else { return nil }
+            let step = QuantizeStep(
+                source: index, sourceByteCount: source.contents.tensors[index].byteCount, outputs: made, plan, weight: 0)
+            return step.transform == operation ? step : nil
         }
     }
 

@@ -87,12 +87,23 @@ public struct Checkpoint: Sendable {
             guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
             return try openIndex(folder.appending(index), options, folder: folder, warnings: warnings)
         }
-        guard chosen.names.count == 1 else { throw ambiguous(folder, chosen.names) }
-        let file = folder.appending(chosen.names[0])
+        let name = try onlyFile(of: chosen, in: folder)
+        let others = chosen.names.filter { $0 != name }
+        if !others.isEmpty { warnings.append("\(name) is read; \(others.joined(separator: ", ")) beside it not") }
+        let file = folder.appending(name)
         let reader = try reader(of: file, options)
         return Checkpoint(
             path: folder, reader: reader, files: [file], index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings)
+    }
+
+    /// The only file, or among several the one with the usual name.
+    private static func onlyFile(of group: WeightGroup, in folder: FilePath) throws -> String {
+        let usual = group.names.filter { $0.hasPrefix("model.") }
+        guard let name = group.names.count == 1 ? group.names[0] : usual.count == 1 ? usual[0] : nil else {
+            throw ambiguous(folder, group.names)
+        }
+        return name
     }
 
     /// The files of one format in a folder.

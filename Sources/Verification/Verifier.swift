@@ -149,7 +149,7 @@ public struct Verifier {
         var steps: [any TensorStep] = []
         var absent: [String] = []
         var unknown: [String] = []
-        let factory = try Recomputation.Factory(source, operations: certificate.transforms.map(\.operation))
+        let factory = try Recomputation.Factory(source)
         for transform in certificate.transforms {
             guard let index = positions[transform.source] else {
                 absent.append(transform.source)

@@ -35,8 +35,9 @@ struct CommonOptions: ParsableArguments {
     }
 
     /// Opens a checkpoint and passes on what was seen and tolerated.
-    func open(_ path: String) throws -> Checkpoint {
+    func open(_ path: String, notesWarnings: Bool = true) throws -> Checkpoint {
         let checkpoint = try Checkpoint.open(FilePath(path), reading)
+        guard notesWarnings else { return checkpoint }
         for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
         return checkpoint
     }

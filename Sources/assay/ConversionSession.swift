@@ -38,7 +38,7 @@ struct ConversionSession {
         try Terminal.write(
             common.json
                 ? ConversionReport.json(of: finished, certificate: path)
-                : ConversionReport.text(of: finished, certificate: path, seconds: seconds))
+                : ConversionReport.text(of: finished, certificate: path, seconds: seconds, width: Terminal.outputWidth))
     }
 
     private func makeCertificate(_ finished: FinishedConversion) throws -> Certificate? {

@@ -30,7 +30,7 @@ struct Inspect: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let checkpoint = try common.open(path)
+        let checkpoint = try common.open(path, notesWarnings: false)
         let inspection = try Inspection(
             of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest, computesStatistics: stats,
             threads: common.threadCount)

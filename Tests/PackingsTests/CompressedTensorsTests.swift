@@ -9,7 +9,7 @@ import Testing
 private let golden: FilePath = {
     var path = FilePath(#filePath)
     path.removeLastComponent()
-    return path.appending("../../fixtures/golden/compressed-tensors").lexicallyNormalized()
+    return path.appending("../../fixtures/golden/packings/compressed-tensors").lexicallyNormalized()
 }()
 
 struct GoldenCase: Sendable, CustomTestStringConvertible {

@@ -57,9 +57,12 @@ struct SafetensorsWriter: CheckpointWriter {
     }
 
     private static func newLayout(for plan: WritePlan) throws -> Layout {
-        let ordered = plan.tensors.filter { $0.aliasOf == nil }.sorted {
-            let (a, b) = (rank($0.elementType), rank($1.elementType))
-            return a != b ? a > b : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+        var ordered = plan.tensors.filter { $0.aliasOf == nil }
+        if !plan.keepsOrder {
+            ordered.sort {
+                let (a, b) = (rank($0.elementType), rank($1.elementType))
+                return a != b ? a > b : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+            }
         }
         var end = 0
         let entries = try ordered.map { info in
