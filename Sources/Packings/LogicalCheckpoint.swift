@@ -36,5 +36,20 @@ public struct LogicalCheckpoint: Sendable {
         self.positions = positions
     }
 
+    private init(_ checkpoint: LogicalCheckpoint, tensors: [any LogicalTensor]) {
+        reader = checkpoint.reader
+        self.tensors = tensors
+        positions = checkpoint.positions
+    }
+
+    /// The same checkpoint with other values in some tensors.
+    ///
+    /// - Parameter replace: gives a tensor of the same name, shape and orientation.
+    public func replacingTensors(
+        _ replace: (any LogicalTensor) throws -> any LogicalTensor
+    ) rethrows -> LogicalCheckpoint {
+        LogicalCheckpoint(self, tensors: try tensors.map(replace))
+    }
+
     public subscript(name: String) -> (any LogicalTensor)? { positions[name].map { tensors[$0] } }
 }

@@ -15,5 +15,5 @@ struct Assay: ParsableCommand {
             3 a file is invalid or damaged, 4 the system failed us, 64 usage.
             """,
         version: "assay \(version)",
-        subcommands: [Inspect.self, Convert.self, Quantize.self, Run.self, Verify.self])
+        subcommands: [Inspect.self, Convert.self, Quantize.self, Run.self, Diff.self, Verify.self])
 }
