@@ -72,9 +72,10 @@ struct InputOptions: ParsableArguments {
             settings: RunSettings(profile: profile, threads: common.threadCount))
     }
 
+    /// The tokens, or the text cut by the tokenizer in the model's folder.
     func batch(for model: CommonOptions.OpenedModel) throws -> TokenBatch {
         if let tokens { return try TokensFile.read(FilePath(tokens)) }
-        throw UsageError("--text: this version has no tokenizer yet; cut the text into tokens and use --tokens")
+        return try TextInput.batch(FilePath(text!), for: model.model.spec, tokenizerIn: model.folder)
     }
 }
 
