@@ -2,7 +2,9 @@ import AssayCheckpoints
 
 /// The formats, in the order in which they look at a file. One line an entry.
 public enum FormatRegistry {
-    public static let all: [any CheckpointFormat.Type] = []
+    public static let all: [any CheckpointFormat.Type] = [
+        ZPlanes.self
+    ]
 
     /// The format with a name ("hdf5"), or nil.
     public static func format(named name: String) -> (any CheckpointFormat.Type)? {
