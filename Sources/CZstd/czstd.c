@@ -173,11 +173,16 @@ static int copy_stored(uint8_t *bytes, size_t count, const uint8_t *frame, size_
 }
 
 czstd_fault czstd_decode(
-    ZSTD_DCtx *context, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length, uint64_t *said) {
+    ZSTD_DCtx *context, int is_vouched_for, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length,
+    uint64_t *said) {
     czstd_fault fault = czstd_check_header(frame, length, count, said);
     if (fault != CZSTD_FINE) return fault;
-    if (copy_stored(bytes, count, frame, length))
-        return (uint32_t)czstd_xxh64(bytes, count) == load32(frame + length - 4) ? CZSTD_FINE : CZSTD_CHECKSUM;
+    if (copy_stored(bytes, count, frame, length)) {
+        if (is_vouched_for || (uint32_t)czstd_xxh64(bytes, count) == load32(frame + length - 4)) return CZSTD_FINE;
+        return CZSTD_CHECKSUM;
+    }
+    ZSTD_DCtx_setParameter(
+        context, ZSTD_d_forceIgnoreChecksum, is_vouched_for ? ZSTD_d_ignoreChecksum : ZSTD_d_validateChecksum);
     size_t ends = ZSTD_findFrameCompressedSize(frame, length);
     if (ZSTD_isError(ends)) return CZSTD_BLOCKS;
     if (ends != length) return CZSTD_OTHER_LENGTH;

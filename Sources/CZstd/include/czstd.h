@@ -63,10 +63,12 @@ typedef enum {
 /// - Parameter said: the content size that the header says; set for CZSTD_OTHER_SIZE and CZSTD_WINDOW (the window).
 czstd_fault czstd_check_header(const uint8_t *frame, size_t length, size_t count, uint64_t *said);
 
-/// Checks and decodes a frame of exactly `length` bytes into exactly `count` bytes, its checksum verified. Writes
-/// nothing outside `bytes`, whatever the frame says, and allocates nothing.
+/// Checks and decodes a frame of exactly `length` bytes into exactly `count` bytes. Writes nothing outside `bytes`,
+/// whatever the frame says, and allocates nothing.
+///
+/// - Parameter is_vouched_for: the frame's bytes were verified before, so that its checksum need not be.
 czstd_fault czstd_decode(
-    ZSTD_DCtx *context, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length, uint64_t *said);
+    ZSTD_DCtx *context, int is_vouched_for, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length, uint64_t *said);
 
 /// The bytes of the frame that begins here, skippable or not, judged by its headers alone; 0 where it is none or does
 /// not end within `length` bytes.

@@ -11,6 +11,8 @@ struct ChunkRecord: Sendable, Equatable {
     /// Set for `ranks` alone.
     var runs: PairRuns?
     var frameByteCounts: [Int]
+    /// XXH64 of the frames. It vouches for every bit of them, which zstd's own checksums of contents do not.
+    var check: UInt64
 
     /// The sum of what was checked to fit a file.
     var byteCount: Int { frameByteCounts.reduce(0, +) }
@@ -18,9 +20,10 @@ struct ChunkRecord: Sendable, Equatable {
 
 /// What is wrong with a chunk, and where in it.
 struct ChunkFault: Error {
-    var plane: Int
+    /// Nil: the chunk as a whole.
+    var plane: Int?
     /// Bytes of the chunk before the plane.
-    var offset: Int
+    var offset = 0
     var expected: String
     var found: String
 }
@@ -99,7 +102,7 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
     ) throws -> ChunkRecord? {
         let counts = transform.planeByteCounts(ofChunk: chunk.count, type)
         let space = transform == .none ? chunk : UnsafeRawBufferPointer(try planes.bytes(counts.reduce(0, +)))
-        var record = ChunkRecord(transform: transform, runs: nil, frameByteCounts: [])
+        var record = ChunkRecord(transform: transform, runs: nil, frameByteCounts: [], check: 0)
         let width = type.componentByteCount
         let components = chunk.baseAddress!.assumingMemoryBound(to: UInt8.self)
         let out = UnsafeMutableRawPointer(mutating: space.baseAddress!).assumingMemoryBound(to: UInt8.self)
@@ -135,6 +138,7 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
             written += length
             start += count
         }
+        record.check = czstd_xxh64(frames.baseAddress!, written)
     }
 
     // MARK: Decoding
@@ -146,6 +150,10 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
         _ frames: UnsafeRawBufferPointer, _ record: ChunkRecord, _ type: ElementType,
         into chunk: UnsafeMutableRawBufferPointer
     ) throws {
+        let check = czstd_xxh64(frames.baseAddress!, frames.count)
+        guard check == record.check else {
+            throw ChunkFault(expected: "XXH64 \(record.check.hexadecimal)", found: check.hexadecimal)
+        }
         let counts = record.transform.planeByteCounts(ofChunk: chunk.count, type)
         let space = record.transform == .none ? chunk : try planes.bytes(counts.reduce(0, +))
         var offset = 0
@@ -155,7 +163,7 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
             let frame = UnsafeRawBufferPointer(rebasing: frames[offset..<offset + length])
             let plane = UnsafeMutableRawBufferPointer(rebasing: space[start..<start + count])
             do {
-                try PlaneFrame.decode(frame, into: plane, decompression)
+                try PlaneFrame.decode(frame, isVouchedFor: true, into: plane, decompression)
             } catch {
                 throw ChunkFault(plane: index, offset: offset, expected: error.expected, found: error.found)
             }

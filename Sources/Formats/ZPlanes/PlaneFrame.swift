@@ -44,13 +44,16 @@ enum PlaneFrame {
         var found: String
     }
 
-    /// Decodes a frame into exactly the bytes of `plane`; its checksum is verified.
+    /// Decodes a frame into exactly the bytes of `plane`.
+    ///
+    /// - Parameter isVouchedFor: the frame's bytes were verified before; else its checksum is.
     static func decode(
-        _ frame: UnsafeRawBufferPointer, into plane: UnsafeMutableRawBufferPointer, _ context: OpaquePointer
+        _ frame: UnsafeRawBufferPointer, isVouchedFor: Bool, into plane: UnsafeMutableRawBufferPointer,
+        _ context: OpaquePointer
     ) throws(Fault) {
         var said: UInt64 = 0
         let fault = czstd_decode(
-            context, plane.baseAddress!.assumingMemoryBound(to: UInt8.self), plane.count,
+            context, isVouchedFor ? 1 : 0, plane.baseAddress!.assumingMemoryBound(to: UInt8.self), plane.count,
             frame.baseAddress!.assumingMemoryBound(to: UInt8.self), frame.count, &said)
         guard fault != CZSTD_FINE else { return }
         throw Fault(fault, contentByteCount: plane.count, frameByteCount: frame.count, said: said)

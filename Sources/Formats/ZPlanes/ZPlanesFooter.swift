@@ -138,7 +138,7 @@ enum TextFrame {
         guard let context = ZSTD_createDCtx() else { throw SystemError("make a zstd context", "memory", .noMemory) }
         defer { ZSTD_freeDCtx(context) }
         do {
-            try PlaneFrame.decode(frame, into: text.bytes, context)
+            try PlaneFrame.decode(frame, isVouchedFor: false, into: text.bytes, context)
         } catch {
             throw CheckpointError(file, .part(what), expected: error.expected, found: error.found)
         }

@@ -99,7 +99,21 @@ struct ZPlanesIndex: Sendable {
     private static func text(_ record: ChunkRecord) -> String {
         let sizes = record.frameByteCounts.map(String.init).joined(separator: ",")
         let runs = record.runs.map { ",[" + $0.flat.map(String.init).joined(separator: ",") + "]" } ?? ""
-        return "[\"\(record.transform.rawValue)\",[\(sizes)]\(runs)]"
+        return "[\"\(record.transform.rawValue)\",[\(sizes)],\"\(record.check.hexadecimal)\"\(runs)]"
+    }
+}
+
+extension UInt64 {
+    /// 16 lower-case digits.
+    var hexadecimal: String {
+        let digits = String(self, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// - Returns: nil where the text is not 16 lower-case digits.
+    init?(hexadecimal text: String) {
+        guard let value = UInt64(text, radix: 16), value.hexadecimal == text else { return nil }
+        self = value
     }
 }
 

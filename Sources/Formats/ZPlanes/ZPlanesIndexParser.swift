@@ -213,21 +213,25 @@ struct ZPlanesIndexParser {
         try scanner.array { scanner, _ in
             var name: String?
             var sizes: [Int] = []
+            var check = ""
             var runs: [UInt16]?
             try scanner.array { scanner, index in
                 switch index {
                 case 0: name = try scanner.string()
                 case 1: try scanner.array { scanner, _ in sizes.append(try self.frameByteCount(&scanner)) }
-                case 2: runs = try self.runs(&scanner)
-                default: throw self.newer("a chunk of two or three parts", "more")
+                case 2: check = try scanner.string()
+                case 3: runs = try self.runs(&scanner)
+                default: throw self.newer("a chunk of three or four parts", "more")
                 }
             }
-            records.append(try self.record(name, sizes, runs))
+            records.append(try self.record(name, sizes, check, runs))
         }
         return records
     }
 
-    private func record(_ name: String?, _ sizes: [Int], _ flat: [UInt16]?) throws -> ChunkRecord {
+    private func record(
+        _ name: String?, _ sizes: [Int], _ check: String, _ flat: [UInt16]?
+    ) throws -> ChunkRecord {
         guard let name else { throw error("a transform in every chunk", "none") }
         guard let transform = PlaneTransform(rawValue: name) else {
             let known = PlaneTransform.allCases.map { "'\($0.rawValue)'" }.joined(separator: ", ")
@@ -240,7 +244,10 @@ struct ZPlanesIndexParser {
         guard (runs != nil) == (flat != nil) else {
             throw error("runs of ascending pairs, 1 to 256 of the 512", "\(flat!)")
         }
-        return ChunkRecord(transform: transform, runs: runs, frameByteCounts: sizes)
+        guard let check = UInt64(hexadecimal: check) else {
+            throw error("a check of 16 lower-case hexadecimal digits in every chunk", "'\(check.escapedForDisplay)'")
+        }
+        return ChunkRecord(transform: transform, runs: runs, frameByteCounts: sizes, check: check)
     }
 
     private func frameByteCount(_ scanner: inout JSONScanner) throws -> Int {

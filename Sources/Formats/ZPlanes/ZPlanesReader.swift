@@ -166,9 +166,10 @@ final class ZPlanesReader: CheckpointReader {
                 try codec.decode(UnsafeRawBufferPointer(frames), list.records[chunk], owner.elementType, into: bytes)
             }
         } catch let fault as ChunkFault {
+            let plane = fault.plane.map { ", plane \($0)" } ?? ""
             throw CheckpointError(
                 file.path, .tensor(owner.name),
-                expected: "\(fault.expected) in chunk \(chunk), plane \(fault.plane) (byte \(range.lowerBound + fault.offset))",
+                expected: "\(fault.expected) in chunk \(chunk)\(plane) (byte \(range.lowerBound + fault.offset))",
                 found: fault.found)
         }
     }

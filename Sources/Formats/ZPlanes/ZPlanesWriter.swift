@@ -23,9 +23,8 @@ final class ZPlanesWriter: CheckpointWriter {
         /// Of every tensor of the plan: where it begins, and its chunks.
         var offsets: [Int]
         var records: [[ChunkRecord]]
-        /// A fingerprint of the frames of every complete tensor, for finding equal ones.
-        var fingerprints: [UInt64]
-        var positionOfFingerprint: [UInt64: Int] = [:]
+        /// Complete tensors by their chunks' checks, for finding equal ones.
+        var positionOfChecks: [[UInt64]: Int] = [:]
         /// Tensors that turned out to be equal to an earlier one.
         var equals: [Int: Int] = [:]
     }
@@ -42,7 +41,7 @@ final class ZPlanesWriter: CheckpointWriter {
         state = Mutex(
             State(
                 end: ZPlanesMark.head.byteCount, offsets: Array(repeating: 0, count: count),
-                records: Array(repeating: [], count: count), fingerprints: Array(repeating: 0, count: count)))
+                records: Array(repeating: [], count: count)))
         try output.write(at: 0, ZPlanesMark.head.bytes(version: ZPlanes.version))
     }
 
@@ -71,19 +70,17 @@ final class ZPlanesWriter: CheckpointWriter {
             }
         }
         let used = UnsafeRawBufferPointer(frames.prefix(end))
-        let fingerprint = czstd_xxh64(used.baseAddress, used.count)
-        try inTurn { try commit(tensor, records, used, fingerprint, isLast: range.upperBound == plan.tensors[tensor].byteCount) }
+        try inTurn { try commit(tensor, records, used, isLast: range.upperBound == plan.tensors[tensor].byteCount) }
     }
 
     private func commit(
-        _ tensor: Int, _ records: [ChunkRecord], _ frames: UnsafeRawBufferPointer, _ fingerprint: UInt64, isLast: Bool
+        _ tensor: Int, _ records: [ChunkRecord], _ frames: UnsafeRawBufferPointer, isLast: Bool
     ) throws {
         try state.withLock { state in
             if state.records[tensor].isEmpty { state.offsets[tensor] = state.end }
             try output.write(at: state.end, frames)
             state.end += frames.count
             state.records[tensor] += records
-            state.fingerprints[tensor] = state.fingerprints[tensor] &* 0x9E37_79B9_7F4A_7C15 &+ fingerprint
             if isLast { try complete(tensor, &state) }
         }
     }
@@ -92,9 +89,9 @@ final class ZPlanesWriter: CheckpointWriter {
 
     /// Takes a complete tensor back where an earlier one has the same frames: it is stored once.
     private func complete(_ tensor: Int, _ state: inout State) throws {
-        let fingerprint = state.fingerprints[tensor]
-        guard let earlier = state.positionOfFingerprint[fingerprint] else {
-            state.positionOfFingerprint[fingerprint] = tensor
+        let checks = state.records[tensor].map(\.check)
+        guard let earlier = state.positionOfChecks[checks] else {
+            state.positionOfChecks[checks] = tensor
             return
         }
         guard plan.tensors[earlier].elementType == plan.tensors[tensor].elementType,
