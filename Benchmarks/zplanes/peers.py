@@ -58,8 +58,11 @@ class ZipNN:
 
 def show(name, kind, raw_size, size, times):
     rates = {what: raw_size / statistics.median(values) / 1e6 for what, values in times.items()}
-    print(f"{name:<10} {kind:<5} {100 * size / raw_size:7.3f} % {rates['compress']:8.0f} MB/s in {rates['decompress']:8.0f} MB/s out", flush=True)
-    return rates
+    best = {what: raw_size / min(values) / 1e6 for what, values in times.items()}
+    print(
+        f"{name:<10} {kind:<5} {100 * size / raw_size:7.3f} %  in {rates['compress']:5.0f} MB/s (best {best['compress']:5.0f})"
+        f"  out {rates['decompress']:5.0f} MB/s (best {best['decompress']:5.0f})", flush=True)
+    return rates, best
 
 
 def measure(kind, raw, arguments):
@@ -79,7 +82,8 @@ def measure(kind, raw, arguments):
         ours.close()
     rates = {name: show(name, kind, len(raw), sizes[name], times[name]) for name in codecs}
     for what in ("compress", "decompress"):
-        print(f"           {kind:<5} {what}: {rates['zplanes'][what] / rates['zipnn'][what]:.2f} times ZipNN")
+        median, best = (rates["zplanes"][i][what] / rates["zipnn"][i][what] for i in range(2))
+        print(f"           {kind:<5} {what}: {median:.2f} times ZipNN by medians, {best:.2f} by the best runs")
 
 
 def measure_lmz(kind, path, arguments):

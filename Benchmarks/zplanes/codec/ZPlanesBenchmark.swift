@@ -23,7 +23,7 @@ import AssayTensors
         while let line = readLine() {
             let seconds =
                 if line == "compress" {
-                    try time { compressed = try codec.compress(UnsafeRawBufferPointer(original)) }
+                    try time { compressed = try codec.compress(UnsafeRawBufferPointer(original), reusing: compressed) }
                 } else {
                     try time { try codec.decompress(compressed, into: restored) }
                 }

@@ -34,8 +34,9 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
     private let decompression: OpaquePointer
     private let kernels: UnsafePointer<ck_planes>
     private var planes = Scratch()
-    private var frames = Scratch()
+    private var whole = Scratch()
     private var input = Scratch()
+    private var output = Scratch()
 
     /// Memory that grows to what was needed most.
     private struct Scratch {
@@ -73,7 +74,9 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
         let preferred = PlaneTransform.preferred(for: type)
         var record = try encode(chunk, type, preferred, into: frames)
         if record == nil { record = try encode(chunk, type, .rotatedBytes, into: frames) }
-        if let record, preferred == .none || record.byteCount < czstd_stored_byte_count(chunk.count), chunk.count > 1 << 16 {
+        if let record, preferred == .none || record.byteCount < czstd_stored_byte_count(chunk.count),
+            chunk.count > 1 << 16
+        {
             return record
         }
         return try smaller(of: record!, encodedIn: frames, chunk, type)
@@ -85,7 +88,7 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
         _ type: ElementType
     ) throws -> ChunkRecord {
         guard record.transform != .none else { return record }
-        let room = try self.frames.bytes(czstd_frame_bound(chunk.count))
+        let room = try self.whole.bytes(czstd_frame_bound(chunk.count))
         let whole = try encode(chunk, type, .none, into: room)!
         guard whole.byteCount < record.byteCount else { return record }
         frames.copyMemory(from: UnsafeRawBufferPointer(rebasing: room[..<whole.byteCount]))
@@ -117,7 +120,8 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
             let rests = out + counts[0]
             let middle = rests + counts[1]
             kernels.pointee.split_pairs(
-                out, rests, middle, width == 4 ? middle + counts[0] : middle, components, counts[0], CInt(width), &table)
+                out, rests, middle, width == 4 ? middle + counts[0] : middle, components, counts[0], CInt(width), &table
+            )
         }
         try appendFrames(of: space, counts, type, into: frames, &record)
         return record
@@ -192,13 +196,19 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
             let low = width == 4 ? middle + counts[0] : middle
             guard kernels.pointee.join_pairs(out, first, rests, middle, low, counts[0], CInt(width), &table) != 0 else {
                 throw ChunkFault(
-                    plane: 0, offset: 0, expected: "ranks below \(table.count)", found: "a rank that stands for nothing")
+                    plane: 0, offset: 0, expected: "ranks below \(table.count)", found: "a rank that stands for nothing"
+                )
             }
         }
     }
 
-    /// Memory for a chunk's frames, valid until the next call.
+    // MARK: Memory that is used again
+
+    /// For the frames that are to be decoded, valid until the next call.
     func inputBytes(_ count: Int) throws -> UnsafeMutableRawBufferPointer { try input.bytes(count) }
+
+    /// For the frames of chunks that are encoded, valid until the next call.
+    func outputBytes(_ count: Int) throws -> UnsafeMutableRawBufferPointer { try output.bytes(count) }
 }
 
 /// The codecs of one reader or writer: as many as threads ever used it at once.

@@ -17,7 +17,9 @@ enum FrameWalk {
                 return "\(file.byteCount - end) bytes behind the footer; cut the file to \(end) bytes to use it"
             case .footer: return "the end of the file inside the footer, which begins at byte \(offset)"
             case .frame(let end) where end <= file.byteCount: offset = end
-            case .frame, .cut: return "the end of the file inside the frame at byte \(offset): the rest of it and all behind it are missing"
+            case .frame, .cut:
+                return
+                    "the end of the file inside the frame at byte \(offset): the rest of it and all behind it are missing"
             case .other: return "bytes at \(offset) that are no frame"
             }
         }

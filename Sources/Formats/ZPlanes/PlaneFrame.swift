@@ -19,7 +19,8 @@ enum PlaneFrame {
     ///   - isExponents: whether a search for matches is useless.
     /// - Returns: the frame's bytes.
     static func encode(
-        _ plane: UnsafeRawBufferPointer, into frame: UnsafeMutableRawBufferPointer, isExponents: Bool, _ context: OpaquePointer
+        _ plane: UnsafeRawBufferPointer, into frame: UnsafeMutableRawBufferPointer, isExponents: Bool,
+        _ context: OpaquePointer
     ) throws -> Int {
         let bytes = plane.baseAddress!.assumingMemoryBound(to: UInt8.self)
         let out = frame.baseAddress!.assumingMemoryBound(to: UInt8.self)
@@ -67,9 +68,11 @@ extension PlaneFrame.Fault {
         case CZSTD_WINDOW: self.init(expected: "a window of at most \(1 << 27) bytes", found: "one of \(said)")
         case CZSTD_DICTIONARY: self.init(expected: "a frame without a dictionary", found: "one that needs a dictionary")
         case CZSTD_NO_SIZE: self.init(expected: "a frame that says its content size", found: "one that does not")
-        case CZSTD_OTHER_SIZE: self.init(expected: "a frame of \(contentByteCount) bytes of content", found: "one of \(said)")
+        case CZSTD_OTHER_SIZE:
+            self.init(expected: "a frame of \(contentByteCount) bytes of content", found: "one of \(said)")
         case CZSTD_NO_CHECKSUM: self.init(expected: "a frame with a checksum", found: "one without")
-        case CZSTD_OTHER_LENGTH: self.init(expected: "a frame \(frameByteCount) bytes long", found: "one of another length")
+        case CZSTD_OTHER_LENGTH:
+            self.init(expected: "a frame \(frameByteCount) bytes long", found: "one of another length")
         case CZSTD_BLOCKS: self.init(expected: "blocks that can be decoded", found: "damaged ones")
         case CZSTD_CHECKSUM: self.init(expected: "bytes that match the frame's checksum", found: "others")
         default: self.init(expected: "a zstd frame", found: "something else")

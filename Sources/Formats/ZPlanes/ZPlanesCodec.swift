@@ -25,8 +25,13 @@ public struct ZPlanesCodec: Sendable {
 
     /// Compresses whole elements.
     ///
+    /// - Parameter memory: an earlier result that is no longer needed; its memory is used again, which saves the system
+    ///   from finding new pages.
     /// - Throws: `SystemError` where memory is short.
-    public func compress(_ bytes: UnsafeRawBufferPointer) throws -> Compressed {
+    public func compress(_ bytes: UnsafeRawBufferPointer, reusing memory: consuming Compressed? = nil) throws
+        -> Compressed
+    {
+        let old = memory?.chunks.map(\.frames) ?? []
         let step = ZPlanes.chunkByteCount(of: elementType)
         let count = (bytes.count + step - 1) / step
         let results = Mutex([(record: ChunkRecord, frames: ByteBuffer)?](repeating: nil, count: count))
@@ -34,7 +39,9 @@ public struct ZPlanesCodec: Sendable {
         try Parallel.forEach(count, threads: threads) { index in
             let start = index * step
             let chunk = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + step, bytes.count)])
-            let frames = try ByteBuffer(byteCount: ChunkCodec.frameBound(ofChunk: chunk.count))
+            let room = ChunkCodec.frameBound(ofChunk: chunk.count)
+            let isEnough = index < old.count && old[index].bytes.count >= room
+            let frames = isEnough ? old[index] : try ByteBuffer(byteCount: room)
             let record = try pool.withCodec { try $0.encode(chunk, elementType, into: frames.bytes) }
             results.withLock { $0[index] = (record, frames) }
         }

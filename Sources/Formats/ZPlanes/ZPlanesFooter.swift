@@ -29,7 +29,8 @@ enum ZPlanesMark: String {
         guard version == ZPlanes.version else {
             throw CheckpointError(
                 file, .byte(offset + 16), expected: "version \(ZPlanes.version) of zplanes",
-                found: version > ZPlanes.version ? "version \(version), made by a newer version of this program" : "version \(version)")
+                found: version > ZPlanes.version
+                    ? "version \(version), made by a newer version of this program" : "version \(version)")
         }
         let reserved = UInt32(littleEndian: bytes[20..<24])
         guard reserved == 0 else {

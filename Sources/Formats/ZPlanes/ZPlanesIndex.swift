@@ -73,7 +73,8 @@ struct ZPlanesIndex: Sendable {
             text += ",\"metadata\":{" + members.joined(separator: ",") + "}"
         }
         if let header {
-            text += ",\"header\":{\"format\":\(JSONValue.quoted(header.formatName)),\"offset\":\(header.range.lowerBound)"
+            text +=
+                ",\"header\":{\"format\":\(JSONValue.quoted(header.formatName)),\"offset\":\(header.range.lowerBound)"
             text += ",\"size\":\(header.range.count),\"text_size\":\(header.textByteCount)}"
         }
         text += ",\"tensors\":["

@@ -20,7 +20,8 @@ struct ZPlanesIndexParser {
             return index
         } catch let error as JSONError {
             throw CheckpointError(
-                file, .part("index"), expected: "\(error.expected) at byte \(error.offset) of its text", found: error.found)
+                file, .part("index"), expected: "\(error.expected) at byte \(error.offset) of its text",
+                found: error.found)
         }
     }
 
@@ -35,7 +36,8 @@ struct ZPlanesIndexParser {
         var digest: Digest?
         var metadata: [(key: String, value: String)] = []
         var header: ZPlanesIndex.KeptHeader?
-        var seen = Members(["zplanes", "codec", "content_digest", "metadata", "header", "tensors"], in: .part("index"), file)
+        var seen = Members(
+            ["zplanes", "codec", "content_digest", "metadata", "header", "tensors"], in: .part("index"), file)
         try scanner.object { scanner, key, _ in
             switch try seen.take(key) {
             case "zplanes": try self.checkVersion(&scanner)
@@ -87,7 +89,11 @@ struct ZPlanesIndexParser {
         var numbers: [String: Int] = [:]
         var seen = Members(["format", "offset", "size", "text_size"], in: .part("header"), file)
         try scanner.object { scanner, key, _ in
-            if try seen.take(key) == "format" { format = try scanner.string() } else { numbers[key] = try scanner.integer() }
+            if try seen.take(key) == "format" {
+                format = try scanner.string()
+            } else {
+                numbers[key] = try scanner.integer()
+            }
         }
         try seen.require(["format", "offset", "size", "text_size"])
         let range = try extent(numbers["offset"]!, numbers["size"]!, of: .part("header"))
@@ -102,7 +108,8 @@ struct ZPlanesIndexParser {
         let (end, overflow) = offset.addingReportingOverflow(count)
         guard offset >= ZPlanesMark.head.byteCount, count > 0, !overflow, end <= dataEnd else {
             throw CheckpointError(
-                file, place, expected: "data between byte \(ZPlanesMark.head.byteCount) and the index at byte \(dataEnd)",
+                file, place,
+                expected: "data between byte \(ZPlanesMark.head.byteCount) and the index at byte \(dataEnd)",
                 found: "\(count) bytes at byte \(offset)")
         }
         return offset..<end
@@ -139,7 +146,8 @@ struct ZPlanesIndexParser {
             var info = TensorInfo(name: name, elementType: described.type!, shape: shape)
         else {
             throw CheckpointError(
-                file, .tensor(name), expected: "a shape of a size that fits, in whole bytes", found: "\(described.dimensions)")
+                file, .tensor(name), expected: "a shape of a size that fits, in whole bytes",
+                found: "\(described.dimensions)")
         }
         if let target = described.sameAs {
             try seen.refuse(["chunk_size", "offset", "chunks"], beside: "same_as")
@@ -200,7 +208,8 @@ struct ZPlanesIndexParser {
         }
         guard found.info.byteCount == info.byteCount else {
             throw CheckpointError(
-                file, .tensor(info.name), expected: "as many bytes as '\(target.escapedForDisplay)' has, \(found.info.byteCount)",
+                file, .tensor(info.name),
+                expected: "as many bytes as '\(target.escapedForDisplay)' has, \(found.info.byteCount)",
                 found: "\(info.byteCount)")
         }
         return .sameAs(positions[target]!)
@@ -238,7 +247,9 @@ struct ZPlanesIndexParser {
             throw newer("one of the transforms \(known)", "'\(name.escapedForDisplay)'")
         }
         guard (flat != nil) == (transform == .ranks) else {
-            throw error("a table of pairs for the transform 'ranks' and no other", "'\(name)' \(flat == nil ? "without" : "with") one")
+            throw error(
+                "a table of pairs for the transform 'ranks' and no other",
+                "'\(name)' \(flat == nil ? "without" : "with") one")
         }
         let runs = flat.flatMap(PairRuns.init)
         guard (runs != nil) == (flat != nil) else {
@@ -275,7 +286,8 @@ struct ZPlanesIndexParser {
         guard size > 0, size <= ZPlanes.maximumChunkByteCount, size.isMultiple(of: unit) else {
             throw CheckpointError(
                 file, place,
-                expected: "a chunk size of at most \(ZPlanes.maximumChunkByteCount) bytes, a multiple of \(unit)", found: "\(size)")
+                expected: "a chunk size of at most \(ZPlanes.maximumChunkByteCount) bytes, a multiple of \(unit)",
+                found: "\(size)")
         }
         let count = info.byteCount / size + (info.byteCount.isMultiple(of: size) ? 0 : 1)
         guard records.count == count else {
@@ -292,10 +304,12 @@ struct ZPlanesIndexParser {
             let planes = record.transform.planeByteCounts(ofChunk: size, info.elementType).count
             guard record.frameByteCounts.count == planes else {
                 throw CheckpointError(
-                    file, place, expected: "\(planes) planes in chunk \(index)", found: "\(record.frameByteCounts.count)")
+                    file, place, expected: "\(planes) planes in chunk \(index)",
+                    found: "\(record.frameByteCounts.count)")
             }
         }
-        guard let list = ZPlanesIndex.ChunkList(offset: described.offset!, chunkByteCount: size, records: records) else {
+        guard let list = ZPlanesIndex.ChunkList(offset: described.offset!, chunkByteCount: size, records: records)
+        else {
             throw CheckpointError(file, place, expected: "frames within the file", found: "sizes whose sum overflows")
         }
         if count > 0 { _ = try extent(list.offset, list.extent.count, of: place) }

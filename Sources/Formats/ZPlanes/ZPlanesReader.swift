@@ -46,7 +46,8 @@ final class ZPlanesReader: CheckpointReader {
         try ZPlanesMark.head.check(head, at: 0, in: file.path)
         guard file.byteCount >= ZPlanesMark.head.byteCount + ZPlanesFooter.byteCount else {
             throw CheckpointError(
-                file.path, .part("footer"), expected: "\(ZPlanesFooter.byteCount) bytes of footer at the end of the file",
+                file.path, .part("footer"),
+                expected: "\(ZPlanesFooter.byteCount) bytes of footer at the end of the file",
                 found: try FrameWalk.describeEnd(of: file))
         }
     }
@@ -90,7 +91,8 @@ final class ZPlanesReader: CheckpointReader {
         for (position, extent) in extents.enumerated() {
             guard extent.range.lowerBound >= end else {
                 throw CheckpointError(
-                    file.path, extent.place, expected: "data that begins behind that of \(extents[position - 1].place), at byte \(end)",
+                    file.path, extent.place,
+                    expected: "data that begins behind that of \(extents[position - 1].place), at byte \(end)",
                     found: "byte \(extent.range.lowerBound)")
             }
             try FrameWalk.requireSkippable(end..<extent.range.lowerBound, in: file)
@@ -125,7 +127,9 @@ final class ZPlanesReader: CheckpointReader {
             if wanted == whole {
                 try decode(tensor, first + step, into: part)
             } else {
-                try copy(tensor, first + step, from: wanted.lowerBound - whole.lowerBound, chunkByteCount: whole.count, into: part)
+                try copy(
+                    tensor, first + step, from: wanted.lowerBound - whole.lowerBound, chunkByteCount: whole.count,
+                    into: part)
             }
         }
     }

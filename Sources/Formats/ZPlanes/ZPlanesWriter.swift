@@ -56,21 +56,21 @@ final class ZPlanesWriter: CheckpointWriter {
         let size = chunkByteCounts[tensor]
         precondition(range.lowerBound.isMultiple(of: size) && range.count == bytes.count)
         let chunks = stride(from: 0, to: bytes.count, by: size).map { $0..<min($0 + size, bytes.count) }
-        let frames = try ByteBuffer(byteCount: chunks.reduce(0) { $0 + ChunkCodec.frameBound(ofChunk: $1.count) })
-        defer { withExtendedLifetime(frames) {} }
-        var records: [ChunkRecord] = []
-        var end = 0
+        let isLast = range.upperBound == plan.tensors[tensor].byteCount
         try pool.withCodec { codec in
+            let frames = try codec.outputBytes(chunks.reduce(0) { $0 + ChunkCodec.frameBound(ofChunk: $1.count) })
+            var records: [ChunkRecord] = []
+            var end = 0
             for chunk in chunks {
                 let record = try codec.encode(
                     UnsafeRawBufferPointer(rebasing: bytes[chunk]), plan.tensors[tensor].elementType,
-                    into: UnsafeMutableRawBufferPointer(rebasing: frames.bytes[end...]))
+                    into: UnsafeMutableRawBufferPointer(rebasing: frames[end...]))
                 records.append(record)
                 end += record.byteCount
             }
+            let used = UnsafeRawBufferPointer(rebasing: frames[..<end])
+            try inTurn { try commit(tensor, records, used, isLast: isLast) }
         }
-        let used = UnsafeRawBufferPointer(frames.prefix(end))
-        try inTurn { try commit(tensor, records, used, isLast: range.upperBound == plan.tensors[tensor].byteCount) }
     }
 
     private func commit(
@@ -148,7 +148,8 @@ final class ZPlanesWriter: CheckpointWriter {
     }
 
     private func writeHeader(_ state: inout State) throws -> ZPlanesIndex.KeptHeader? {
-        guard let header = plan.originalHeader, header.bytes.count <= ZPlanes.maximumHeaderByteCount, !header.bytes.isEmpty
+        guard let header = plan.originalHeader, header.bytes.count <= ZPlanes.maximumHeaderByteCount,
+            !header.bytes.isEmpty
         else { return nil }
         let frame = try TextFrame.encode(header.bytes)
         let range = state.end..<state.end + frame.count

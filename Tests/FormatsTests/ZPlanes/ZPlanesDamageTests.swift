@@ -57,7 +57,8 @@ enum Handmade {
     static func file(_ data: [UInt8], indexFrame frame: [UInt8], textByteCount: Int) -> [UInt8] {
         let start = 24 + data.count
         let footer = ZPlanesFooter(
-            index: start..<start + frame.count, textByteCount: textByteCount, digest: frame.withUnsafeBytes { Digest.of($0) })
+            index: start..<start + frame.count, textByteCount: textByteCount,
+            digest: frame.withUnsafeBytes { Digest.of($0) })
         return ZPlanesMark.head.bytes(version: 1) + data + frame + footer.bytes
     }
 
@@ -68,7 +69,9 @@ enum Handmade {
     }
 
     /// A file with one tensor whose one chunk is one frame.
-    static func file(_ frame: [UInt8]) throws -> [UInt8] { try file(frame, index([tensor(chunks: "[\(chunk(frame))]")])) }
+    static func file(_ frame: [UInt8]) throws -> [UInt8] {
+        try file(frame, index([tensor(chunks: "[\(chunk(frame))]")]))
+    }
 
     static func file(frame change: (inout Frame) -> Void) throws -> [UInt8] {
         var frame = frame
@@ -112,7 +115,10 @@ private let frameRejections: [ZPlanesRejection] = [
     .init("Z03 block header", "tensor 't': expected XXH64 ") { try flipped(30) },
     .init("Z03 block", "tensor 't': expected XXH64 ") { try flipped(100) },
     .init("Z03 checksum", "tensor 't': expected XXH64 ") { try flipped(236) },
-    .init("Z03 check in the index", "tensor 't': expected XXH64 0123456789abcdef in chunk 0 (byte 24), found \(Handmade.check)") {
+    .init(
+        "Z03 check in the index",
+        "tensor 't': expected XXH64 0123456789abcdef in chunk 0 (byte 24), found \(Handmade.check)"
+    ) {
         try Handmade.file(tensors: [Handmade.tensor(chunks: "[[\"none\",[213],\"0123456789abcdef\"]]")])
     },
     .init("frame magic", "tensor 't': expected a zstd frame in chunk 0, plane 0 (byte 24), found something else") {
@@ -120,53 +126,120 @@ private let frameRejections: [ZPlanesRejection] = [
         frame[0] ^= 1
         return try Handmade.file(frame)
     },
-    .init("unused bit of the frame header", "tensor 't': expected a zstd frame in chunk 0, plane 0 (byte 24), found something else") {
+    .init(
+        "unused bit of the frame header",
+        "tensor 't': expected a zstd frame in chunk 0, plane 0 (byte 24), found something else"
+    ) {
         try Handmade.file { $0.descriptor |= 0x10 }
     },
-    .init("Z04 no content size", "tensor 't': expected a frame that says its content size in chunk 0, plane 0 (byte 24), found one that does not") {
-        try Handmade.file { $0.descriptor = 0x04; $0.fields = [0x38] }
+    .init(
+        "Z04 no content size",
+        "tensor 't': expected a frame that says its content size in chunk 0, plane 0 (byte 24), found one that does not"
+    ) {
+        try Handmade.file {
+            $0.descriptor = 0x04
+            $0.fields = [0x38]
+        }
     },
-    .init("Z04 content size 2^62", "tensor 't': expected a frame of 200 bytes of content in chunk 0, plane 0 (byte 24), found one of 4611686018427387904") {
-        try Handmade.file { $0.descriptor = 0xE4; $0.fields = UInt64(1 << 62).littleEndianBytes }
+    .init(
+        "Z04 content size 2^62",
+        "tensor 't': expected a frame of 200 bytes of content in chunk 0, plane 0 (byte 24), found one of 4611686018427387904"
+    ) {
+        try Handmade.file {
+            $0.descriptor = 0xE4
+            $0.fields = UInt64(1 << 62).littleEndianBytes
+        }
     },
-    .init("Z04 less than real", "tensor 't': expected a frame of 200 bytes of content in chunk 0, plane 0 (byte 24), found one of 199") {
+    .init(
+        "Z04 less than real",
+        "tensor 't': expected a frame of 200 bytes of content in chunk 0, plane 0 (byte 24), found one of 199"
+    ) {
         try Handmade.file { $0.fields = [199] }
     },
-    .init("Z04 header and index agree, data are less", "tensor 't': expected blocks that can be decoded in chunk 0, plane 0 (byte 24), found damaged ones") {
+    .init(
+        "Z04 header and index agree, data are less",
+        "tensor 't': expected blocks that can be decoded in chunk 0, plane 0 (byte 24), found damaged ones"
+    ) {
         try Handmade.file { $0.blocks = Handmade.Frame.block(Array(Handmade.content[..<199]), isLast: true) }
     },
-    .init("Z04 header and index agree, data are more", "tensor 't': expected blocks that can be decoded in chunk 0, plane 0 (byte 24), found damaged ones") {
+    .init(
+        "Z04 header and index agree, data are more",
+        "tensor 't': expected blocks that can be decoded in chunk 0, plane 0 (byte 24), found damaged ones"
+    ) {
         try Handmade.file { $0.blocks = Handmade.Frame.block(Handmade.content + [0], isLast: true) }
     },
-    .init("Z06 window log 31", "tensor 't': expected a window of at most 134217728 bytes in chunk 0, plane 0 (byte 24), found one of 2147483648") {
-        try Handmade.file { $0.descriptor = 0x44; $0.fields = [21 << 3, 0, 0] }
+    .init(
+        "Z06 window log 31",
+        "tensor 't': expected a window of at most 134217728 bytes in chunk 0, plane 0 (byte 24), found one of 2147483648"
+    ) {
+        try Handmade.file {
+            $0.descriptor = 0x44
+            $0.fields = [21 << 3, 0, 0]
+        }
     },
-    .init("Z06 window log 28", "tensor 't': expected a window of at most 134217728 bytes in chunk 0, plane 0 (byte 24), found one of 268435456") {
-        try Handmade.file { $0.descriptor = 0x84; $0.fields = [18 << 3, 200, 0, 0, 0] }
+    .init(
+        "Z06 window log 28",
+        "tensor 't': expected a window of at most 134217728 bytes in chunk 0, plane 0 (byte 24), found one of 268435456"
+    ) {
+        try Handmade.file {
+            $0.descriptor = 0x84
+            $0.fields = [18 << 3, 200, 0, 0, 0]
+        }
     },
-    .init("Z07 bomb that says so", "tensor 't': expected a frame of 200 bytes of content in chunk 0, plane 0 (byte 24), found one of 1073741824") {
-        try Handmade.file { $0.descriptor = 0xA4; $0.fields = UInt32(1 << 30).littleEndianBytes; $0.blocks = bomb }
+    .init(
+        "Z07 bomb that says so",
+        "tensor 't': expected a frame of 200 bytes of content in chunk 0, plane 0 (byte 24), found one of 1073741824"
+    ) {
+        try Handmade.file {
+            $0.descriptor = 0xA4
+            $0.fields = UInt32(1 << 30).littleEndianBytes
+            $0.blocks = bomb
+        }
     },
-    .init("Z07 bomb in disguise", "tensor 't': expected blocks that can be decoded in chunk 0, plane 0 (byte 24), found damaged ones") {
+    .init(
+        "Z07 bomb in disguise",
+        "tensor 't': expected blocks that can be decoded in chunk 0, plane 0 (byte 24), found damaged ones"
+    ) {
         try Handmade.file { $0.blocks = bomb }
     },
-    .init("Z08 dictionary", "tensor 't': expected a frame without a dictionary in chunk 0, plane 0 (byte 24), found one that needs a dictionary") {
-        try Handmade.file { $0.descriptor = 0x25; $0.fields = [7, 200] }
+    .init(
+        "Z08 dictionary",
+        "tensor 't': expected a frame without a dictionary in chunk 0, plane 0 (byte 24), found one that needs a dictionary"
+    ) {
+        try Handmade.file {
+            $0.descriptor = 0x25
+            $0.fields = [7, 200]
+        }
     },
-    .init("no checksum", "tensor 't': expected a frame with a checksum in chunk 0, plane 0 (byte 24), found one without") {
-        try Handmade.file { $0.descriptor = 0x20; $0.checksum = [] }
+    .init(
+        "no checksum", "tensor 't': expected a frame with a checksum in chunk 0, plane 0 (byte 24), found one without"
+    ) {
+        try Handmade.file {
+            $0.descriptor = 0x20
+            $0.checksum = []
+        }
     },
-    .init("skippable frame as a plane", "tensor 't': expected a zstd frame in chunk 0, plane 0 (byte 24), found a skippable frame") {
+    .init(
+        "skippable frame as a plane",
+        "tensor 't': expected a zstd frame in chunk 0, plane 0 (byte 24), found a skippable frame"
+    ) {
         try Handmade.file(Handmade.skippable(0x184D_2A50, length: 4, [1, 2, 3, 4]))
     },
-    .init("two frames as one plane", "tensor 't': expected a frame 426 bytes long in chunk 0, plane 0 (byte 24), found one of another length") {
+    .init(
+        "two frames as one plane",
+        "tensor 't': expected a frame 426 bytes long in chunk 0, plane 0 (byte 24), found one of another length"
+    ) {
         try Handmade.file(Handmade.frame.bytes + Handmade.frame.bytes)
     },
-    .init("a rank that stands for nothing", "tensor 't': expected ranks below 2 in chunk 0, plane 0 (byte 24), found a rank that stands for nothing") {
+    .init(
+        "a rank that stands for nothing",
+        "tensor 't': expected ranks below 2 in chunk 0, plane 0 (byte 24), found a rank that stands for nothing"
+    ) {
         let ranks = Handmade.Frame([0, 1, 2, 1]).bytes
         let rests = Handmade.Frame([0, 0, 0, 0, 0, 0, 0]).bytes
         let chunks = "[\(Handmade.chunk(ranks, rests, transform: "ranks", runs: ",[0,1,120,1]"))]"
-        return try Handmade.file(ranks + rests, Handmade.index([Handmade.tensor(type: "BF16", shape: "[4]", chunks: chunks)]))
+        return try Handmade.file(
+            ranks + rests, Handmade.index([Handmade.tensor(type: "BF16", shape: "[4]", chunks: chunks)]))
     },
 ]
 
@@ -182,33 +255,55 @@ private func flipped(_ offset: Int, bits: UInt8 = 1) throws -> [UInt8] {
 }
 
 private let structureRejections: [ZPlanesRejection] = [
-    .init("Z01 bad magic", "byte 0: expected the mark of a zplanes file, found the bytes 5b 2a 4d 18 10 00 00 00") { try flipped(0) },
+    .init("Z01 bad magic", "byte 0: expected the mark of a zplanes file, found the bytes 5b 2a 4d 18 10 00 00 00") {
+        try flipped(0)
+    },
     .init("Z01 zstd 0.7", "byte 0: expected the mark of a zplanes file, found a frame of zstd 0.7") {
         [0x27, 0xB5, 0x2F, 0xFD] + [UInt8](repeating: 0, count: 300)
     },
     .init("Z01 gzip", "byte 0: expected the mark of a zplanes file, found a gzip file") {
         [0x1F, 0x8B, 8, 0] + [UInt8](repeating: 0, count: 300)
     },
-    .init("Z01 zstd without the mark", "byte 0: expected the mark of a zplanes file, found a zstd frame without the mark") {
+    .init(
+        "Z01 zstd without the mark", "byte 0: expected the mark of a zplanes file, found a zstd frame without the mark"
+    ) {
         Array(try good()[24...])
     },
     .init("empty", "byte 0: expected the mark of a zplanes file, found an empty file") { [] },
-    .init("Z02 by 1 byte", "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the footer, which begins at byte \(GoodFile.footer)") {
+    .init(
+        "Z02 by 1 byte",
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the footer, which begins at byte \(GoodFile.footer)"
+    ) {
         Array(try good().dropLast())
     },
-    .init("Z02 to 1 byte of the footer", "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte \(GoodFile.footer): the rest of it and all behind it are missing") {
+    .init(
+        "Z02 to 1 byte of the footer",
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte \(GoodFile.footer): the rest of it and all behind it are missing"
+    ) {
         Array(try good()[..<(GoodFile.footer + 1)])
     },
-    .init("Z02 inside the index", "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 237: the rest of it and all behind it are missing") {
+    .init(
+        "Z02 inside the index",
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 237: the rest of it and all behind it are missing"
+    ) {
         Array(try good()[..<300])
     },
-    .init("Z02 between frames", "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 237, where a frame ends") {
+    .init(
+        "Z02 between frames",
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 237, where a frame ends"
+    ) {
         Array(try good()[..<237])
     },
-    .init("Z02 by half", "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 24: the rest of it and all behind it are missing") {
+    .init(
+        "Z02 by half",
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 24: the rest of it and all behind it are missing"
+    ) {
         Array(try good()[..<150])
     },
-    .init("Z02 to the mark", "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 24, where a frame ends") {
+    .init(
+        "Z02 to the mark",
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 24, where a frame ends"
+    ) {
         Array(try good()[..<24])
     },
     .init("Z03 index", "index: expected SHA-256 ") { try flipped(300) },
@@ -218,51 +313,86 @@ private let structureRejections: [ZPlanesRejection] = [
         return bytes
     },
     .init("Z03 mark's zero", "byte 20: expected four zero bytes, found 1") { try flipped(20) },
-    .init("Z09 skippable frame of 2^32-1", "byte 24: expected a skippable frame that ends by byte 36, found one of 4294967295 bytes") {
+    .init(
+        "Z09 skippable frame of 2^32-1",
+        "byte 24: expected a skippable frame that ends by byte 36, found one of 4294967295 bytes"
+    ) {
         let gap = Handmade.skippable(0x184D_2A57, length: .max, [0, 0, 0, 0])
-        return try Handmade.file(gap + Handmade.frame.bytes, Handmade.index([Handmade.tensor(offset: 36, chunks: "[\(Handmade.chunk)]")]))
+        return try Handmade.file(
+            gap + Handmade.frame.bytes, Handmade.index([Handmade.tensor(offset: 36, chunks: "[\(Handmade.chunk)]")]))
     },
-    .init("Z09 other bytes in a gap", "byte 24: expected a frame that the index names, or a skippable frame, found 9 other bytes") {
+    .init(
+        "Z09 other bytes in a gap",
+        "byte 24: expected a frame that the index names, or a skippable frame, found 9 other bytes"
+    ) {
         try Handmade.file(
-            [UInt8](repeating: 0x50, count: 9) + Handmade.frame.bytes, Handmade.index([Handmade.tensor(offset: 33, chunks: "[\(Handmade.chunk)]")]))
+            [UInt8](repeating: 0x50, count: 9) + Handmade.frame.bytes,
+            Handmade.index([Handmade.tensor(offset: 33, chunks: "[\(Handmade.chunk)]")]))
     },
-    .init("Z10 trailing garbage", "footer: expected 88 bytes of footer at the end of the file, found 3 bytes behind the footer; cut the file to \(GoodFile.footer + 88) bytes to use it") {
+    .init(
+        "Z10 trailing garbage",
+        "footer: expected 88 bytes of footer at the end of the file, found 3 bytes behind the footer; cut the file to \(GoodFile.footer + 88) bytes to use it"
+    ) {
         try good() + [1, 2, 3]
     },
-    .init("Z10 trailing zeros", "footer: expected 88 bytes of footer at the end of the file, found 512 bytes behind the footer; cut the file to \(GoodFile.footer + 88) bytes to use it") {
+    .init(
+        "Z10 trailing zeros",
+        "footer: expected 88 bytes of footer at the end of the file, found 512 bytes behind the footer; cut the file to \(GoodFile.footer + 88) bytes to use it"
+    ) {
         try good() + [UInt8](repeating: 0, count: 512)
     },
-    .init("Z10 a second footer", "footer: expected an index that ends at byte \(GoodFile.footer + 88), where the footer begins, found \(GoodFile.footer - 237) bytes at byte 237") {
+    .init(
+        "Z10 a second footer",
+        "footer: expected an index that ends at byte \(GoodFile.footer + 88), where the footer begins, found \(GoodFile.footer - 237) bytes at byte 237"
+    ) {
         let bytes = try good()
         return bytes + bytes.suffix(88)
     },
-    .init("Z10 a second index", "byte 237: expected a frame that the index names, or a skippable frame, found \(GoodFile.footer - 237) other bytes") {
+    .init(
+        "Z10 a second index",
+        "byte 237: expected a frame that the index names, or a skippable frame, found \(GoodFile.footer - 237) other bytes"
+    ) {
         let bytes = try good()
         let frame = bytes[237..<GoodFile.footer]
         let footer = ZPlanesFooter(
-            index: GoodFile.footer..<GoodFile.footer + frame.count, textByteCount: GoodFile.text, digest: Array(frame).withUnsafeBytes { Digest.of($0) })
+            index: GoodFile.footer..<GoodFile.footer + frame.count, textByteCount: GoodFile.text,
+            digest: Array(frame).withUnsafeBytes { Digest.of($0) })
         return bytes[..<GoodFile.footer] + frame + footer.bytes
     },
-    .init("Z14 index of 4 GB", "index: expected at most \((1 << 20) + 128 * (GoodFile.footer - 237)) bytes of text in a frame of \(GoodFile.footer - 237), found 4294967296") {
-        try Handmade.file(Handmade.frame.bytes, Handmade.index([Handmade.tensor(chunks: "[\(Handmade.chunk)]")]), textByteCount: 1 << 32)
+    .init(
+        "Z14 index of 4 GB",
+        "index: expected at most \((1 << 20) + 128 * (GoodFile.footer - 237)) bytes of text in a frame of \(GoodFile.footer - 237), found 4294967296"
+    ) {
+        try Handmade.file(
+            Handmade.frame.bytes, Handmade.index([Handmade.tensor(chunks: "[\(Handmade.chunk)]")]),
+            textByteCount: 1 << 32)
     },
     .init("Z14 index that lies about its size", "index: expected a frame of 1000 bytes of content, found one of ") {
-        try Handmade.file(Handmade.frame.bytes, Handmade.index([Handmade.tensor(chunks: "[\(Handmade.chunk)]")]), textByteCount: 1000)
+        try Handmade.file(
+            Handmade.frame.bytes, Handmade.index([Handmade.tensor(chunks: "[\(Handmade.chunk)]")]), textByteCount: 1000)
     },
     .init("Z14 JSON 100 000 deep", "index: expected a string at byte 24 of its text, found '['") {
         let text = "{\"zplanes\":1,\"metadata\":" + String(repeating: "[", count: 100_000)
         return try Handmade.file(Handmade.frame.bytes, text.replacing("\"metadata\":", with: "\"codec\":   "))
     },
-    .init("Z15 version of the head", "byte 16: expected version 1 of zplanes, found version 3, made by a newer version of this program") {
+    .init(
+        "Z15 version of the head",
+        "byte 16: expected version 1 of zplanes, found version 3, made by a newer version of this program"
+    ) {
         try flipped(16, bits: 2)
     },
-    .init("Z15 version of the index", "index: expected version 1, found version 2, made by a newer version of this program") {
+    .init(
+        "Z15 version of the index",
+        "index: expected version 1, found version 2, made by a newer version of this program"
+    ) {
         try Handmade.file(Handmade.frame.bytes, Handmade.index([], version: "2"))
     },
     .init("Z15 codec", "index: expected codec 'zstd', found 'brotli', made by a newer version of this program") {
         try Handmade.file(Handmade.frame.bytes, Handmade.index([], codec: "brotli"))
     },
-    .init("Z15 member", "index: expected members that are known, found 'bases', made by a newer version of this program") {
+    .init(
+        "Z15 member", "index: expected members that are known, found 'bases', made by a newer version of this program"
+    ) {
         try Handmade.file(Handmade.frame.bytes, Handmade.index([], more: ",\"bases\":[]"))
     },
 ]
@@ -277,26 +407,32 @@ private func index(_ name: String, _ sentence: String, _ tensors: String...) -> 
     .init(name, sentence) { try Handmade.file(tensors: tensors) }
 }
 
-private let alias = "{\"name\":\"A\",\"type\":\"U8\",\"shape\":[200],\"sha256\":\"\(Handmade.digest)\",\"same_as\":\"B\"}"
+private let alias =
+    "{\"name\":\"A\",\"type\":\"U8\",\"shape\":[200],\"sha256\":\"\(Handmade.digest)\",\"same_as\":\"B\"}"
 
 private let indexRejections: [ZPlanesRejection] = [
     index(
         "Z11 duplicate name", "tensor 't': expected each name once, found it again",
         Handmade.tensor(chunks: "[\(Handmade.chunk)]"), Handmade.tensor(chunks: "[\(Handmade.chunk)]")),
     index(
-        "Z11 overlapping chunks", "tensor 'u': expected data that begins behind that of tensor 't', at byte 237, found byte 24",
+        "Z11 overlapping chunks",
+        "tensor 'u': expected data that begins behind that of tensor 't', at byte 237, found byte 24",
         Handmade.tensor(chunks: "[\(Handmade.chunk)]"), Handmade.tensor("u", chunks: "[\(Handmade.chunk)]")),
     index(
-        "Z11 chunk inside the index", "tensor 't': expected data between byte 24 and the index at byte 237, found 213 bytes at byte 25",
+        "Z11 chunk inside the index",
+        "tensor 't': expected data between byte 24 and the index at byte 237, found 213 bytes at byte 25",
         Handmade.tensor(offset: 25, chunks: "[\(Handmade.chunk)]")),
     index(
-        "Z11 chunk beyond the end", "tensor 't': expected data between byte 24 and the index at byte 237, found 213 bytes at byte 4611686018427387904",
+        "Z11 chunk beyond the end",
+        "tensor 't': expected data between byte 24 and the index at byte 237, found 213 bytes at byte 4611686018427387904",
         Handmade.tensor(offset: 1 << 62, chunks: "[\(Handmade.chunk)]")),
     index(
-        "Z11 chunk at a sum that overflows", "tensor 't': expected frames within the file, found sizes whose sum overflows",
+        "Z11 chunk at a sum that overflows",
+        "tensor 't': expected frames within the file, found sizes whose sum overflows",
         Handmade.tensor(offset: .max, chunks: "[\(Handmade.chunk)]")),
     index(
-        "Z11 chunk inside the mark", "tensor 't': expected data between byte 24 and the index at byte 237, found 213 bytes at byte 23",
+        "Z11 chunk inside the mark",
+        "tensor 't': expected data between byte 24 and the index at byte 237, found 213 bytes at byte 23",
         Handmade.tensor(offset: 23, chunks: "[\(Handmade.chunk)]")),
     index(
         "Z11 same as itself", "tensor 'A': expected 'same_as' to name an earlier tensor, found 'A'",
@@ -305,7 +441,8 @@ private let indexRejections: [ZPlanesRejection] = [
         "Z11 same as each other", "tensor 'A': expected 'same_as' to name an earlier tensor, found 'B'", alias,
         alias.replacing("\"A\"", with: "\"C\"").replacing("\"B\"", with: "\"A\"").replacing("\"C\"", with: "\"B\"")),
     index(
-        "Z11 same as an alias", "tensor 'C': expected 'same_as' to name a tensor with chunks of its own, found 'A', which has none",
+        "Z11 same as an alias",
+        "tensor 'C': expected 'same_as' to name a tensor with chunks of its own, found 'A', which has none",
         Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias,
         alias.replacing("\"A\"", with: "\"C\"").replacing("\"B\"", with: "\"A\"")),
     index(
@@ -313,7 +450,8 @@ private let indexRejections: [ZPlanesRejection] = [
         Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias.replacing("[200]", with: "[100]")),
     index(
         "same as, and chunks", "tensor 'A': expected no 'offset' beside 'same_as', found both",
-        Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias.replacing("\"same_as\"", with: "\"offset\":24,\"same_as\"")),
+        Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"),
+        alias.replacing("\"same_as\"", with: "\"offset\":24,\"same_as\"")),
     index(
         "Z12 too few chunks", "tensor 't': expected 2 chunks of 100 bytes for 200 bytes of data, found 1",
         Handmade.tensor(chunkSize: 100, chunks: "[\(Handmade.chunk)]")),
@@ -324,10 +462,12 @@ private let indexRejections: [ZPlanesRejection] = [
         "Z12 planes missing", "tensor 't': expected 2 planes in chunk 0, found 1",
         Handmade.tensor(type: "I16", shape: "[100]", chunks: "[[\"bytes\",[213],\"0123456789abcdef\"]]")),
     index(
-        "Z12 shape that overflows", "tensor 't': expected a shape of a size that fits, in whole bytes, found [9223372036854775807, 2]",
+        "Z12 shape that overflows",
+        "tensor 't': expected a shape of a size that fits, in whole bytes, found [9223372036854775807, 2]",
         Handmade.tensor(shape: "[9223372036854775807,2]", chunks: "[]")),
     index(
-        "Z12 shape that overflows in bytes", "tensor 't': expected a shape of a size that fits, in whole bytes, found [4611686018427387904]",
+        "Z12 shape that overflows in bytes",
+        "tensor 't': expected a shape of a size that fits, in whole bytes, found [4611686018427387904]",
         Handmade.tensor(type: "F32", shape: "[4611686018427387904]", chunks: "[]")),
     index(
         "half a byte", "tensor 't': expected a shape of a size that fits, in whole bytes, found [3]",
@@ -338,46 +478,58 @@ private let indexRejections: [ZPlanesRejection] = [
     index(
         "Z12 frame sizes whose sum overflows", "index: expected frames of 1 to 237 bytes, found 9223372036854775807",
         Handmade.tensor(chunks: "[[\"none\",[9223372036854775807],\"0123456789abcdef\"]]")),
-    index("Z12 frame of no bytes", "index: expected frames of 1 to 237 bytes, found 0", Handmade.tensor(chunks: "[[\"none\",[0],\"0123456789abcdef\"]]")),
     index(
-        "chunk size beyond the cap", "tensor 't': expected a chunk size of at most 67108864 bytes, a multiple of 1, found 67108865",
+        "Z12 frame of no bytes", "index: expected frames of 1 to 237 bytes, found 0",
+        Handmade.tensor(chunks: "[[\"none\",[0],\"0123456789abcdef\"]]")),
+    index(
+        "chunk size beyond the cap",
+        "tensor 't': expected a chunk size of at most 67108864 bytes, a multiple of 1, found 67108865",
         Handmade.tensor(chunkSize: 67_108_865, chunks: "[\(Handmade.chunk)]")),
     index(
-        "chunk size of half an element", "tensor 't': expected a chunk size of at most 67108864 bytes, a multiple of 4, found 6",
+        "chunk size of half an element",
+        "tensor 't': expected a chunk size of at most 67108864 bytes, a multiple of 4, found 6",
         Handmade.tensor(type: "F32", shape: "[50]", chunkSize: 6, chunks: "[\(Handmade.chunk)]")),
     index(
-        "Z15 transform", "index: expected one of the transforms 'none', 'bytes', 'rotated-bytes', 'ranks', found 'delta', made by a newer version of this program",
+        "Z15 transform",
+        "index: expected one of the transforms 'none', 'bytes', 'rotated-bytes', 'ranks', found 'delta', made by a newer version of this program",
         Handmade.tensor(chunks: "[[\"delta\",[213],\"0123456789abcdef\"]]")),
     index(
-        "Z15 element type", "index: expected an element type that is known, found 'F7', made by a newer version of this program",
+        "Z15 element type",
+        "index: expected an element type that is known, found 'F7', made by a newer version of this program",
         Handmade.tensor(type: "F7", chunks: "[\(Handmade.chunk)]")),
     index(
-        "Z15 member of a tensor", "tensor 't': expected members that are known, found 'base', made by a newer version of this program",
+        "Z15 member of a tensor",
+        "tensor 't': expected members that are known, found 'base', made by a newer version of this program",
         Handmade.tensor(chunks: "[\(Handmade.chunk)]").replacing("\"offset\"", with: "\"base\":1,\"offset\"")),
     index(
         "transform that the type lacks", "tensor 't': expected a transform for U8 in chunk 0, found 'bytes'",
         Handmade.tensor(chunks: "[[\"bytes\",[213],\"0123456789abcdef\"]]")),
     index(
-        "ranks without a table", "index: expected a table of pairs for the transform 'ranks' and no other, found 'ranks' without one",
+        "ranks without a table",
+        "index: expected a table of pairs for the transform 'ranks' and no other, found 'ranks' without one",
         Handmade.tensor(type: "BF16", shape: "[100]", chunks: "[[\"ranks\",[100,113],\"0123456789abcdef\"]]")),
     index(
         "table of 257 ranks", "index: expected runs of ascending pairs, 1 to 256 of the 512, found [0, 257]",
         Handmade.tensor(type: "BF16", shape: "[100]", chunks: "[[\"ranks\",[100,113],\"0123456789abcdef\",[0,257]]]")),
     index(
-        "table with a pair beyond the last", "index: expected runs of ascending pairs, 1 to 256 of the 512, found [0, 1, 511, 2]",
-        Handmade.tensor(type: "BF16", shape: "[100]", chunks: "[[\"ranks\",[100,113],\"0123456789abcdef\",[0,1,511,2]]]")),
+        "table with a pair beyond the last",
+        "index: expected runs of ascending pairs, 1 to 256 of the 512, found [0, 1, 511, 2]",
+        Handmade.tensor(
+            type: "BF16", shape: "[100]", chunks: "[[\"ranks\",[100,113],\"0123456789abcdef\",[0,1,511,2]]]")),
     index(
         "table that descends", "index: expected runs of ascending pairs, 1 to 256 of the 512, found [5, 2, 6, 1]",
         Handmade.tensor(type: "BF16", shape: "[100]", chunks: "[[\"ranks\",[100,113],\"0123456789abcdef\",[5,2,6,1]]]")),
     index(
-        "check that is none", "index: expected a check of 16 lower-case hexadecimal digits in every chunk, found '+123456789abcdef'",
+        "check that is none",
+        "index: expected a check of 16 lower-case hexadecimal digits in every chunk, found '+123456789abcdef'",
         Handmade.tensor(chunks: "[[\"none\",[213],\"+123456789abcdef\"]]")),
     index(
         "chunk without a check", "index: expected a check of 16 lower-case hexadecimal digits in every chunk, found ''",
         Handmade.tensor(chunks: "[[\"none\",[213]]]")),
     index(
         "digest that is none", "index: expected a SHA-256 in base64, found '\(Handmade.digest.dropLast())'",
-        Handmade.tensor(chunks: "[\(Handmade.chunk)]").replacing(Handmade.digest, with: String(Handmade.digest.dropLast()))),
+        Handmade.tensor(chunks: "[\(Handmade.chunk)]").replacing(
+            Handmade.digest, with: String(Handmade.digest.dropLast()))),
     index(
         "member twice", "tensor 't': expected each member once, found 'offset' again",
         Handmade.tensor(chunks: "[\(Handmade.chunk)]").replacing("\"offset\"", with: "\"offset\":24,\"offset\"")),
@@ -387,29 +539,52 @@ private let indexRejections: [ZPlanesRejection] = [
 ]
 
 /// The nearest neighbours that are fine: one for every group of refusals.
-private let accepted: [ZPlanesRejection] = [
-    .init("the good file", "", good),
-    .init("window log 27", "") { try Handmade.file { $0.descriptor = 0x84; $0.fields = [17 << 3, 200, 0, 0, 0] } },
-    .init("content size of 8 bytes", "") { try Handmade.file { $0.descriptor = 0xE4; $0.fields = UInt64(200).littleEndianBytes } },
-    .init("dictionary number 0", "") { try Handmade.file { $0.descriptor = 0x25; $0.fields = [0, 200] } },
-    .init("two blocks", "") {
-        try Handmade.file {
-            $0.blocks = Handmade.Frame.block(Array(Handmade.content[..<7]), isLast: false)
-                + Handmade.Frame.block(Array(Handmade.content[7...]), isLast: true)
-        }
-    },
-    .init("largest chunk size", "") { try Handmade.file(tensors: [Handmade.tensor(chunkSize: 64 << 20, chunks: "[\(Handmade.chunk)]")]) },
-    .init("alias", "") { try Handmade.file(tensors: [Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias]) },
-    .init("white space in the index", "") {
-        try Handmade.file(tensors: [Handmade.tensor(chunks: "[ \(Handmade.chunk) ] ").replacing(",", with: ",\n\t")])
-    },
-    .init("empty tensors anywhere", "") {
-        try Handmade.file(tensors: [
-            Handmade.tensor(chunks: "[\(Handmade.chunk)]"), Handmade.tensor("e", shape: "[0,9223372036854775807]", offset: 24, chunks: "[]")
-                .replacing(Handmade.digest, with: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"),
-        ])
-    },
-]
+private let accepted: [ZPlanesRejection] =
+    [
+        .init("the good file", "", good),
+        .init("window log 27", "") {
+            try Handmade.file {
+                $0.descriptor = 0x84
+                $0.fields = [17 << 3, 200, 0, 0, 0]
+            }
+        },
+        .init("content size of 8 bytes", "") {
+            try Handmade.file {
+                $0.descriptor = 0xE4
+                $0.fields = UInt64(200).littleEndianBytes
+            }
+        },
+        .init("dictionary number 0", "") {
+            try Handmade.file {
+                $0.descriptor = 0x25
+                $0.fields = [0, 200]
+            }
+        },
+        .init("two blocks", "") {
+            try Handmade.file {
+                $0.blocks =
+                    Handmade.Frame.block(Array(Handmade.content[..<7]), isLast: false)
+                    + Handmade.Frame.block(Array(Handmade.content[7...]), isLast: true)
+            }
+        },
+        .init("largest chunk size", "") {
+            try Handmade.file(tensors: [Handmade.tensor(chunkSize: 64 << 20, chunks: "[\(Handmade.chunk)]")])
+        },
+        .init("alias", "") {
+            try Handmade.file(tensors: [Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias])
+        },
+        .init("white space in the index", "") {
+            try Handmade.file(tensors: [Handmade.tensor(chunks: "[ \(Handmade.chunk) ] ").replacing(",", with: ",\n\t")]
+            )
+        },
+        .init("empty tensors anywhere", "") {
+            try Handmade.file(tensors: [
+                Handmade.tensor(chunks: "[\(Handmade.chunk)]"),
+                Handmade.tensor("e", shape: "[0,9223372036854775807]", offset: 24, chunks: "[]")
+                    .replacing(Handmade.digest, with: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"),
+            ])
+        },
+    ]
     + (0..<16).map { magic in
         .init("unknown skippable frame 5\(String(magic, radix: 16))", "") {
             let gap = Handmade.skippable(0x184D_2A50 + UInt32(magic), length: 4, [0, 1, 2, 3])
@@ -429,7 +604,8 @@ private let accepted: [ZPlanesRejection] = [
                 let digest = try reader.digest(of: tensor)
                 guard digest == stored else {
                     return CheckpointError(
-                        "x", .tensor(reader.contents.tensors[tensor].name), expected: "SHA-256 \(stored)", found: "\(digest)")
+                        "x", .tensor(reader.contents.tensors[tensor].name), expected: "SHA-256 \(stored)",
+                        found: "\(digest)")
                 }
             }
             return nil
@@ -461,7 +637,9 @@ private let accepted: [ZPlanesRejection] = [
         let digest = Base64.encode(other.withUnsafeBytes { Digest.of($0) }.bytes)
         let frames = [Handmade.frame.bytes, Handmade.Frame(other).bytes]
         // Swapped in the file, in the index, or in both so that every chunk fits its check.
-        for (inFile, inIndex, words) in [(false, false, nil), (true, false, "XXH64"), (true, true, "SHA-256")] as [(Bool, Bool, String?)] {
+        for (inFile, inIndex, words) in [(false, false, nil), (true, false, "XXH64"), (true, true, "SHA-256")]
+            as [(Bool, Bool, String?)]
+        {
             let chunks = (inIndex ? frames.reversed() : frames).map { Handmade.chunk($0) }
             let tensors = [
                 Handmade.tensor(chunks: "[\(chunks[0])]"),
@@ -480,7 +658,10 @@ private let accepted: [ZPlanesRejection] = [
         var frame = [UInt8](repeating: 0, count: czstd_frame_bound(text.count))
         let count = czstd_repeat(&frame, text, text.count)
         let error = try refusal(Handmade.file([], indexFrame: Array(frame[..<count]), textByteCount: text.count))
-        #expect(error?.description.hasSuffix("index: expected at most \((1 << 20) + 128 * count) bytes of text in a frame of \(count), found \(text.count)") == true)
+        #expect(
+            error?.description.hasSuffix(
+                "index: expected at most \((1 << 20) + 128 * count) bytes of text in a frame of \(count), found \(text.count)"
+            ) == true)
     }
 
     /// A small file with every transform, several chunks, an alias, metadata and a kept header.

@@ -1,5 +1,6 @@
 import AssayCheckpoints
 import AssayTensors
+import SystemPackage
 import Testing
 
 @testable import AssayFormats
@@ -40,7 +41,8 @@ import Testing
                     switch kind {
                     case 0: SeededBytes.random(size, seed: UInt64(count))
                     case 1: [UInt8](repeating: 0x7F, count: size)
-                    default: Array(SeededBytes.weights(count, seed: 3).rawBytes.prefix(size))
+                    default:
+                        Array(SeededBytes.weights(count, seed: 3).rawBytes.prefix(size))
                             + [UInt8](repeating: 0, count: max(0, size - 4 * count))
                     }
                 return SampleTensor("\(count)/\(kind)", type, [count * type.elementsPerUnit], bytes)
@@ -83,7 +85,8 @@ import Testing
         let tensors = [all, nans, sparse, outlier].enumerated().flatMap { index, patterns in
             [
                 SampleTensor("bf16 \(index)", .bf16, [patterns.count], patterns.rawBytes),
-                SampleTensor("f32 \(index)", .f32, [patterns.count], patterns.map { UInt32($0) << 16 | 0xABCD }.rawBytes),
+                SampleTensor(
+                    "f32 \(index)", .f32, [patterns.count], patterns.map { UInt32($0) << 16 | 0xABCD }.rawBytes),
             ]
         }
         try expectRoundTrip(tensors)
@@ -114,7 +117,9 @@ import Testing
     @Test func metadataComesBackInItsOrder() throws {
         try expectRoundTrip(
             [SampleTensor("t", .u8, [1], [1])],
-            metadata: [("format", "pt"), ("b", ""), ("a", "zwei\nZeilen \"…\""), (String(repeating: "k", count: 3000), " ")])
+            metadata: [
+                ("format", "pt"), ("b", ""), ("a", "zwei\nZeilen \"…\""), (String(repeating: "k", count: 3000), " "),
+            ])
     }
 
     @Test(arguments: [1, 1000, 3_000_000])
@@ -177,7 +182,9 @@ import Testing
         #expect(written.count < 2 * single + 8000)
         let reader = try ZPlanesReader(try folder.file(written), threads: 1)
         #expect(reader.contents.tensors.map(\.aliasOf) == [nil, "a", "a", nil, "a", nil])
-        for (index, tensor) in tensors.enumerated() { #expect(try AssayFormatsTests.bytes(of: index, in: reader) == tensor.bytes) }
+        for (index, tensor) in tensors.enumerated() {
+            #expect(try AssayFormatsTests.bytes(of: index, in: reader) == tensor.bytes)
+        }
     }
 
     @Test func theFormatIsFoundByNameExtensionAndContent() throws {
@@ -191,6 +198,22 @@ import Testing
         #expect(try !ZPlanes.recognizes(try folder.file([UInt8](repeating: 0, count: 500))))
     }
 
+    /// A file written once (fixtures/make/zplanes_golden.py says how), whose original was written by the safetensors
+    /// library: readers must read it for ever.
+    @Test func theGoldenFileGivesTheFileItCameFrom() throws {
+        let fixtures = FilePath(#filePath).appending("../../../../fixtures/zplanes").lexicallyNormalized()
+        let reader = try ZPlanesReader(try InputFile(fixtures.appending("golden.zplanes")), threads: 1)
+        let original = try InputFile(fixtures.appending("golden.safetensors"))
+        let header = try #require(reader.contents.originalHeader).bytes
+        var restored = UInt64(header.count).littleEndianBytes + header
+        for index in reader.contents.tensors.indices { restored += try bytes(of: index, in: reader) }
+        #expect(try restored == original.bytes(0..<original.byteCount))
+        #expect(
+            try Set(records(of: InputFile(fixtures.appending("golden.zplanes")).prefix(.max)).joined().map(\.transform))
+                == Set(PlaneTransform.allCases))
+        #expect(reader.contents.metadata.map(\.value).sorted() == ["pt", "ä \"quoted\""])
+    }
+
     @Test func theCodecAloneComesBack() throws {
         let bytes = SeededBytes.weights(900_001, seed: 1).rawBytes
         let codec = ZPlanesCodec(elementType: .f32, threads: 2)
@@ -199,5 +222,7 @@ import Testing
         var restored = [UInt8](repeating: 0, count: bytes.count)
         try restored.withUnsafeMutableBytes { try codec.decompress(compressed, into: $0) }
         #expect(restored == bytes)
+        let again = try bytes.withUnsafeBytes { try codec.compress($0, reusing: compressed) }
+        #expect(again.byteCount == compressed.byteCount)
     }
 }

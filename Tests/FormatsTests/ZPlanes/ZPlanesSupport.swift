@@ -53,7 +53,7 @@ struct SeededBytes {
 
 extension Array {
     /// The elements' bytes, little-endian as this machine has them.
-    var rawBytes: [UInt8] { withUnsafeBytes { Array<UInt8>($0) } }
+    var rawBytes: [UInt8] { withUnsafeBytes { [UInt8]($0) } }
 }
 
 /// A folder that is removed with the value.
@@ -87,7 +87,9 @@ func zplanesBytes(
     var pieces: [(tensor: Int, range: Range<Int>)] = []
     for (index, tensor) in tensors.enumerated() where tensor.info.aliasOf == nil {
         let step = writer.granularity(of: index) * chunksInPiece
-        pieces += stride(from: 0, to: tensor.bytes.count, by: step).map { (index, $0..<min($0 + step, tensor.bytes.count)) }
+        pieces += stride(from: 0, to: tensor.bytes.count, by: step).map {
+            (index, $0..<min($0 + step, tensor.bytes.count))
+        }
     }
     let turn = Atomic<Int>(0)
     let all = pieces
