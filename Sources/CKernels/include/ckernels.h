@@ -4,3 +4,4 @@
 #include "ck_level.h"
 #include "ck_math.h"
 #include "ck_quantize.h"
+#include "ck_planes.h"
