@@ -1,3 +1,4 @@
 // The inner loops of Assay, in C, each compiled once for every dispatch level.
 #pragma once
+#include "ck_chunks.h"
 #include "ck_level.h"
