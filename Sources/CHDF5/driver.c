@@ -16,7 +16,8 @@ typedef struct {
     haddr_t end_of_file;
 } descriptor_file;
 
-/// Handed from `chdf5_open` to the driver's open function: the library is called under one lock.
+/// Handed from `chdf5_open` to the driver's open function, which the library calls once or twice for one file; the
+/// library itself is called under one lock.
 static int pending_descriptor = -1;
 static int last_errno = 0;
 
@@ -38,7 +39,6 @@ static H5FD_t *driver_open(const char *name, unsigned flags, hid_t access, haddr
     if (!file) return NULL;
     file->descriptor = pending_descriptor;
     file->end_of_file = (flags & H5F_ACC_TRUNC) ? 0 : (haddr_t)status.st_size;
-    pending_descriptor = -1;
     return &file->public;
 }
 

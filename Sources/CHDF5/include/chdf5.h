@@ -32,6 +32,9 @@ hid_t chdf5_integer(int bits, int is_signed);
 /// standard error.
 void chdf5_lock_down(void);
 
+/// Keeps the library's messages off standard error; every thread has its own setting.
+void chdf5_silence(void);
+
 /// The innermost message of the library's error stack, or "no message".
 void chdf5_error_text(char *text, size_t capacity);
 

@@ -15,6 +15,7 @@ enum HDF5Library {
                 chdf5_lock_down()
                 isReady = true
             }
+            chdf5_silence()
             return try body()
         }
     }
