@@ -175,6 +175,8 @@ hid_t chdf5_create(int descriptor, hid_t file_creation, hid_t access_list) {
 
 int chdf5_locate_chunk(hid_t dataset, const hsize_t *offset, haddr_t *address, hsize_t *size, uint32_t *filter_mask) {
     unsigned char nothing[1];
+    char text[80];
+    chdf5_error_text(text, sizeof text); // What failed before is not this.
     location.is_active = 1;
     location.count = 0;
     herr_t result = H5Dread_chunk(dataset, H5P_DEFAULT, offset, filter_mask, nothing);
@@ -185,8 +187,6 @@ int chdf5_locate_chunk(hid_t dataset, const hsize_t *offset, haddr_t *address, h
         return 1;
     }
     if (result >= 0) return -1;
-    char text[80];
     chdf5_error_text(text, sizeof text);
-    H5Eclear2(H5E_DEFAULT);
     return strstr(text, "isn't defined") || strstr(text, "not initialized") || strstr(text, "not allocated") ? 0 : -1;
 }

@@ -14,7 +14,39 @@ hid_t chdf5_integer(int bits, int is_signed) {
     }
 }
 
-void chdf5_silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
+// The innermost message of the first failure that nobody has asked about: closing an identifier afterwards empties the
+// library's own stack, so it is noted while the failing call returns.
+static _Thread_local char first_message[200];
+
+static herr_t keep_message(unsigned position, const H5E_error2_t *error, void *data) {
+    (void)position, (void)data;
+    if (!error->desc || !*error->desc) return 0;
+    snprintf(first_message, sizeof first_message, "%s", error->desc);
+    // Addresses in memory say nothing to anybody and differ from run to run.
+    char *address = strstr(first_message, "0x");
+    if (address) {
+        *address = 0;
+        char *colon = strrchr(first_message, ':');
+        if (colon) *colon = 0;
+    }
+    return 1;
+}
+
+static herr_t note_failure(hid_t stack, void *data) {
+    (void)data;
+    if (!*first_message) H5Ewalk2(stack, H5E_WALK_UPWARD, keep_message, NULL);
+    return 0;
+}
+
+void chdf5_silence(void) {
+    H5Eset_auto2(H5E_DEFAULT, note_failure, NULL);
+    *first_message = 0;
+}
+
+void chdf5_error_text(char *text, size_t capacity) {
+    snprintf(text, capacity, "%s", *first_message ? first_message : "no message");
+    *first_message = 0;
+}
 
 // In the place of the library's class of external links: their targets can be read, for the message, and not followed.
 static hid_t refuse_link(
@@ -43,24 +75,6 @@ void chdf5_lock_down(void) {
     chdf5_silence();
     H5PLset_loading_state(0);
     H5Lregister(&external_link);
-}
-
-typedef struct {
-    char *text;
-    size_t capacity;
-} error_text;
-
-static herr_t keep_message(unsigned position, const H5E_error2_t *error, void *data) {
-    (void)position;
-    error_text *result = data;
-    if (error->desc && *error->desc) snprintf(result->text, result->capacity, "%s", error->desc);
-    return 1; // The innermost is enough.
-}
-
-void chdf5_error_text(char *text, size_t capacity) {
-    snprintf(text, capacity, "no message");
-    error_text result = {text, capacity};
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_message, &result);
 }
 
 int chdf5_pipe(int ends[2]) {

@@ -32,10 +32,10 @@ hid_t chdf5_integer(int bits, int is_signed);
 /// standard error.
 void chdf5_lock_down(void);
 
-/// Keeps the library's messages off standard error; every thread has its own setting.
+/// Keeps the library's messages off standard error and notes them; every thread has its own setting.
 void chdf5_silence(void);
 
-/// The innermost message of the library's error stack, or "no message".
+/// The innermost message of the first failure on this thread since the last question, or "no message".
 void chdf5_error_text(char *text, size_t capacity);
 
 /// Opens or creates a file through a descriptor that the caller keeps open: libhdf5 never sees a path, so it opens

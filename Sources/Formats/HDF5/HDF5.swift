@@ -41,7 +41,8 @@ public enum HDF5: CheckpointFormat {
         _ program: FilePath, _ file: InputFile, _ offset: Int, _ expected: String, _ found: String
     ) -> CheckpointError {
         CheckpointError(
-            file.path, .part("listing by \(program.forDisplay)"), expected: "\(expected) at byte \(offset)", found: found)
+            file.path, .part("listing by \(program.forDisplay)"), expected: "\(expected) at byte \(offset)",
+            found: found)
     }
 
     private static func reader(
@@ -68,9 +69,11 @@ public enum HDF5: CheckpointFormat {
     private static func addAliases(
         _ aliases: [(path: String, target: String)], to tensors: inout [HDF5Tensor], _ file: InputFile
     ) throws {
-        let positions = Dictionary(tensors.enumerated().map { ($1.info.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let positions = Dictionary(
+            tensors.enumerated().map { ($1.info.name, $0) }, uniquingKeysWith: { first, _ in first })
         for alias in aliases {
-            let name = String(alias.path.dropFirst()), target = String(alias.target.dropFirst())
+            let name = String(alias.path.dropFirst())
+            let target = String(alias.target.dropFirst())
             // A second link to a dataset that was left out is left out too.
             guard let position = positions[target] else { continue }
             var tensor = tensors[position]

@@ -47,7 +47,8 @@ enum HDF5AttributeReader {
             let space = HDF5Identifier(H5Aget_space(attribute.raw))
         else { throw ListingFailure.damaged(place) }
         guard let kind = Kind(type.raw) else {
-            output.warn("\(place) has the type \(HDF5TypeDescription.className(H5Tget_class(type.raw))) and is left out")
+            output.warn(
+                "\(place) has the type \(HDF5TypeDescription.className(H5Tget_class(type.raw))) and is left out")
             return nil
         }
         guard let shape = try HDF5Dataspace.shape(of: space.raw, place) else {
@@ -114,7 +115,8 @@ enum HDF5AttributeReader {
                 guard let text = String(validatingCString: tag) else { return nil }
                 self = .opaque(size: H5Tget_size(type), tag: text)
             case H5T_INTEGER, H5T_FLOAT, H5T_ENUM:
-                guard let stored = try? HDF5StoredType(parsing: HDF5TypeDescription.json(of: type)), stored.bitsInByte == nil
+                guard let stored = try? HDF5StoredType(parsing: HDF5TypeDescription.json(of: type)),
+                    stored.bitsInByte == nil
                 else { return nil }
                 let isBig = stored.isBigEndian
                 switch stored.elementType {

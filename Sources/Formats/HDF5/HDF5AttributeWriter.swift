@@ -13,7 +13,9 @@ enum HDF5AttributeWriter {
     static func write(_ text: String, _ name: String, on object: hid_t) throws {
         if text.utf8.contains(0) {
             let bytes = Array(text.utf8)
-            try write("opaque[\(bytes.count)] \(HDF5Metadata.textTag)", shape: [], [.string(bytes.hexadecimal)], name, on: object)
+            try write(
+                "opaque[\(bytes.count)] \(HDF5Metadata.textTag)", shape: [], [.string(bytes.hexadecimal)], name,
+                on: object)
         } else {
             try write("string", shape: [], [.string(text)], name, on: object)
         }
@@ -36,7 +38,8 @@ enum HDF5AttributeWriter {
         try write(type, shape: dimensions, values, name, on: object)
     }
 
-    static func write(_ typeName: String, shape: [Int]?, _ values: [JSONValue], _ name: String, on object: hid_t) throws {
+    static func write(_ typeName: String, shape: [Int]?, _ values: [JSONValue], _ name: String, on object: hid_t) throws
+    {
         guard let type = HDF5Identifier(makeType(typeName)) else {
             throw Failure(reason: "its type '\(typeName.escapedForDisplay)' is not known")
         }

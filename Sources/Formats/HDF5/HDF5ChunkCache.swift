@@ -38,7 +38,9 @@ final class HDF5ChunkCache: Sendable {
         guard size <= limit else { return }
         state.withLock { state in
             guard state.entries[key] == nil else { return }
-            while state.byteCount + size > limit, let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse }) {
+            while state.byteCount + size > limit,
+                let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })
+            {
                 state.byteCount -= oldest.value.bytes.bytes.count
                 state.entries[oldest.key] = nil
             }

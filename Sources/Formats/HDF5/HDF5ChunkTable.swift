@@ -82,7 +82,8 @@ struct HDF5ChunkTable: Sendable {
     /// The elements from a chunk's first to its last, others of them in between.
     private func span(at position: [Int]) -> Range<Int> {
         let extent = extent(at: position)
-        var first = 0, last = 0
+        var first = 0
+        var last = 0
         for axis in position.indices {
             first += position[axis] * strides[axis]
             last += (position[axis] + extent[axis] - 1) * strides[axis]
@@ -121,7 +122,8 @@ struct HDF5ChunkTable: Sendable {
     ///   - bytes: the chunk, `chunkByteCount` bytes.
     ///   - buffer: the bytes of `elements`.
     func scatter(
-        _ bytes: UnsafeRawBufferPointer, _ index: Int, _ elements: Range<Int>, into buffer: UnsafeMutableRawBufferPointer
+        _ bytes: UnsafeRawBufferPointer, _ index: Int, _ elements: Range<Int>,
+        into buffer: UnsafeMutableRawBufferPointer
     ) {
         let start = position(of: index)
         let extent = extent(at: start)

@@ -20,6 +20,8 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     private let deflateLevel: Int?
     private var file: hid_t = -1
     private var groups: Set<String> = [""]
+    /// Paths of objects that get attributes back.
+    private let attributed: Set<String>
     /// The dataset whose chunks are being written.
     private var current: (tensor: Int, dataset: hid_t)?
 
@@ -32,6 +34,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         self.output = output
         self.deflateLevel = deflateLevel
         let attributes = try HDF5Metadata.attributes(for: plan.metadata)
+        attributed = Set(attributes.foreign.map(\.path))
         try HDF5Library.withLibrary {
             chdf5_clear_errno()
             do {
@@ -102,21 +105,28 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         if code != 0 {
             let errno = Errno(rawValue: code)
             return SystemError(
-                operation, output.path, errno, advice: errno == .noSpace ? "free some space, or write to another disk" : nil)
+                operation, output.path, errno,
+                advice: errno == .noSpace ? "free some space, or write to another disk" : nil)
         }
         return SystemError(operation, output.path, .ioError, advice: "libhdf5 says '\(words)'")
     }
 
     private func create() throws {
-        guard let access = HDF5Identifier(chdf5_access()), let creation = HDF5Identifier(H5Pcreate(chdf5_file_creation()))
+        guard let access = HDF5Identifier(chdf5_access()),
+            let creation = HDF5Identifier(H5Pcreate(chdf5_file_creation()))
         else { throw failure("prepare to create it") }
         // What HDF5 1.8 and everything later reads; older forms hold no attribute above 64 KB.
         H5Pset_libver_bounds(access.raw, H5F_LIBVER_V18, H5F_LIBVER_V18)
         H5Pset_alignment(access.raw, Self.alignedByteCount, Self.alignment)
         H5Pset_obj_track_times(creation.raw, false)
-        H5Pset_attr_creation_order(creation.raw, UInt32(H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED))
+        Self.keepAttributeOrder(creation.raw)
         file = chdf5_create(output.descriptor, creation.raw, access.raw)
         guard file >= 0 else { throw failure("create it") }
+    }
+
+    /// Lets the attributes of an object be listed in the order in which they were made.
+    private static func keepAttributeOrder(_ properties: hid_t) {
+        H5Pset_attr_creation_order(properties, UInt32(H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED))
     }
 
     /// Makes the groups on the way to a path, and the one it names if it ends with a slash.
@@ -130,6 +140,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
                 let link = HDF5Identifier(makeLinkProperties())
             else { throw failure("prepare a group") }
             H5Pset_obj_track_times(creation.raw, false)
+            Self.keepAttributeOrder(creation.raw)
             guard let made = HDF5Identifier(H5Gcreate2(file, group, link.raw, creation.raw, chdf5_default())) else {
                 throw failure("create the group '\(group.escapedForDisplay)'")
             }
@@ -170,7 +181,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         let chunks = deflateLevel == nil ? nil : HDF5ChunkPlan(shape: shape, elementSize: storedType.bitCount / 8)
         guard let type = HDF5Identifier(HDF5TypeFactory.makeType(storedType)),
             let space = HDF5Identifier(Self.makeSpace(shape)),
-            let properties = HDF5Identifier(makeProperties(chunks)),
+            let properties = HDF5Identifier(makeProperties(chunks, keepsOrder: attributed.contains("/" + tensor.name))),
             let dataset = HDF5Identifier(
                 H5Dcreate2(file, tensor.name, type.raw, space.raw, link, properties.raw, chdf5_default()))
         else { throw failure(operation) }
@@ -187,8 +198,9 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         return H5Screate_simple(CInt(shape.count), shape.map { hsize_t($0) }, nil)
     }
 
-    private func makeProperties(_ chunks: HDF5ChunkPlan?) -> hid_t {
+    private func makeProperties(_ chunks: HDF5ChunkPlan?, keepsOrder: Bool) -> hid_t {
         let properties = H5Pcreate(chdf5_dataset_creation())
+        if keepsOrder { Self.keepAttributeOrder(properties) }
         H5Pset_obj_track_times(properties, false)
         H5Pset_fill_time(properties, H5D_FILL_TIME_NEVER)
         if let chunks {

@@ -49,7 +49,10 @@ struct HDF5FilterPipeline: Sendable, Equatable {
         filters.indices.filter { mask & (1 << UInt32($0)) == 0 }.map { filters[$0] }
     }
 
-    enum StoredSize { case exactly(Int), compressed }
+    enum StoredSize {
+        case exactly(Int)
+        case compressed
+    }
 
     /// What a chunk of `byteCount` bytes takes up.
     func storedSize(of byteCount: Int, mask: UInt32) -> StoredSize {
@@ -162,7 +165,8 @@ final class HDF5ChunkWorker: @unchecked Sendable {  // reason: used by one threa
 
     /// Inflates a zlib stream that must give exactly the bytes of `result`.
     func inflate(_ bytes: UnsafeRawBufferPointer, into result: UnsafeMutableRawBufferPointer) throws {
-        var used = 0, made = 0
+        var used = 0
+        var made = 0
         let code = libdeflate_zlib_decompress_ex(
             decompressor, bytes.baseAddress, bytes.count, result.baseAddress, result.count, &used, &made)
         switch code {

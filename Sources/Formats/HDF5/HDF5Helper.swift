@@ -9,14 +9,17 @@ import SystemPackage
 /// The near side of the wall: runs the helper over a file and returns what it printed, whatever becomes of it.
 struct HDF5Helper {
     let program: FilePath
-    var seconds = HDF5Limits.helperSeconds
+    /// Nil for what the size of the file makes of it.
+    var seconds: Int?
 
     /// The listing of a file, as bytes.
     ///
     /// - Throws: `CheckpointError` where the helper died, hung or printed too much over the file; `SystemError` where
     ///   it could not be started.
     func listing(of file: InputFile) throws -> [UInt8] {
-        let output = try Pipe(), errors = try Pipe()
+        let seconds = seconds ?? HDF5Limits.helperSeconds(fileByteCount: file.byteCount)
+        let output = try Pipe()
+        let errors = try Pipe()
         let child = try spawn(file, output, errors)
         output.closeWritingEnd()
         errors.closeWritingEnd()
@@ -24,7 +27,7 @@ struct HDF5Helper {
         let end = collector.run()
         if end != .closed { kill(child, SIGKILL) }
         let status = Self.reap(child)
-        try judge(end, status, collector, file)
+        try judge(end, status, collector, file, seconds)
         return collector.listing
     }
 
@@ -79,10 +82,11 @@ struct HDF5Helper {
 
     /// Nothing that could change what libhdf5 does; a crash is to end at once, without a backtrace.
     private static var environment: [String] {
-        let kept = (["LD_LIBRARY_PATH", "ASAN_OPTIONS", "LLVM_PROFILE_FILE"] as [String]).compactMap { name -> String? in
+        let kept = (["LD_LIBRARY_PATH", "ASAN_OPTIONS", "LLVM_PROFILE_FILE"] as [String]).compactMap {
+            name -> String? in
             getenv(name).map { "\(name)=" + String(cString: $0) }
         }
-        return kept + ["SWIFT_BACKTRACE=enable=no", "HDF5_USE_FILE_LOCKING=FALSE"]
+        return kept + ["SWIFT_BACKTRACE=enable=no"]
     }
 
     private static func withStrings<R>(
@@ -112,7 +116,10 @@ struct HDF5Helper {
         }
 
         mutating func run() -> End {
-            var open = [pollfd(fd: output, events: Int16(POLLIN), revents: 0), pollfd(fd: errors, events: Int16(POLLIN), revents: 0)]
+            var open = [
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: errors, events: Int16(POLLIN), revents: 0),
+            ]
             while open.contains(where: { $0.fd >= 0 }) {
                 let left = deadline - HDF5Helper.now()
                 guard left > 0 else { return .tooLate }
@@ -159,7 +166,9 @@ struct HDF5Helper {
         return status
     }
 
-    private func judge(_ end: End, _ status: CInt, _ collector: Collector, _ file: InputFile) throws {
+    private func judge(
+        _ end: End, _ status: CInt, _ collector: Collector, _ file: InputFile, _ seconds: Int
+    ) throws {
         func refuse(_ found: String) -> CheckpointError {
             CheckpointError(file.path, .file, expected: "a HDF5 file that libhdf5 can read", found: found)
         }
@@ -170,7 +179,8 @@ struct HDF5Helper {
         }
         let signal = status & 0x7F
         if signal == SIGXCPU || signal == SIGKILL {
-            throw refuse("damage over which it did not end within \(HDF5Limits.helperProcessorSeconds) seconds")
+            let limit = HDF5Limits.helperProcessorSeconds(fileByteCount: file.byteCount)
+            throw refuse("damage over which it did not end within \(limit) seconds of processor time")
         }
         if signal != 0 { throw refuse("damage over which it crashed (signal \(signal))") }
         let code = (status >> 8) & 0xFF

@@ -170,7 +170,8 @@ struct HDF5LayoutChecker {
         let pipeline = try HDF5FilterPipeline(chunks.filters, elementSize: type.size) {
             refuse(name, "the filters deflate, shuffle and fletcher32 alone", $0)
         }
-        var table = HDF5ChunkTable(shape: shape.dimensions, chunk: dimensions, elementSize: type.size, pipeline: pipeline)
+        var table = HDF5ChunkTable(
+            shape: shape.dimensions, chunk: dimensions, elementSize: type.size, pipeline: pipeline)
         // No places at all stand for a table without chunks.
         let count = table.gridCount
         guard chunks.offsets.count == count || chunks.offsets.isEmpty, chunks.sizes.count == chunks.offsets.count,
@@ -182,7 +183,8 @@ struct HDF5LayoutChecker {
         table.places.reserveCapacity(count)
         for index in 0..<count {
             let place = HDF5ChunkTable.Place(
-                offset: chunks.offsets[index], byteCount: chunks.sizes[index], filterMask: UInt32(truncatingIfNeeded: chunks.masks[index]))
+                offset: chunks.offsets[index], byteCount: chunks.sizes[index],
+                filterMask: UInt32(truncatingIfNeeded: chunks.masks[index]))
             try check(place, of: table, index, name)
             table.places.append(place)
         }
@@ -222,7 +224,8 @@ struct HDF5LayoutChecker {
         }
         extents.sort { $0.offset < $1.offset }
         for (a, b) in zip(extents, extents.dropFirst()) where a.offset + a.byteCount > b.offset {
-            let first = tensors[a.tensor].info.name, second = tensors[b.tensor].info.name
+            let first = tensors[a.tensor].info.name
+            let second = tensors[b.tensor].info.name
             throw refuse(
                 second, "stored bytes of its own",
                 first == second

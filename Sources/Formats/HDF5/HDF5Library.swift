@@ -20,11 +20,10 @@ enum HDF5Library {
         }
     }
 
-    /// The innermost message of the library's last failure.
+    /// The innermost message of the library's first failure since the last question.
     static func errorText() -> String {
         var text = [CChar](repeating: 0, count: 200)
         chdf5_error_text(&text, text.count)
-        H5Eclear2(hid_t(H5E_DEFAULT))
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -18,7 +18,8 @@ public enum HDF5Listing {
     public static func serve() -> Never {
         // First of all the limits: nothing of the file has been looked at yet.
         limit(RLIMIT_AS, HDF5Limits.helperMemory, HDF5Limits.helperMemory)
-        limit(RLIMIT_CPU, HDF5Limits.helperProcessorSeconds, HDF5Limits.helperProcessorSeconds + 1)
+        let seconds = UInt(HDF5Limits.helperProcessorSeconds(fileByteCount: byteCount(descriptor)))
+        limit(RLIMIT_CPU, seconds, seconds + 1)
         limit(RLIMIT_CORE, 0, 0)
         chdf5_lock_down()
         var output = ListingOutput()
@@ -39,6 +40,11 @@ public enum HDF5Listing {
         guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else { _exit(4) }
     }
 
+    private static func byteCount(_ descriptor: CInt) -> Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+    }
+
     private static func list(_ descriptor: CInt, into output: inout ListingOutput) throws {
         guard let access = HDF5Identifier(chdf5_access()),
             let file = HDF5Identifier(chdf5_open(descriptor, access.raw))
@@ -54,7 +60,7 @@ public enum HDF5Listing {
 
 /// What is wrong with a file, on its way to the parent.
 struct ListingFailure: Error {
-    struct Place { 
+    struct Place {
         var text: String
         init(_ text: String) { self.text = text }
     }

@@ -118,7 +118,9 @@ enum HDF5Metadata {
         }
         if let mine = object[member] {
             guard let paths = mine.object else {
-                throw UsageError("metadata '\(CheckpointContents.foreignKey)': expected an object under '\(member)', found \(mine.kind)")
+                throw UsageError(
+                    "metadata '\(CheckpointContents.foreignKey)': expected an object under '\(member)', found \(mine.kind)"
+                )
             }
             for (path, value) in paths.members {
                 guard path.hasPrefix("/"), let attributes = value.object else {

@@ -75,7 +75,9 @@ struct HDF5Structure {
     /// - Returns: whether it was the last line.
     private mutating func take(_ line: UnsafeRawBufferPointer, _ number: Int, _ file: InputFile) throws -> Bool {
         var scanner = JSONScanner(line)
-        var dataset: Dataset?, chunks: Chunks?, group: Group?
+        var dataset: Dataset?
+        var chunks: Chunks?
+        var group: Group?
         var alias: String?
         var isLast = false
         try scanner.object { scanner, key, offset in

@@ -54,7 +54,11 @@ enum HDF5TypeDescription {
     }
 
     private static func fields(_ type: hid_t) -> String {
-        var sign = 0, exponent = 0, exponentBits = 0, mantissa = 0, mantissaBits = 0
+        var sign = 0
+        var exponent = 0
+        var exponentBits = 0
+        var mantissa = 0
+        var mantissaBits = 0
         guard H5Tget_fields(type, &sign, &exponent, &exponentBits, &mantissa, &mantissaBits) >= 0 else { return "" }
         let isImplied = H5Tget_norm(type) == H5T_NORM_IMPLIED
         return ",\"sign\":\(sign),\"exponent\":[\(exponent),\(exponentBits)],\"mantissa\":[\(mantissa),\(mantissaBits)]"
@@ -82,7 +86,8 @@ enum HDF5TypeDescription {
         guard count == 2 else { return ",\"members\":[]" }
         var texts: [String] = []
         for index in 0..<UInt32(count) {
-            guard let name = memberName(type, index), let member = HDF5Identifier(H5Tget_member_type(type, index)) else {
+            guard let name = memberName(type, index), let member = HDF5Identifier(H5Tget_member_type(type, index))
+            else {
                 return ",\"members\":[]"
             }
             let offset = H5Tget_member_offset(type, index)

@@ -36,7 +36,8 @@ struct HDF5Walk {
         let links = try self.links(of: object.raw, group, place)
         let attributes = try HDF5AttributeReader.attributes(of: object.raw, place, warningsTo: &output)
         output.line(
-            "{\"group\":\(JSONValue.quoted(group.path + "/")),\"empty\":\(links.isEmpty),\"attributes\":{\(attributes)}}")
+            "{\"group\":\(JSONValue.quoted(group.path + "/")),\"empty\":\(links.isEmpty),\"attributes\":{\(attributes)}}"
+        )
         // The last pushed is visited first, so that groups are listed in the order of their names.
         let firstPushed = pending.count
         for link in links { try follow(link, from: group, into: &output) }
@@ -62,7 +63,8 @@ struct HDF5Walk {
             self.path = path
         }
 
-        func take(_ name: UnsafePointer<CChar>?, _ kind: chdf5_link_kind, _ address: haddr_t, _ target: String) -> CInt {
+        func take(_ name: UnsafePointer<CChar>?, _ kind: chdf5_link_kind, _ address: haddr_t, _ target: String) -> CInt
+        {
             guard let name, let text = String(validatingCString: name) else {
                 return refuse("link in '\(path)/'", "names in UTF-8", "a name that is not")
             }
@@ -130,14 +132,16 @@ struct HDF5Walk {
         }
     }
 
-    private mutating func push(_ address: haddr_t, _ path: String, depth: Int, into output: inout ListingOutput) throws {
+    private mutating func push(_ address: haddr_t, _ path: String, depth: Int, into output: inout ListingOutput) throws
+    {
         if let first = firstPath[address] {
             return output.warn(
                 "'\(path.escapedForDisplay)' is the group '\(first.escapedForDisplay)' again and was visited once")
         }
         guard depth <= HDF5Limits.depth else {
             throw ListingFailure(
-                .init("group '\(path.escapedForDisplay)'"), "at most \(HDF5Limits.depth) groups inside each other", "more")
+                .init("group '\(path.escapedForDisplay)'"), "at most \(HDF5Limits.depth) groups inside each other",
+                "more")
         }
         firstPath[address] = path
         pending.append(Group(address: address, path: path, depth: depth))

@@ -95,7 +95,8 @@ final class HDF5ChunkCompressor: @unchecked Sendable {  // reason: used by one t
         }
         padded.withUnsafeMutableBytes { buffer in
             buffer.copyMemory(from: bytes)
-            UnsafeMutableRawBufferPointer(rebasing: buffer[bytes.count...]).initializeMemory(as: UInt8.self, repeating: 0)
+            UnsafeMutableRawBufferPointer(rebasing: buffer[bytes.count...]).initializeMemory(
+                as: UInt8.self, repeating: 0)
         }
         ck_chunks_at(DispatchLevel.current.kernelLevel).pointee.shuffle(
             &shuffled, padded, size / plan.elementSize, plan.elementSize)

@@ -81,7 +81,6 @@ import Testing
                 let reader = try HDF5Tests.open(Self.folder.appending(name))
                 for index in reader.contents.tensors.indices { _ = try HDF5Tests.bytes(reader, index) }
             }
-            print(error?.description ?? "\(name): accepted")
             for word in entry.object?["names"]?.array ?? [] {
                 #expect(error?.description.contains(word.string ?? "?") == true, "\(name): \(error?.description ?? "")")
             }

@@ -92,7 +92,7 @@ final class Turns: @unchecked Sendable {  // reason: its state is guarded by the
 }
 
 /// A folder for one test, removed with everything in it.
-final class ScratchFolder {
+final class ScratchFolder: Sendable {
     let path: FilePath
 
     init() throws {
