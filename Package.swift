@@ -64,8 +64,8 @@ let package = Package(
         floor("Packings", over: ["AssayCheckpoints"]),
         floor("Models", over: ["AssayPackings"]),
         floor("Quantization", over: ["AssayModels"]),
-        floor("Conversion", over: ["AssayFormats", "AssayModels"]),
-        floor("Verification", over: ["AssayConversion", "AssayQuantization"]),
+        floor("Conversion", over: ["AssayFormats", "AssayQuantization"]),
+        floor("Verification", over: ["AssayConversion"]),
         floor("Comparison", over: ["AssayModels"]),
         floor("Reporting", over: ["AssayComparison", "AssayVerification"]),
         .executableTarget(

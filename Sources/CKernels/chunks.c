@@ -64,7 +64,8 @@ int ck_pack_bits(uint8_t *out, const uint8_t *in, size_t count, int bits) {
     } else {
         for (size_t i = 0; i < count; i += 4) {
             seen |= in[i] | in[i + 1] | in[i + 2] | in[i + 3];
-            uint32_t word = (uint32_t)in[i] | (uint32_t)in[i + 1] << 6 | (uint32_t)in[i + 2] << 12 | (uint32_t)in[i + 3] << 18;
+            uint32_t word = (uint32_t)in[i] | (uint32_t)in[i + 1] << 6 | (uint32_t)in[i + 2] << 12
+                | (uint32_t)in[i + 3] << 18;
             *out++ = (uint8_t)word;
             *out++ = (uint8_t)(word >> 8);
             *out++ = (uint8_t)(word >> 16);

@@ -1,14 +1,14 @@
 // The loops of ck_chunks.h, compiled once a level: no include guard on purpose.
 
 // One loop for every plane count that matters, so that the compiler sees the stride.
-#define CK_UNSHUFFLE(size)                                                                                              \
-    static void CK_NAME(unshuffle##size)(uint8_t *restrict out, const uint8_t *restrict in, size_t count) {             \
-        for (size_t i = 0; i < count; i++)                                                                              \
-            for (size_t k = 0; k < size; k++) out[i * size + k] = in[k * count + i];                                    \
-    }                                                                                                                   \
-    static void CK_NAME(shuffle##size)(uint8_t *restrict out, const uint8_t *restrict in, size_t count) {               \
-        for (size_t i = 0; i < count; i++)                                                                              \
-            for (size_t k = 0; k < size; k++) out[k * count + i] = in[i * size + k];                                    \
+#define CK_UNSHUFFLE(size) \
+    static void CK_NAME(unshuffle##size)(uint8_t *restrict out, const uint8_t *restrict in, size_t count) { \
+        for (size_t i = 0; i < count; i++) \
+            for (size_t k = 0; k < size; k++) out[i * size + k] = in[k * count + i]; \
+    } \
+    static void CK_NAME(shuffle##size)(uint8_t *restrict out, const uint8_t *restrict in, size_t count) { \
+        for (size_t i = 0; i < count; i++) \
+            for (size_t k = 0; k < size; k++) out[k * count + i] = in[i * size + k]; \
     }
 CK_UNSHUFFLE(2)
 CK_UNSHUFFLE(4)
@@ -39,14 +39,14 @@ static void CK_NAME(shuffle)(uint8_t *out, const uint8_t *in, size_t count, size
     }
 }
 
-#define CK_SWAP(bits)                                                                                                   \
-    static void CK_NAME(swap##bits)(uint8_t *bytes, size_t count) {                                                     \
-        for (size_t i = 0; i < count; i++) {                                                                            \
-            uint##bits##_t value;                                                                                       \
-            memcpy(&value, bytes + i * sizeof value, sizeof value);                                                     \
-            value = __builtin_bswap##bits(value);                                                                       \
-            memcpy(bytes + i * sizeof value, &value, sizeof value);                                                     \
-        }                                                                                                               \
+#define CK_SWAP(bits) \
+    static void CK_NAME(swap##bits)(uint8_t *bytes, size_t count) { \
+        for (size_t i = 0; i < count; i++) { \
+            uint##bits##_t value; \
+            memcpy(&value, bytes + i * sizeof value, sizeof value); \
+            value = __builtin_bswap##bits(value); \
+            memcpy(bytes + i * sizeof value, &value, sizeof value); \
+        } \
     }
 CK_SWAP(16)
 CK_SWAP(32)

@@ -47,3 +47,17 @@ ssize_t csystem_copy_range(int from, off_t from_offset, int to, off_t to_offset,
     return -1;
 #endif
 }
+
+int csystem_reserve(int descriptor, off_t byte_count) {
+#if defined(__linux__)
+    // Not posix_fallocate: where the file system cannot reserve, that one writes into every block.
+    int result;
+    do result = fallocate(descriptor, 0, 0, byte_count);
+    while (result != 0 && errno == EINTR);
+    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) return 0;
+    return -1;
+#else
+    (void)descriptor, (void)byte_count;
+    return 0;
+#endif
+}

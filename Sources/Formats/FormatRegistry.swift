@@ -2,7 +2,10 @@ import AssayCheckpoints
 
 /// The formats, in the order in which they look at a file. One line an entry.
 public enum FormatRegistry {
-    public static let all: [any CheckpointFormat.Type] = [HDF5.self]
+    public static let all: [any CheckpointFormat.Type] = [
+        Safetensors.self,
+        HDF5.self,
+    ]
 
     /// The format with a name ("hdf5"), or nil.
     public static func format(named name: String) -> (any CheckpointFormat.Type)? {

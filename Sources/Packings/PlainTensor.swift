@@ -28,7 +28,8 @@ struct PlainTensor: LogicalTensor {
         let stored = info.elementType
         guard let conversion = ElementConversion(from: stored, to: type) else {
             throw StructureError(
-                "tensor '\(name.escapedForDisplay)': a weight must hold real floating-point numbers, this holds \(stored.name)")
+                "tensor '\(name.escapedForDisplay)': a weight must hold real floating-point numbers, this holds \(stored.name)"
+            )
         }
         let elements = rows.lowerBound * shape.rowElementCount..<rows.upperBound * shape.rowElementCount
         precondition(values.count == elements.count * type.bitCount / 8)
@@ -51,7 +52,8 @@ struct PlainTensor: LogicalTensor {
         let first = elements.lowerBound / source.elementsPerUnit * source.elementsPerUnit
         guard first == elements.lowerBound else {
             throw StructureError(
-                "tensor '\(name.escapedForDisplay)': rows of \(source.name) that do not begin at whole bytes cannot be read alone")
+                "tensor '\(name.escapedForDisplay)': rows of \(source.name) that do not begin at whole bytes cannot be read alone"
+            )
         }
         let piece = min(Self.pieceElementCount, max(elements.count, 1))
         let buffer = try ByteBuffer(byteCount: piece * source.bitCount / 8 + source.unitByteCount)

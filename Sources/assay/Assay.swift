@@ -1,7 +1,20 @@
 import ArgumentParser
 
-@main
+/// The root of the command line.
 struct Assay: ParsableCommand {
+    static let version = "0.1.0"
+
     static let configuration = CommandConfiguration(
-        abstract: "Move model checkpoints, and prove what arrives.", subcommands: [HDF5ListingCommand.self])
+        commandName: "assay",
+        abstract:
+            "Move model checkpoints between formats and precisions, and prove that what arrives still computes the same.",
+        discussion: """
+            Start with 'assay inspect MODEL' on a checkpoint file or a model folder; 'assay help convert' and its like \
+            show examples.
+
+            Exit codes: 0 done or within tolerance, 1 numbers differ more than allowed, 2 structure differs, \
+            3 a file is invalid or damaged, 4 the system failed us, 64 usage.
+            """,
+        version: "assay \(version)",
+        subcommands: [Inspect.self, Convert.self, Quantize.self, Run.self, Verify.self, HDF5ListingCommand.self])
 }

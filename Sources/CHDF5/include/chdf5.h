@@ -63,7 +63,8 @@ typedef enum { CHDF5_HARD, CHDF5_SOFT, CHDF5_EXTERNAL, CHDF5_OTHER } chdf5_link_
 
 /// Called for every link of a group; `target` is a soft link's path or "FILE:PATH" of an external one. A negative
 /// result ends the walk.
-typedef int (*chdf5_link_visitor)(const char *name, chdf5_link_kind kind, haddr_t address, const char *target, void *context);
+typedef int (*chdf5_link_visitor)(
+    const char *name, chdf5_link_kind kind, haddr_t address, const char *target, void *context);
 
 /// Visits the links of a group one by one; negative where the group is damaged or the visitor said so.
 int chdf5_visit_links(hid_t group, chdf5_link_visitor visitor, void *context);

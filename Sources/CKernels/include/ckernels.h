@@ -2,3 +2,5 @@
 #pragma once
 #include "ck_chunks.h"
 #include "ck_level.h"
+#include "ck_math.h"
+#include "ck_quantize.h"

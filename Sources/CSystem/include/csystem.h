@@ -13,3 +13,6 @@ int csystem_exchange(const char *a, const char *b);
 
 /// Copies bytes between files inside the kernel, sharing blocks where the file system can; like copy_file_range(2).
 ssize_t csystem_copy_range(int from, off_t from_offset, int to, off_t to_offset, size_t byte_count);
+
+/// Reserves the first bytes of a file on the disk. 0 also where the file system cannot; else -1 and errno.
+int csystem_reserve(int descriptor, off_t byte_count);

@@ -164,6 +164,13 @@ package enum SystemCall {
         try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
     }
 
+    /// Makes a symbolic link.
+    package static func link(_ path: FilePath, to target: FilePath) throws(SystemError) {
+        try retrying("create the link", path) {
+            path.withPlatformString { path in target.withPlatformString { symlink($0, path) } }
+        }
+    }
+
     /// Removes a file, or an empty folder. Absence is no error.
     package static func removeIfPresent(_ path: FilePath) {
         _ = path.withPlatformString { remove($0) }
@@ -204,10 +211,7 @@ package enum SystemCall {
     /// Reserves disk space, so that a full disk is noticed before the work; file systems that cannot are let be.
     package static func reserve(_ descriptor: CInt, _ byteCount: Int, _ path: FilePath) throws(SystemError) {
         guard byteCount > 0 else { return }
-        let code = posix_fallocate(descriptor, 0, off_t(byteCount))
-        guard code == 0 || code == EOPNOTSUPP || code == EINVAL || code == EINTR else {
-            throw SystemError("reserve \(byteCount) bytes", path, Errno(rawValue: code), advice: advice(for: Errno(rawValue: code)))
-        }
+        try retrying("reserve \(byteCount) bytes", path) { csystem_reserve(descriptor, off_t(byteCount)) }
     }
 
     /// Tells the system that a range of a file will be read once, front to back.

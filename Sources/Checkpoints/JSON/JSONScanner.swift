@@ -3,6 +3,12 @@ public struct JSONError: Error, Equatable, Sendable {
     public var offset: Int
     public var expected: String
     public var found: String
+
+    public init(offset: Int, expected: String, found: String) {
+        self.offset = offset
+        self.expected = expected
+        self.found = found
+    }
 }
 
 /// A strict scanner of JSON in UTF-8: the caller pulls what it expects, in order.

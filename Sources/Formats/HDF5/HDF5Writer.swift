@@ -64,7 +64,9 @@ final class HDF5Writer: CheckpointWriter {
 }
 
 /// Shuffles and deflates chunks; one thread at a time.
-final class HDF5ChunkCompressor: @unchecked Sendable {  // reason: used by one thread at a time, handed on through a lock
+///
+/// Unchecked because the lock through which it is handed on sees to that.
+final class HDF5ChunkCompressor: @unchecked Sendable {
     /// A chunk as it is stored.
     struct Chunk {
         var position: [Int]

@@ -1,6 +1,7 @@
 import AssayCHDF5
 import AssayCheckpoints
 import AssayTensors
+import AssayTestSupport
 import SystemPackage
 import Testing
 
@@ -80,18 +81,15 @@ import Testing
     }
 
     static func golden(_ name: String) throws -> [UInt8] {
-        let file = try InputFile(HDF5GoldenTests.folder.appending(name))
-        return try file.bytes(0..<file.byteCount)
+        try TestFiles.bytes(HDF5GoldenTests.folder.appending(name))
     }
 
-    static func write(_ bytes: [UInt8], _ path: FilePath) throws {
-        try OutputFile(creating: path).write(at: 0, bytes)
-    }
+    static func write(_ bytes: [UInt8], _ path: FilePath) throws { try TestFiles.write(bytes, to: path) }
 
     // MARK: H01, H02
 
     @Test func truncatedFilesAreRefused() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let bytes = try Self.golden("types.h5")
         let lengths = Array(stride(from: 0, to: bytes.count, by: 512)) + [8, 48, 96, bytes.count - 1]
         try Parallel.forEach(lengths.count, threads: 2) { index in
@@ -100,23 +98,23 @@ import Testing
             let sentence = Self.sentence(path)
             #expect(sentence?.contains("expected what libhdf5 can read, found damage") == true, "\(lengths[index])")
         }
-        try Self.write(bytes, folder.file("whole.h5"))
-        #expect(Self.sentence(folder.file("whole.h5")) == nil)
+        try Self.write(bytes, folder.path.appending("whole.h5"))
+        #expect(Self.sentence(folder.path.appending("whole.h5")) == nil)
     }
 
     @Test(arguments: [0, 512, 1024, 2048, 65536] as [UInt64])
     func userBlocksAreSkipped(_ size: UInt64) throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let values = (0..<700).map { Int32($0) }
-        try Self.make(folder.file("a.h5"), userBlock: size) { file in
+        try Self.make(folder.path.appending("a.h5"), userBlock: size) { file in
             Self.dataset(file, "plain", [700], values: values)
             Self.dataset(file, "chunked", [700], values: values) {
                 H5Pset_chunk($0, 1, [64])
                 H5Pset_deflate($0, 3)
             }
         }
-        #expect(try HDF5.recognizes(InputFile(folder.file("a.h5"))))
-        let reader = try HDF5Tests.open(folder.file("a.h5"))
+        #expect(try HDF5.recognizes(InputFile(folder.path.appending("a.h5"))))
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
         #expect(reader.contents.tensors.count == 2)
         for index in 0..<2 {
             #expect(try HDF5Tests.bytes(reader, index) == values.withUnsafeBytes { Array($0) })
@@ -124,39 +122,39 @@ import Testing
     }
 
     @Test func theSignatureIsLookedForAtItsPlacesOnly() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let bytes = try Self.golden("types.h5")
         for (offset, isRecognized) in [
             (0, true), (512, true), (1024, true), (1000, false), (1536, false), (4096, true),
         ] {
-            let path = folder.file("\(offset).h5")
+            let path = folder.path.appending("\(offset).h5")
             try Self.write([UInt8](repeating: 0, count: offset) + bytes, path)
             #expect(try HDF5.recognizes(InputFile(path)) == isRecognized, "\(offset)")
         }
-        try Self.write([], folder.file("empty.h5"))
-        #expect(try !HDF5.recognizes(InputFile(folder.file("empty.h5"))))
+        try Self.write([], folder.path.appending("empty.h5"))
+        #expect(try !HDF5.recognizes(InputFile(folder.path.appending("empty.h5"))))
     }
 
     // MARK: H04, H09, H10, H12
 
     @Test func linksOutOfTheFileAreNamedAndNotFollowed() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         // Whoever opens this for reading waits for ever.
-        let pipe = folder.file("pipe.h5")
+        let pipe = folder.path.appending("pipe.h5")
         #expect(mkfifo(pipe.string, 0o600) == 0)
-        try Self.make(folder.file("a.h5")) { file in
+        try Self.make(folder.path.appending("a.h5")) { file in
             Self.dataset(file, "fine", [2], values: [1, 2])
             H5Lcreate_external(pipe.string, "/weight", file, "stolen", chdf5_default(), chdf5_default())
         }
         #expect(
-            Self.sentence(folder.file("a.h5"))
+            Self.sentence(folder.path.appending("a.h5"))
                 == "link '/stolen': expected hard links only, found an external link to '\(pipe):/weight'")
     }
 
     @Test(arguments: [HDF5Limits.depth, HDF5Limits.depth + 1])
     func groupsNestToAStatedDepth(_ depth: Int) throws {
-        let folder = try ScratchFolder()
-        try Self.make(folder.file("a.h5")) { file in
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
             var path = ""
             for _ in 0..<depth {
                 path += "/g"
@@ -164,7 +162,7 @@ import Testing
             }
             Self.dataset(file, path + "/x", [1], values: [7])
         }
-        let sentence = Self.sentence(folder.file("a.h5"))
+        let sentence = Self.sentence(folder.path.appending("a.h5"))
         if depth <= HDF5Limits.depth {
             #expect(sentence == nil)
         } else {
@@ -173,15 +171,15 @@ import Testing
     }
 
     @Test func tooManyLinksAreRefused() throws {
-        let folder = try ScratchFolder()
-        try Self.make(folder.file("a.h5")) { file in
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
             Self.dataset(file, "x", [1], values: [7])
             for number in 0..<HDF5Limits.objectCount {
                 H5Lcreate_hard(file, "x", file, "l\(number)", chdf5_default(), chdf5_default())
             }
         }
         #expect(
-            Self.sentence(folder.file("a.h5")) == "expected at most 250000 objects and links, found more")
+            Self.sentence(folder.path.appending("a.h5")) == "expected at most 250000 objects and links, found more")
     }
 
     @Test(
@@ -195,13 +193,13 @@ import Testing
             ([0, 1 << 20], nil), ([3, 4], nil),
         ] as [([UInt64], String?)])
     func impossibleShapesAreRefused(_ shape: [UInt64], _ expected: String?) throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         // libhdf5 makes no such files: these numbers stand in for the shape, and are found again.
         let marks = shape.indices.map { UInt64(0x11_2233 + $0) }
-        try Self.make(folder.file("a.h5")) { file in
+        try Self.make(folder.path.appending("a.h5")) { file in
             #expect(Self.dataset(file, "x", expected == nil ? shape : marks))
         }
-        let file = try InputFile(folder.file("a.h5"))
+        let file = try InputFile(folder.path.appending("a.h5"))
         var bytes = try file.bytes(0..<file.byteCount)
         if expected != nil {
             for (mark, dimension) in zip(marks, shape) {
@@ -210,8 +208,8 @@ import Testing
                 #expect(Self.replace(pattern, by: other, in: &bytes) > 0)
             }
         }
-        try Self.write(bytes, folder.file("b.h5"))
-        let sentence = Self.sentence(folder.file("b.h5"))
+        try Self.write(bytes, folder.path.appending("b.h5"))
+        let sentence = Self.sentence(folder.path.appending("b.h5"))
         if let expected {
             let place = expected == "what libhdf5 can read" ? "object '/x'" : "tensor 'x'"
             #expect(sentence?.hasPrefix("\(place): expected \(expected)") == true, "\(sentence ?? "accepted")")
@@ -225,13 +223,13 @@ import Testing
     }
 
     @Test func unlimitedDimensionsAreRead() throws {
-        let folder = try ScratchFolder()
-        try Self.make(folder.file("a.h5")) { file in
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
             Self.dataset(file, "x", [5, 3], maximum: [chdf5_unlimited(), 3], values: (0..<15).map { Int32($0) }) {
                 H5Pset_chunk($0, 2, [2, 2])
             }
         }
-        let reader = try HDF5Tests.open(folder.file("a.h5"))
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
         let expected = (0..<15).map { Int32($0) }.withUnsafeBytes { Array($0) }
         #expect(try HDF5Tests.bytes(reader, 0) == expected)
     }
@@ -239,11 +237,11 @@ import Testing
     // MARK: H11
 
     @Test func undeclaredDataIsBounded() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         // Fill values alone: up to a limit they are legal, beyond they are an attack.
         let limit = UInt64(HDF5Limits.unstoredByteCount / 4)
         for (count, isFine) in [(limit, true), (limit + 1, false), (1 << 40, false)] {
-            let path = folder.file("\(count).h5")
+            let path = folder.path.appending("\(count).h5")
             try Self.make(path) { file in
                 Self.dataset(file, "x", [count]) {
                     H5Pset_chunk($0, 1, [1 << 16])
@@ -256,26 +254,28 @@ import Testing
             #expect(sentence == (isFine ? nil : words))
         }
         // Many datasets below the limit are beyond it together.
-        try Self.make(folder.file("many.h5")) { file in
+        try Self.make(folder.path.appending("many.h5")) { file in
             for number in 0..<20 { Self.dataset(file, "x\(number)", [1 << 20]) }
         }
-        #expect(Self.sentence(folder.file("many.h5"))?.contains("expected the declared data to be stored") == true)
+        #expect(
+            Self.sentence(folder.path.appending("many.h5"))?.contains("expected the declared data to be stored") == true
+        )
     }
 
     // MARK: H15, H16, H19
 
     @Test func aChunkLargerThanTheFileIsRefused() throws {
-        let folder = try ScratchFolder()
-        try Self.make(folder.file("a.h5")) { file in
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
             Self.dataset(file, "x", [64], values: [Int32](repeating: 3, count: 64)) {
                 H5Pset_chunk($0, 1, [64])
                 H5Pset_deflate($0, 9)
             }
         }
-        #expect(Self.sentence(folder.file("a.h5")) == nil)
-        let reader = try HDF5Tests.open(folder.file("a.h5"))
+        #expect(Self.sentence(folder.path.appending("a.h5")) == nil)
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
         // The key in the index: the chunk's size, then its filter mask and its place.
-        var bytes = try InputFile(folder.file("a.h5")).bytes(0..<reader.contents.fileByteCount)
+        var bytes = try InputFile(folder.path.appending("a.h5")).bytes(0..<reader.contents.fileByteCount)
         var found: Int?
         for size in UInt8(8)...UInt8(60) {
             let key = [size, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 16)
@@ -290,27 +290,27 @@ import Testing
         let size = Int(bytes[place]) * 1000
         bytes[place] = UInt8(size & 0xFF)
         bytes[place + 1] = UInt8(size >> 8)
-        try Self.write(bytes, folder.file("b.h5"))
-        let sentence = Self.sentence(folder.file("b.h5"))
+        try Self.write(bytes, folder.path.appending("b.h5"))
+        let sentence = Self.sentence(folder.path.appending("b.h5"))
         #expect(sentence?.hasPrefix("tensor 'x': expected") == true, "\(sentence ?? "accepted")")
     }
 
     @Test func nbitIsRefusedByNumberAndName() throws {
-        let folder = try ScratchFolder()
-        try Self.make(folder.file("a.h5")) { file in
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
             Self.dataset(file, "x", [64]) {
                 H5Pset_chunk($0, 1, [64])
                 H5Pset_nbit($0)
             }
         }
         #expect(
-            Self.sentence(folder.file("a.h5"))
+            Self.sentence(folder.path.appending("a.h5"))
                 == "tensor 'x': expected the filters deflate, shuffle and fletcher32 alone, found filter 5 (nbit),"
                 + " which is not available")
     }
 
     @Test func aStringAttributeWithAnAbsurdLengthIsRefused() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         var bytes = try Self.golden("attributes.h5")
         let length = UInt8("variable length: Größe 重み".utf8.count)
         // The attribute's data: length, address of the heap, index.
@@ -321,8 +321,8 @@ import Testing
         }
         try #require(!places.isEmpty)
         for place in places { bytes[place + 3] = 0x80 }
-        try Self.write(bytes, folder.file("a.h5"))
-        let sentence = Self.sentence(folder.file("a.h5"))
+        try Self.write(bytes, folder.path.appending("a.h5"))
+        let sentence = Self.sentence(folder.path.appending("a.h5"))
         #expect(sentence == nil || sentence?.contains("found damage") == true, "\(sentence ?? "")")
     }
 
@@ -343,7 +343,7 @@ import Testing
     }
 
     @Test func aHelperThatHangsCrashesOrFloodsIsEnded() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let file = try InputFile(HDF5GoldenTests.folder.appending("types.h5"))
         let cases = [
             ("sleep 60", "damage over which it did not end within 1 seconds"),
@@ -352,7 +352,7 @@ import Testing
             ("head -c 1000000 /dev/zero >&2; kill -ABRT $$", "damage over which it crashed (signal 6)"),
         ]
         for (number, (command, found)) in cases.enumerated() {
-            let program = folder.file("helper\(number)")
+            let program = folder.path.appending("helper\(number)")
             try Self.write(Array("#!/bin/sh\nexec 2>&2\n\(command)\n".utf8), program)
             #expect(chmod(program.string, 0o700) == 0)
             let seconds = command.hasPrefix("sleep") ? 1 : 20
@@ -380,7 +380,7 @@ import Testing
 
     /// Bytes of good files changed at random: a sentence or a result, and never more than a few seconds.
     @Test func damagedFilesCostASentence() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let seed: UInt64 = 77
         print("damagedFilesCostASentence: seed \(seed)")
         let bases = try ["chunked.h5", "attributes.h5", "groups.h5", "v110-chunked.h5"].map { try Self.golden($0) }

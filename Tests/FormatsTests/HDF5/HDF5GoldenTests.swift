@@ -1,20 +1,16 @@
 import AssayCheckpoints
 import AssayFormats
 import AssayTensors
+import AssayTestSupport
 import SystemPackage
 import Testing
 
 /// Files made by h5py (`fixtures/make/golden_hdf5.py`) and what its manifest says of them.
 @Suite struct HDF5GoldenTests {
-    static let folder: FilePath = {
-        var path = FilePath(#filePath)
-        for _ in 0..<4 { path.removeLastComponent() }
-        return path.appending("fixtures").appending("golden").appending("hdf5")
-    }()
+    static let folder = TestFiles.fixtures.appending("golden").appending("hdf5")
 
     static func manifest() throws -> JSONObject {
-        let file = try InputFile(folder.appending("manifest.json"))
-        return try #require(try JSONValue(parsing: file.bytes(0..<file.byteCount)).object)
+        try #require(try JSONValue(parsing: TestFiles.bytes(folder.appending("manifest.json"))).object)
     }
 
     @Test func goodFilesGiveTheirTensors() throws {

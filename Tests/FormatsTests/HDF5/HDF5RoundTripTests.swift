@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayFormats
 import AssayTensors
+import AssayTestSupport
 import SystemPackage
 import Testing
 
@@ -27,10 +28,10 @@ import Testing
 
     @Test(arguments: [nil, 1, 12] as [Int?])
     func everyTypeAndShapeComesBack(_ level: Int?) throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let (plan, data) = Self.everything()
-        try HDF5Tests.write(plan, data, to: folder.file("a.h5"), deflateLevel: level)
-        let reader = try HDF5Tests.open(folder.file("a.h5"))
+        try HDF5Tests.write(plan, data, to: folder.path.appending("a.h5"), deflateLevel: level)
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
         #expect(reader.contents.warnings == [])
         #expect(reader.contents.metadata.map(\.key) == ["format"])
         let index = reader.contents.indexByName()
@@ -44,12 +45,12 @@ import Testing
     }
 
     @Test func theFileIsTheSameForAnyNumberOfThreads() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let (plan, data) = Self.everything()
         for level in [nil, 6] as [Int?] {
             var digests = Set<Digest>()
             for threads in [1, 2, 3] {
-                let path = folder.file("\(level ?? 0)-\(threads).h5")
+                let path = folder.path.appending("\(level ?? 0)-\(threads).h5")
                 try HDF5Tests.write(plan, data, to: path, deflateLevel: level, threads: threads)
                 let file = try InputFile(path)
                 digests.insert(try file.bytes(0..<file.byteCount).withUnsafeBytes { Digest.of($0) })
@@ -59,7 +60,7 @@ import Testing
     }
 
     @Test func aliasesAreSecondLinks() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let shape = Shape([6, 4])!
         let plan = WritePlan(
             tensors: [
@@ -68,8 +69,8 @@ import Testing
             ], metadata: [])
         var random = SeededRandom(seed: 5)
         let bytes = random.bytes(48)
-        try HDF5Tests.write(plan, [bytes, bytes], to: folder.file("a.h5"))
-        let reader = try HDF5Tests.open(folder.file("a.h5"))
+        try HDF5Tests.write(plan, [bytes, bytes], to: folder.path.appending("a.h5"))
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
         #expect(reader.contents.tensors.count == 2)
         #expect(Set(reader.contents.tensors.compactMap(\.aliasOf)).count == 1)
         for index in 0..<2 { #expect(try HDF5Tests.bytes(reader, index) == bytes) }
@@ -77,7 +78,7 @@ import Testing
 
     /// Text of every kind, in its order; attributes of other types under the reserved key.
     @Test func metadataComesBack() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let foreign =
             #"{"gguf":{"kept":[1,2]},"hdf5":{"/":{"epsilon":{"type":"F64","shape":[],"value":1e-05},"#
             + #""sizes":{"type":"I64","shape":[2,2],"value":[1,-2,9223372036854775807,-9223372036854775808]}},"#
@@ -94,8 +95,9 @@ import Testing
             (CheckpointContents.foreignKey, foreign),
         ]
         let tensor = TensorInfo(name: "group/w", elementType: .f8e4m3, shape: Shape([4])!)!
-        try HDF5Tests.write(WritePlan(tensors: [tensor], metadata: metadata), [[1, 2, 3, 4]], to: folder.file("a.h5"))
-        let first = try HDF5Tests.open(folder.file("a.h5")).contents
+        try HDF5Tests.write(
+            WritePlan(tensors: [tensor], metadata: metadata), [[1, 2, 3, 4]], to: folder.path.appending("a.h5"))
+        let first = try HDF5Tests.open(folder.path.appending("a.h5")).contents
         #expect(first.warnings == [])
         #expect(first.metadata.map(\.key).sorted() == metadata.map(\.key).sorted())
         for (key, value) in metadata where key != CheckpointContents.foreignKey {
@@ -107,20 +109,21 @@ import Testing
                 == JSONValue(parsing: Array(foreign.utf8)).canonicalText)
         // Once more, and nothing changes any more.
         try HDF5Tests.write(
-            WritePlan(tensors: first.tensors, metadata: first.metadata), [[1, 2, 3, 4]], to: folder.file("b.h5"))
-        let second = try HDF5Tests.open(folder.file("b.h5")).contents
+            WritePlan(tensors: first.tensors, metadata: first.metadata), [[1, 2, 3, 4]],
+            to: folder.path.appending("b.h5"))
+        let second = try HDF5Tests.open(folder.path.appending("b.h5")).contents
         #expect(first.metadata.map { [$0.key, $0.value] } == second.metadata.map { [$0.key, $0.value] })
     }
 
     /// Attributes of files that others made survive the way through our own.
     @Test(arguments: ["attributes.h5", "keras.h5", "v110-attributes.h5"])
     func foreignAttributesComeBack(_ name: String) throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         let reader = try HDF5Tests.open(HDF5GoldenTests.folder.appending(name))
         let data = try reader.contents.tensors.indices.map { try HDF5Tests.bytes(reader, $0) }
         let plan = WritePlan(tensors: reader.contents.tensors, metadata: reader.contents.metadata)
-        try HDF5Tests.write(plan, data, to: folder.file("a.h5"))
-        let again = try HDF5Tests.open(folder.file("a.h5"))
+        try HDF5Tests.write(plan, data, to: folder.path.appending("a.h5"))
+        let again = try HDF5Tests.open(folder.path.appending("a.h5"))
         func pairs(_ contents: CheckpointContents) -> [[String]] {
             contents.metadata.map { [$0.key, $0.value] }.sorted { $0[0] < $1[0] }
         }
@@ -140,17 +143,17 @@ import Testing
     }
 
     @Test func aPathIsADatasetOrAGroup() throws {
-        let folder = try ScratchFolder()
+        let folder = try TemporaryFolder()
         func plan(_ names: [String]) -> WritePlan {
             WritePlan(
                 tensors: names.map { TensorInfo(name: $0, elementType: .u8, shape: Shape([1])!)! }, metadata: [])
         }
         let error = #expect(throws: UsageError.self) {
-            try HDF5Tests.write(plan(["a/b/c", "a/b"]), [[1], [2]], to: folder.file("a.h5"))
+            try HDF5Tests.write(plan(["a/b/c", "a/b"]), [[1], [2]], to: folder.path.appending("a.h5"))
         }
         #expect(
             error?.description
                 == "tensors 'a/b' and 'a/b/c': hdf5 cannot hold both, a path is a dataset or a group")
-        try HDF5Tests.write(plan(["a/b/c", "a/bc"]), [[1], [2]], to: folder.file("b.h5"))
+        try HDF5Tests.write(plan(["a/b/c", "a/bc"]), [[1], [2]], to: folder.path.appending("b.h5"))
     }
 }

@@ -1,29 +1,16 @@
 import AssayCheckpoints
 import AssayFormats
 import AssayTensors
+import AssayTestSupport
 import SystemPackage
 
 #if canImport(Glibc)
     import Glibc
 #endif
 
-/// What the HDF5 tests share: the helper, a folder of one's own, small files.
+/// What the HDF5 tests share: opening with the built `assay` as helper, and writing as the pipeline does.
 enum HDF5Tests {
-    /// The built `assay`, beside the test bundle.
-    static let helper: FilePath = {
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let count = readlink("/proc/self/exe", &buffer, buffer.count)
-        let path = String(decoding: buffer.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let beside = FilePath(path).removingLastComponent().appending("assay")
-        if access(beside.string, X_OK) == 0 { return beside }
-        // Where the tests run inside a runner of the toolchain, the bundle is named on the command line.
-        for argument in CommandLine.arguments where argument.hasSuffix(".xctest") {
-            return FilePath(argument).removingLastComponent().appending("assay")
-        }
-        return beside
-    }()
-
-    static let reading = ReadingOptions(hdf5Helper: helper, threads: 2)
+    static let reading = ReadingOptions(hdf5Helper: AssayTool.path, threads: 2)
 
     static func open(_ path: FilePath, _ options: ReadingOptions = reading) throws -> any CheckpointReader {
         try HDF5.open(InputFile(path), options)
@@ -88,41 +75,5 @@ final class Turns: @unchecked Sendable {  // reason: its state is guarded by the
             pthread_mutex_unlock(&mutex)
         }
         try body()
-    }
-}
-
-/// A folder for one test, removed with everything in it.
-final class ScratchFolder: Sendable {
-    let path: FilePath
-
-    init() throws {
-        var template = Array("/tmp/assay-hdf5-XXXXXX".utf8.map { CChar(bitPattern: $0) }) + [0]
-        guard mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
-        path = FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-    }
-
-    func file(_ name: String) -> FilePath { path.appending(name) }
-
-    deinit { SystemCall.removeTree(path) }
-}
-
-/// A generator with a printed seed: the same numbers everywhere.
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        var result = [UInt8](repeating: 0, count: count)
-        for index in result.indices { result[index] = UInt8(truncatingIfNeeded: next()) }
-        return result
     }
 }

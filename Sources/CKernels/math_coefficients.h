@@ -1,0 +1,130 @@
+// Coefficients of math_functions.h, lowest power first. Made by scripts/minimax.py; do not edit.
+#pragma once
+
+static const float ck_exp_coefficients_f32[5] = {
+    0x1.fffffc0000000p-2f,
+    0x1.55548c0000000p-3f,
+    0x1.5558580000000p-5f,
+    0x1.123da60000000p-7f,
+    0x1.6ac1480000000p-10f,
+};
+static const double ck_exp_coefficients_f64[11] = {
+    0x1.0000000000000p-1,
+    0x1.555555555555dp-3,
+    0x1.555555555556cp-5,
+    0x1.111111110e54ap-7,
+    0x1.6c16c16c0a1c3p-10,
+    0x1.a01a01b6137e5p-13,
+    0x1.a01a01ee7ad14p-16,
+    0x1.71ddea4535e19p-19,
+    0x1.27e4098ce0836p-22,
+    0x1.af87e53619364p-26,
+    0x1.21c0fd55555cfp-29,
+};
+static const float ck_tanh_coefficients_f32[5] = {
+    -0x1.5555340000000p-2f,
+    0x1.11075e0000000p-3f,
+    -0x1.b842c40000000p-5f,
+    0x1.524c400000000p-6f,
+    -0x1.767a140000000p-8f,
+};
+static const double ck_tanh_coefficients_f64[11] = {
+    -0x1.5555555555503p-2,
+    0x1.111111110b074p-3,
+    -0x1.ba1ba1b52d494p-5,
+    0x1.664f47814c941p-6,
+    -0x1.226e16c8a0449p-7,
+    0x1.d6cf3a74fb5acp-9,
+    -0x1.7d6953fa12e3bp-10,
+    0x1.336a52c535eabp-11,
+    -0x1.df75e1c3758bcp-13,
+    0x1.43d6daa9d82cbp-14,
+    -0x1.0e2892715115ep-16,
+};
+static const float ck_erf_coefficients_f32[7] = {
+    0x1.06eba80000000p-3f,
+    -0x1.8127400000000p-2f,
+    0x1.ce2d500000000p-4f,
+    -0x1.b7fe900000000p-6f,
+    0x1.542e100000000p-8f,
+    -0x1.a50b140000000p-11f,
+    0x1.4c34800000000p-14f,
+};
+static const double ck_erf_coefficients_f64[13] = {
+    0x1.06eba8214db69p-3,
+    -0x1.812746b037a27p-2,
+    0x1.ce2f21a045b8fp-4,
+    -0x1.b82ce31366581p-6,
+    0x1.565bcd2faa46ap-8,
+    -0x1.c02db9e1d55f0p-11,
+    0x1.f9a3cf95487e4p-14,
+    -0x1.f4dec410684d3p-17,
+    0x1.ba82297df5dc5p-20,
+    -0x1.6471ea4bdd591p-23,
+    0x1.1816611db9902p-26,
+    -0x1.e4a13ceaa2f33p-30,
+    0x1.68419cc50bde7p-33,
+};
+static const float ck_erfcx_coefficients_f32[10] = {
+    0x1.12f21e0000000p+0f,
+    -0x1.c44c480000000p-1f,
+    0x1.2e32660000000p-1f,
+    -0x1.3deac40000000p-2f,
+    0x1.e997c40000000p-4f,
+    -0x1.b7c23c0000000p-6f,
+    -0x1.4227560000000p-10f,
+    0x1.93dd660000000p-9f,
+    -0x1.f5c2fc0000000p-12f,
+    -0x1.52956a0000000p-12f,
+};
+static const double ck_erfcx_coefficients_f64[21] = {
+    0x1.18932bf08e155p+0,
+    -0x1.f3fe31ecb49d7p-1,
+    0x1.8be202d26c647p-1,
+    -0x1.14eacb1acf98dp-1,
+    0x1.52cac23714854p-2,
+    -0x1.645fd8a5055bep-3,
+    0x1.38dbd2c78c45ap-4,
+    -0x1.b00c050d04e74p-6,
+    0x1.908f47ffbb530p-8,
+    -0x1.269b8b64e15fdp-12,
+    -0x1.dd289a02d44ffp-12,
+    0x1.72cf95712c9abp-13,
+    -0x1.e742f9f5f39e7p-19,
+    -0x1.3c9720adbed4fp-16,
+    0x1.3a394a16eadc1p-18,
+    0x1.823c8c24412b1p-20,
+    -0x1.bbfbce1aeb7cap-21,
+    -0x1.7ae39dba87d78p-24,
+    0x1.c8efaaf838836p-24,
+    0x1.8520d0a599ce2p-28,
+    -0x1.ff1578c635a6ap-28,
+};
+static const double ck_log_coefficients_f64[8] = {
+    0x1.5555555555555p-1,
+    0x1.9999999999d16p-2,
+    0x1.2492492438e33p-2,
+    0x1.c71c724c49958p-3,
+    0x1.745ce17889567p-3,
+    0x1.3b20336805052p-3,
+    0x1.0f65df072c830p-3,
+    0x1.0f1b1e46d543ep-3,
+};
+static const double ck_sine_coefficients_f64[7] = {
+    -0x1.5555555555555p-3,
+    0x1.1111111111067p-7,
+    -0x1.a01a019ffdba3p-13,
+    0x1.71de3a32a955bp-19,
+    -0x1.ae642ad5f04a8p-26,
+    0x1.6108b3c87b0adp-33,
+    -0x1.9f71230cd54b5p-41,
+};
+static const double ck_cosine_coefficients_f64[7] = {
+    0x1.5555555555555p-5,
+    -0x1.6c16c16c16b2bp-10,
+    0x1.a01a019ffb917p-16,
+    -0x1.27e4fb588da72p-22,
+    0x1.1eed6d7891411p-29,
+    -0x1.9371d1eef7777p-37,
+    0x1.9c7dcf9f4b32cp-45,
+};

@@ -1,0 +1,111 @@
+import AssayCheckpoints
+import AssayFormats
+import SystemPackage
+
+/// The files of a model folder beside its weights: configuration, tokenizer, generation settings.
+public struct CompanionFiles: Sendable {
+    /// Names of files that are copied.
+    public let copied: [String]
+    /// Names of what stays behind: other weights, indices, certificates, folders.
+    public let left: [String]
+    private let folder: FilePath?
+    /// The new text of `config.json`, where it changes.
+    private let configuration: String?
+
+    static let configurationName = "config.json"
+    static let certificateName = "certificate.json"
+    private static let maximumByteCount = 256 << 20
+    private static let otherWeights = [".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".ot", ".npz", ".zt", ".ckpt"]
+
+    /// None, because the destination is a file.
+    init(leaving folder: FilePath?) throws {
+        copied = []
+        left = try folder.map { try SystemCall.names(in: $0).filter { !Self.isWeight($0) && !$0.hasPrefix(".") } } ?? []
+        self.folder = nil
+        configuration = nil
+    }
+
+    /// - Parameter changes: members that `config.json` gets.
+    init(of source: Checkpoint, changes: [(key: String, value: JSONValue)]) throws {
+        guard let folder = source.folder else {
+            self = try CompanionFiles(leaving: nil)
+            return
+        }
+        var copied: [String] = []
+        var left: [String] = []
+        for name in try SystemCall.names(in: folder) where !name.hasPrefix(".") {
+            let isFile = try SystemCall.status(folder.appending(name))?.kind == .file
+            if isFile && !Self.isWeight(name) && name != Self.certificateName {
+                copied.append(name)
+            } else if !source.files.contains(folder.appending(name)), source.index != folder.appending(name) {
+                left.append(name)
+            }
+        }
+        self.copied = copied
+        self.left = left
+        self.folder = folder
+        configuration = try changes.isEmpty ? nil : Self.configuration(in: folder, changes)
+    }
+
+    private static func isWeight(_ name: String) -> Bool {
+        let lowered = name.lowercased()
+        return FormatRegistry.format(forFileName: lowered) != nil || lowered.hasSuffix(".index.json")
+            || otherWeights.contains { lowered.hasSuffix($0) }
+    }
+
+    private static func configuration(
+        in folder: FilePath, _ changes: [(key: String, value: JSONValue)]
+    ) throws -> String? {
+        guard var configuration = try ModelConfiguration.read(in: folder) else { return nil }
+        for (key, value) in changes { configuration[key] = value }
+        return JSONValue.object(configuration).prettyText + "\n"
+    }
+
+    /// Writes them into a folder under construction.
+    func write(into target: FilePath) throws {
+        guard let folder else { return }
+        for name in copied {
+            let output = try OutputFile(creating: target.appending(name))
+            if name == Self.configurationName, let configuration {
+                try output.write(at: 0, Array(configuration.utf8))
+            } else {
+                try copy(try InputFile(folder.appending(name)), to: output)
+            }
+            try output.synchronize()
+        }
+    }
+
+    private func copy(_ file: InputFile, to output: OutputFile) throws {
+        let step = 1 << 20
+        for start in stride(from: 0, to: file.byteCount, by: step) {
+            try output.write(at: start, try file.bytes(start..<min(start + step, file.byteCount)))
+        }
+    }
+}
+
+/// The `config.json` of a model folder.
+public enum ModelConfiguration {
+    /// Larger than any model's.
+    static let maximumByteCount = 16 << 20
+
+    /// - Returns: nil where the folder has none.
+    /// - Throws: `CheckpointError` where it is no JSON object.
+    public static func read(in folder: FilePath) throws -> JSONObject? {
+        let path = folder.appending(CompanionFiles.configurationName)
+        guard try SystemCall.status(path) != nil else { return nil }
+        let file = try InputFile(path)
+        guard file.byteCount <= maximumByteCount else {
+            throw CheckpointError(
+                path, .file, expected: "a configuration of at most \(maximumByteCount) bytes", found: "\(file.byteCount)")
+        }
+        do {
+            let value = try JSONValue(parsing: try file.bytes(0..<file.byteCount))
+            guard let object = value.object else {
+                throw CheckpointError(path, .file, expected: "a JSON object", found: value.kind)
+            }
+            return object
+        } catch let error as JSONError {
+            throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
+        }
+    }
+}

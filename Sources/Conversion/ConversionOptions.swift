@@ -1,0 +1,41 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayTensors
+import SystemPackage
+
+/// What a user asks of a conversion.
+public struct ConversionOptions: Sendable {
+    public var destination: FilePath
+    /// The format's name; nil where the destination's extension tells it.
+    public var formatName: String?
+    /// Cuts the checkpoint into files of at most this many bytes of tensors.
+    public var shardByteCount: Int?
+    /// Only tensors that match one of these; all where empty.
+    public var include: [NamePattern] = []
+    /// No tensors that match one of these.
+    public var exclude: [NamePattern] = []
+    public var writing = WritingOptions()
+    public var reading = ReadingOptions()
+    public var overwrite = false
+    public var threads = 1
+    /// What the buffers of a conversion may take in all.
+    public var memoryByteCount = 400 << 20
+    /// Whether the output is read again and compared before it is published.
+    public var verifies = true
+    /// Whether SHA-256 of both sides is taken; verification needs it.
+    public var takesDigests = true
+
+    public init(destination: FilePath) { self.destination = destination }
+
+    /// Bytes of the source that one thread works on at a time.
+    var pieceByteCount: Int { min(4 << 20, max(64 << 10, memoryByteCount / (4 * max(threads, 1)))) }
+
+    /// What of the budget a conversion of plain tensors will use, with what the process takes by itself.
+    var expectedPeakByteCount: Int { (40 << 20) + 3 * threads * pieceByteCount }
+
+    /// Why a tensor is left out, or nil: the named rule that every dropped tensor needs.
+    func ruleDropping(_ name: String) -> String? {
+        if !include.isEmpty, !include.contains(where: { $0.matches(name) }) { return "not matched by --include" }
+        return exclude.first { $0.matches(name) }.map { "--exclude \($0)" }
+    }
+}

@@ -1,0 +1,175 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayPackings
+import AssayTensors
+import SystemPackage
+
+/// Everything a conversion will do, decided before the first byte is written.
+public struct ConversionPlan: Sendable {
+    public let source: Checkpoint
+    public let format: any CheckpointFormat.Type
+    public let options: ConversionOptions
+    /// Whether the destination is a folder, with the model's other files.
+    public let isFolder: Bool
+    public let files: [PlannedFile]
+    /// Source tensors that go nowhere, each with the rule that says so.
+    public let dropped: [(name: String, rule: String)]
+    /// Files of the model folder that come along.
+    public let companions: CompanionFiles
+    /// Sentences for the user.
+    public let notes: [String]
+
+    /// One file of the destination.
+    public struct PlannedFile: Sendable {
+        public var name: String
+        public var steps: [any TensorStep]
+        public var plan: WritePlan
+        /// The positions of each step's outputs in `plan.tensors`.
+        var positions: [[Int]]
+    }
+
+    public var destination: FilePath { options.destination }
+    public var sourceByteCount: Int { files.reduce(0) { $0 + $1.steps.reduce(0) { $0 + $1.sourceByteCount } } }
+    public var destinationByteCount: Int {
+        files.reduce(0) { $0 + $1.plan.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) } }
+    }
+    public var expectedPeakByteCount: Int { options.expectedPeakByteCount }
+    /// Free space where the destination will be.
+    public var freeByteCount: Int? {
+        let folder = destination.lexicallyNormalized().removingLastComponent()
+        return SystemCall.freeByteCount(at: folder.isEmpty ? "." : folder)
+    }
+
+    /// Makes the plan of steps that were chosen for every tensor that is to be kept.
+    ///
+    /// - Parameters:
+    ///   - steps: for stored tensors, in the source's order.
+    ///   - aliases: names that share the bytes of a step's only output.
+    ///   - changes: what becomes different in `config.json`.
+    /// - Throws: `UsageError` where the format cannot hold the result, or the destination is unfit.
+    public init(
+        _ source: Checkpoint, _ options: ConversionOptions, steps: [any TensorStep], aliases: [TensorInfo],
+        dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [], notes: [String] = []
+    ) throws {
+        let target = try Destination(options, source)
+        self.source = source
+        self.options = options
+        self.dropped = dropped
+        format = target.format
+        isFolder = target.isFolder
+        companions =
+            try isFolder ? CompanionFiles(of: source, changes: changes) : CompanionFiles(leaving: source.folder)
+        self.notes = notes
+        let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
+        files = try target.split(steps, aliases).map { name, steps, aliases in
+            try Self.planFile(
+                name, steps, aliases, source.contents, target.format,
+                originalHeader: isUnchanged ? source.contents.originalHeader : nil)
+        }
+        try checkSpace()
+    }
+
+    private static func planFile(
+        _ name: String, _ steps: [any TensorStep], _ aliases: [TensorInfo], _ contents: CheckpointContents,
+        _ format: any CheckpointFormat.Type, originalHeader: OriginalHeader?
+    ) throws -> PlannedFile {
+        var positions: [[Int]] = []
+        var tensors: [TensorInfo] = []
+        for step in steps {
+            positions.append(step.outputs.indices.map { tensors.count + $0 })
+            tensors += step.outputs
+        }
+        tensors += aliases
+        var seen = Set<String>()
+        for tensor in tensors where !seen.insert(tensor.name).inserted {
+            throw UsageError("tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
+        }
+        let plan = WritePlan(tensors: tensors, metadata: contents.metadata, originalHeader: originalHeader)
+        try format.capabilities.check(plan, formatName: format.name)
+        return PlannedFile(name: name, steps: steps, plan: plan, positions: positions)
+    }
+
+    private func checkSpace() throws {
+        // What a compressing format will need is not known beforehand; half is a cautious guess.
+        let need = format.capabilities.storesDigests ? destinationByteCount / 2 : destinationByteCount
+        guard let free = freeByteCount, free < need else { return }
+        throw SystemError(
+            "write about \(need) bytes", destination, .noSpace, advice: "\(free) bytes are free there")
+    }
+}
+
+extension ConversionPlan {
+    /// The plan of a plain conversion: every tensor copied, or cast where `elementType` asks for it.
+    ///
+    /// Only floating-point tensors are cast, and of those not the parts of packed weights nor the exponents of block
+    /// scales, which mean nothing by themselves.
+    public static func convert(
+        _ source: Checkpoint, _ options: ConversionOptions, to elementType: ElementType?,
+        configuration: JSONObject? = nil
+    ) throws -> ConversionPlan {
+        let packed = try elementType == nil ? [] : packedParts(source, configuration)
+        var steps: [any TensorStep] = []
+        var aliases: [TensorInfo] = []
+        var dropped: [(name: String, rule: String)] = []
+        var kept: [String: TensorInfo] = [:]
+        for (index, info) in source.contents.tensors.enumerated() {
+            if let rule = options.ruleDropping(info.name) {
+                dropped.append((info.name, rule))
+                continue
+            }
+            if let target = info.aliasOf.flatMap({ kept[$0] }) {
+                var alias = target
+                alias.name = info.name
+                alias.aliasOf = target.name
+                aliases.append(alias)
+                continue
+            }
+            let step = try Self.step(index, info, to: packed.contains(index) ? nil : elementType)
+            steps.append(step)
+            kept[info.name] = step.outputs[0]
+        }
+        guard !steps.isEmpty || source.contents.tensors.isEmpty else {
+            throw UsageError("\(source.path.forDisplay): no tensor is left by --include and --exclude")
+        }
+        let changes = elementType.flatMap { dtypeChange($0, configuration) }
+        let note = packed.isEmpty ? [] : ["\(packed.count) tensors of packed weights are left as they are by --dtype"]
+        return try ConversionPlan(
+            source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
+            notes: note)
+    }
+
+    private static func packedParts(_ source: Checkpoint, _ configuration: JSONObject?) throws -> Set<Int> {
+        let logical = try LogicalCheckpoint(source.reader, configuration: configuration)
+        return Set(logical.tensors.filter { $0.orientation != nil || $0.parts.count > 1 }.flatMap(\.parts))
+    }
+
+    private static func step(_ index: Int, _ info: TensorInfo, to type: ElementType?) throws -> any TensorStep {
+        var stored = info
+        stored.aliasOf = nil
+        guard let type, info.elementType.isFloating, info.elementType != type, info.elementType != .f8e8m0 else {
+            return CopyStep(source: index, info: stored)
+        }
+        let name = info.name.escapedForDisplay
+        guard let conversion = ElementConversion(from: info.elementType, to: type) else {
+            throw UsageError("tensor '\(name)': a conversion from \(info.elementType.name) to \(type.name) does not exist")
+        }
+        guard let output = TensorInfo(name: info.name, elementType: type, shape: info.shape) else {
+            throw UsageError("tensor '\(name)': \(type.name) \(info.shape) does not fill whole bytes")
+        }
+        return CastStep(source: index, from: info, to: output, conversion)
+    }
+
+    /// What `config.json` says of the weights' type, where it says anything.
+    private static func dtypeChange(
+        _ type: ElementType, _ configuration: JSONObject?
+    ) -> (key: String, value: JSONValue)? {
+        guard let configuration, let name = torchNames[type] else { return nil }
+        let key = ["dtype", "torch_dtype"].first { configuration[$0] != nil }
+        return key.map { ($0, .string(name)) }
+    }
+
+    private static let torchNames: [ElementType: String] = [
+        .f64: "float64", .f32: "float32", .f16: "float16", .bf16: "bfloat16", .f8e4m3: "float8_e4m3fn",
+        .f8e5m2: "float8_e5m2", .f8e4m3fnuz: "float8_e4m3fnuz", .f8e5m2fnuz: "float8_e5m2fnuz",
+    ]
+}

@@ -1,0 +1,195 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayTensors
+import SystemPackage
+
+/// What a conversion did, figure by figure: what a certificate is made of.
+public struct ConversionOutcome: Sendable {
+    public struct File: Sendable {
+        public var name: String
+        public var tensors: [TensorInfo]
+        /// Of each tensor, in the same order; nil where digests were not taken.
+        public var digests: [Digest]?
+        public var byteCount: Int
+    }
+
+    public struct Step: Sendable {
+        public var source: String
+        public var sourceDigest: Digest?
+        public var transform: String
+        public var outputs: [String]
+        public var findings: StepFindings
+    }
+
+    public var files: [File]
+    public var steps: [Step]
+    public var wasVerified: Bool
+    public var tally: ConversionTally
+    /// Where the time went; no part of a certificate.
+    public var seconds = PhaseSeconds()
+
+    public struct PhaseSeconds: Sendable {
+        /// Reading, computing and handing over to the system.
+        public var converting = 0.0
+        /// Waiting until the disk has it.
+        public var flushing = 0.0
+        /// Reading it again and comparing.
+        public var verifying = 0.0
+    }
+
+    /// The content digest of the source tensors that were used, and of the destination.
+    public var destinationContentDigest: Digest? {
+        let digests = files.compactMap(\.digests)
+        guard digests.count == files.count else { return nil }
+        return ContentDigest.of(files.flatMap(\.tensors), digests.flatMap { $0 })
+    }
+}
+
+/// A conversion that is complete and checked, but not published yet. Dropped, it leaves nothing behind.
+public struct FinishedConversion: Sendable {
+    public let plan: ConversionPlan
+    public let outcome: ConversionOutcome
+    private let staged: StagedOutput
+
+    init(plan: ConversionPlan, outcome: ConversionOutcome, staged: StagedOutput) {
+        self.plan = plan
+        self.outcome = outcome
+        self.staged = staged
+    }
+
+    /// The folder under construction, for what else belongs in it; nil where the destination is a file.
+    public var stagingFolder: FilePath? { plan.isFolder ? staged.staging : nil }
+
+    /// The written files: their final names, and where they lie until then.
+    public var stagedFiles: [(name: String, path: FilePath)] {
+        outcome.files.map { ($0.name, plan.isFolder ? staged.staging.appending($0.name) : staged.staging) }
+    }
+
+    /// Puts the result in its place.
+    public func publish() throws { try staged.publish() }
+}
+
+extension ConversionPlan {
+    /// Writes everything beside the destination, flushes it, reads it again and compares.
+    ///
+    /// - Parameter progress: told how many bytes of the source (and, when verifying, of the destination) were done.
+    public func run(progress: (@Sendable (_ phase: ConversionPhase, _ bytes: Int) -> Void)? = nil) throws
+        -> FinishedConversion
+    {
+        try refuseSource()
+        let staged = try StagedOutput(destination, isFolder: isFolder, overwrite: options.overwrite)
+        var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
+        for file in files {
+            let path = isFolder ? staged.staging.appending(file.name) : staged.staging
+            try write(file, to: path, &outcome) { progress?(.converting, $0) }
+        }
+        for file in source.files { try checkUnchanged(file) }
+        let verification = try ContinuousClock().measure {
+            for file in outcome.files where options.verifies {
+                let path = isFolder ? staged.staging.appending(file.name) : staged.staging
+                try verify(file, at: path) { progress?(.verifying, $0) }
+            }
+        }
+        outcome.seconds.verifying = verification / .seconds(1)
+        if isFolder {
+            if files.count > 1 { try writeIndex(into: staged.staging) }
+            try companions.write(into: staged.staging)
+        }
+        return FinishedConversion(plan: self, outcome: outcome, staged: staged)
+    }
+
+    /// The destination must not be a file of the source under whatever name.
+    private func refuseSource() throws {
+        for path in source.files + [source.folder, source.index].compactMap({ $0 }) {
+            guard let a = try SystemCall.status(path), let b = try SystemCall.status(destination) else { continue }
+            guard a.device != b.device || a.inode != b.inode else {
+                throw UsageError(
+                    "\(destination.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to")
+            }
+        }
+    }
+
+    private func checkUnchanged(_ path: FilePath) throws {
+        guard try SystemCall.status(path) != nil else {
+            throw SystemError("trust what was read", path, .noSuchFileOrDirectory, advice: "it vanished meanwhile")
+        }
+    }
+
+    private func write(
+        _ file: PlannedFile, to path: FilePath, _ outcome: inout ConversionOutcome,
+        progress: @escaping @Sendable (Int) -> Void
+    ) throws {
+        let clock = ContinuousClock()
+        let begin = clock.now
+        let output = try OutputFile(creating: path)
+        let writer = try format.makeWriter(file.plan, output, options.writing)
+        let takesDigests = options.takesDigests || options.verifies || format.capabilities.storesDigests
+        let pipeline = Pipeline(
+            reader: source.reader, steps: file.steps, positions: file.positions, writer: writer,
+            threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests, progress: progress)
+        let results = try pipeline.run()
+        let digests = takesDigests ? Self.digests(of: file.plan, results.flatMap { $0.outputDigests.map { $0! } }) : nil
+        try writer.finish(digests: digests ?? [])
+        let written = clock.now
+        try output.synchronize()
+        outcome.seconds.converting += (written - begin) / .seconds(1)
+        outcome.seconds.flushing += (clock.now - written) / .seconds(1)
+        let byteCount = try SystemCall.status(path)?.byteCount ?? 0
+        outcome.files.append(
+            .init(name: file.name, tensors: file.plan.tensors, digests: digests, byteCount: byteCount))
+        for (step, result) in zip(file.steps, results) {
+            outcome.tally += result.findings.tally
+            outcome.steps.append(
+                .init(
+                    source: source.contents.tensors[step.source].name, sourceDigest: result.sourceDigest,
+                    transform: step.transform, outputs: step.outputs.map(\.name), findings: result.findings))
+        }
+    }
+
+    /// The digests of all tensors of a plan from those of its stored ones; an alias has its target's.
+    private static func digests(of plan: WritePlan, _ stored: [Digest]) -> [Digest] {
+        let names = plan.tensors.filter { $0.aliasOf == nil }.map(\.name)
+        let byName = Dictionary(uniqueKeysWithValues: zip(names, stored))
+        return plan.tensors.map { byName[$0.aliasOf ?? $0.name]! }
+    }
+
+    /// Reads a written file with a new descriptor and compares every tensor with what was meant.
+    private func verify(
+        _ file: ConversionOutcome.File, at path: FilePath,
+        progress: @escaping @Sendable (Int) -> Void
+    ) throws {
+        let reader = try format.open(try InputFile(path), options.reading)
+        let found = reader.contents.indexByName()
+        let stored = zip(file.tensors, file.digests!).filter { $0.0.aliasOf == nil }
+            .sorted { $0.0.byteCount > $1.0.byteCount }
+        try Parallel.forEach(stored.count, threads: options.threads) { index in
+            let (info, digest) = stored[index]
+            guard let position = found[info.name], reader.contents.tensors[position].shape == info.shape,
+                reader.contents.tensors[position].elementType == info.elementType,
+                try reader.digest(of: position) == digest
+            else {
+                throw SystemError(
+                    "read tensor '\(info.name.escapedForDisplay)' back as it was written", destination, .ioError,
+                    advice: "the disk or the memory may be faulty; nothing was published")
+            }
+            progress(info.byteCount)
+        }
+    }
+
+    /// The index of a sharded checkpoint, as the Hugging Face libraries write it.
+    private func writeIndex(into folder: FilePath) throws {
+        var map: [(key: String, value: JSONValue)] = []
+        for file in files { map += file.plan.tensors.map { ($0.name, .string(file.name)) } }
+        map.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        let index: JSONValue = [
+            "metadata": ["total_size": JSONValue(destinationByteCount)], "weight_map": .object(JSONObject(map)),
+        ]
+        let name = "model\(format.fileExtensions[0]).index.json"
+        let output = try OutputFile(creating: folder.appending(name))
+        try output.write(at: 0, Array((index.prettyText + "\n").utf8))
+        try output.synchronize()
+    }
+}
+
+/// What a conversion is busy with.
+public enum ConversionPhase: Sendable { case converting, verifying }

@@ -1,0 +1,86 @@
+import AssayCheckpoints
+import AssayFormats
+import SystemPackage
+
+/// What a conversion's destination is: which format, a file or a folder, in how many files.
+struct Destination {
+    let format: any CheckpointFormat.Type
+    let isFolder: Bool
+    private let fileName: String
+    private let shardByteCount: Int?
+
+    /// A destination with a format's extension is a file; without one it is what the source is, a folder for a folder.
+    init(_ options: ConversionOptions, _ source: Checkpoint) throws {
+        let path = options.destination.lexicallyNormalized()
+        let name = path.lastComponent?.string ?? ""
+        let byExtension = FormatRegistry.format(forFileName: name)
+        format = try Self.format(options, byExtension, source)
+        isFolder = byExtension == nil && (source.folder != nil || options.shardByteCount != nil)
+        if let shards = options.shardByteCount {
+            guard shards > 0 else { throw UsageError("--shard-size: must be above zero") }
+            guard isFolder else {
+                throw UsageError(
+                    "--shard-size: shards are written into a folder; name one as the destination, and the format with --to")
+            }
+        }
+        if byExtension == nil, source.folder == nil, !isFolder, options.formatName == nil {
+            let known = FormatRegistry.all.flatMap { $0.fileExtensions }.joined(separator: ", ")
+            throw UsageError(
+                "\(options.destination.forDisplay): the name does not tell the format (\(known)); give it with --to")
+        }
+        fileName = isFolder ? "model" + format.fileExtensions[0] : name
+        shardByteCount = options.shardByteCount
+    }
+
+    private static func format(
+        _ options: ConversionOptions, _ byExtension: (any CheckpointFormat.Type)?, _ source: Checkpoint
+    ) throws -> any CheckpointFormat.Type {
+        guard let name = options.formatName else {
+            // A folder without --to keeps the format it has.
+            return byExtension ?? FormatRegistry.format(named: source.contents.formatName)!
+        }
+        guard let format = FormatRegistry.format(named: name) else {
+            let known = FormatRegistry.all.map { $0.name }.joined(separator: ", ")
+            throw UsageError("--to: '\(name.escapedForDisplay)' is no format that is known; choose one of \(known)")
+        }
+        if let byExtension, byExtension.name != format.name {
+            throw UsageError(
+                "--to: \(format.name) contradicts the extension of \(options.destination.forDisplay),"
+                    + " which says \(byExtension.name)")
+        }
+        return format
+    }
+
+    typealias File = (name: String, steps: [any TensorStep], aliases: [TensorInfo])
+
+    /// The files: one, or as many as the shard size asks for, filled in the source's order. An alias stays with what it
+    /// names.
+    func split(_ steps: [any TensorStep], _ aliases: [TensorInfo]) -> [File] {
+        guard let shardByteCount else { return [(fileName, steps, aliases)] }
+        var groups: [[any TensorStep]] = [[]]
+        var filled = 0
+        for step in steps {
+            let byteCount = step.outputs.reduce(0) { $0 + $1.byteCount }
+            if filled > 0, filled + byteCount > shardByteCount {
+                groups.append([])
+                filled = 0
+            }
+            groups[groups.count - 1].append(step)
+            filled += byteCount
+        }
+        guard groups.count > 1 else { return [(fileName, steps, aliases)] }
+        return groups.enumerated().map { index, group in
+            let names = Set(group.flatMap { $0.outputs.map(\.name) })
+            return (shardName(index, of: groups.count), group, aliases.filter { names.contains($0.aliasOf!) })
+        }
+    }
+
+    private func shardName(_ index: Int, of count: Int) -> String {
+        func digits(_ number: Int) -> String {
+            let text = String(number)
+            return String(repeating: "0", count: max(0, 5 - text.count)) + text
+        }
+        let suffix = format.fileExtensions[0]
+        return "\(fileName.dropLast(suffix.count))-\(digits(index + 1))-of-\(digits(count))\(suffix)"
+    }
+}

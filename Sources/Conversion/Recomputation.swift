@@ -1,0 +1,112 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayPackings
+import AssayQuantization
+import AssayTensors
+
+/// Carries steps out without writing anything, to learn what digests their outputs have.
+public enum Recomputation {
+    public struct Result: Sendable {
+        public var sourceDigest: Digest
+        public var outputDigests: [Digest]
+    }
+
+    /// - Returns: one result a step.
+    public static func run(
+        _ steps: [any TensorStep], on reader: any CheckpointReader, _ options: ConversionOptions,
+        progress: (@Sendable (Int) -> Void)? = nil
+    ) throws -> [Result] {
+        var positions: [[Int]] = []
+        var count = 0
+        for step in steps {
+            positions.append(step.outputs.indices.map { count + $0 })
+            count += step.outputs.count
+        }
+        let pipeline = Pipeline(
+            reader: reader, steps: steps, positions: positions, writer: NullWriter(), threads: options.threads,
+            pieceTarget: options.pieceByteCount, takesDigests: true, progress: progress)
+        return try pipeline.run().map {
+            Result(sourceDigest: $0.sourceDigest!, outputDigests: $0.outputDigests.map { $0! })
+        }
+    }
+
+    private struct NullWriter: CheckpointWriter {
+        let pieceOrder = PieceOrder.any
+        func granularity(of tensor: Int) -> Int { 0 }
+        func write(
+            _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
+            inTurn: (() throws -> Void) throws -> Void
+        ) throws {}
+        func finish(digests: [Digest]) throws {}
+    }
+
+    /// Makes the steps that recorded transforms stand for.
+    public struct Factory: Sendable {
+        private let source: Checkpoint
+        private let logical: LogicalCheckpoint
+        /// Logical tensors by the stored tensor that is their only part.
+        private let weights: [Int: any LogicalTensor]
+
+        public init(_ source: Checkpoint) throws {
+            self.source = source
+            logical = try LogicalCheckpoint(source.reader)
+            weights = Dictionary(
+                logical.tensors.filter { $0.parts.count == 1 }.map { ($0.parts[0], $0) },
+                uniquingKeysWith: { first, _ in first })
+        }
+
+        /// - Parameters:
+        ///   - operation: what the step's `transform` said.
+        ///   - index: the source tensor.
+        ///   - outputs: what was made of it.
+        /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
+        public func step(_ operation: String, _ index: Int, outputs: [TensorInfo]) throws -> (any TensorStep)? {
+            if let step = Recomputation.step(operation, index, of: source.contents, outputs: outputs) { return step }
+            return try quantizeStep(operation, index, outputs)
+        }
+
+        /// "quantize SCHEME with TYPE scales", and where it was turned ", transposed to [out, in]".
+        private func quantizeStep(
+            _ operation: String, _ index: Int, _ outputs: [TensorInfo]
+        ) throws -> (any TensorStep)? {
+            let words = operation.split(separator: " ")
+            guard words.count >= 4, words[0] == "quantize", let weight = weights[index],
+                let scheme = SchemeRegistry.scheme(named: String(words[1])), let scale = ElementType(name: String(words[3]))
+            else { return nil }
+            let candidate = CandidateWeight(
+                name: weight.name, tensor: weight,
+                orientation: operation.hasSuffix("transposed to [out, in]") ? .inputOutput : .outputInput)
+            let plan = try QuantizationPlan(scheme, weights: [candidate], options: QuantizationOptions(scaleType: scale))
+            guard case .quantize(let made, _) = plan.decisions[0], made == outputs else { return nil }
+            let step = QuantizeStep(
+                source: index, sourceByteCount: source.contents.tensors[index].byteCount, outputs: made, plan, weight: 0)
+            return step.transform == operation ? step : nil
+        }
+    }
+
+    /// The step that a recorded copy or cast stands for.
+    ///
+    /// - Parameters:
+    ///   - operation: what the step's `transform` said.
+    ///   - index: the source tensor.
+    ///   - outputs: what was made of it.
+    /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
+    public static func step(
+        _ operation: String, _ index: Int, of source: CheckpointContents, outputs: [TensorInfo]
+    ) -> (any TensorStep)? {
+        var info = source.tensors[index]
+        info.aliasOf = nil
+        if operation == "copy" {
+            guard let output = outputs.first, outputs.count == 1, output.elementType == info.elementType,
+                output.shape == info.shape
+            else { return nil }
+            info.name = output.name
+            return CopyStep(source: index, info: info)
+        }
+        guard let output = outputs.first, outputs.count == 1, output.shape == info.shape,
+            let conversion = ElementConversion(from: info.elementType, to: output.elementType)
+        else { return nil }
+        let step = CastStep(source: index, from: info, to: output, conversion)
+        return step.transform == operation ? step : nil
+    }
+}

@@ -1,0 +1,147 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// How one source tensor becomes tensors of the destination: the unit of a conversion's plan.
+///
+/// A step is cut into pieces that can be computed on any thread; each piece says which bytes of which destination
+/// tensors it made.
+public protocol TensorStep: Sendable {
+    /// Position of the source tensor.
+    var source: Int { get }
+    /// What the destination gets, in order; one, or several for a packed weight.
+    var outputs: [TensorInfo] { get }
+    /// What is done, as certificates and plans say it: "copy", "cast F32 to BF16".
+    var transform: String { get }
+    /// Whether the destination's bytes are the source's.
+    var isCopy: Bool { get }
+    /// Bytes read from the source.
+    var sourceByteCount: Int { get }
+
+    /// Cuts the step into pieces of about `target` bytes of the source, on borders that suit the source, the
+    /// destination (multiples of its `granularity`) and the step itself.
+    func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece]
+
+    /// Computes one piece.
+    ///
+    /// - Returns: what an analysis of the step found, to be joined over pieces in order.
+    func process(
+        _ piece: StepPiece, _ reader: any CheckpointReader, _ deliver: (StepDelivery) throws -> Void
+    ) throws -> StepFindings
+}
+
+/// A share of a step: elements of the source.
+public struct StepPiece: Sendable, Equatable {
+    /// Bytes of the source; a piece that covers a whole step may leave it to the step how it reads them.
+    public var sourceRange: Range<Int>
+}
+
+/// The bytes of one piece, valid during the call.
+public struct StepDelivery {
+    /// The source's bytes, where the step read them plainly and in order; nil where it did not, and the source's digest
+    /// is taken by a reading of its own.
+    public var source: UnsafeRawBufferPointer?
+    /// For each output made: its position in the step's `outputs`, the range of its bytes, the bytes.
+    public var outputs: [(output: Int, range: Range<Int>, bytes: UnsafeRawBufferPointer)]
+}
+
+/// What a step found out about its numbers.
+public struct StepFindings: Sendable {
+    public var tally = ConversionTally()
+    /// Error figures of a quantized tensor.
+    public var quantization: JSONObject?
+
+    public init() {}
+
+    mutating func join(_ other: StepFindings) {
+        tally += other.tally
+        quantization = quantization ?? other.quantization
+    }
+}
+
+/// The bytes as they are.
+public struct CopyStep: TensorStep {
+    public let source: Int
+    public let outputs: [TensorInfo]
+    public let transform = "copy"
+    public let isCopy = true
+    public var sourceByteCount: Int { outputs[0].byteCount }
+
+    public init(source: Int, info: TensorInfo) {
+        self.source = source
+        outputs = [info]
+    }
+
+    public func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
+        let step = pieceByteCount(
+            target: target,
+            units: [outputs[0].elementType.unitByteCount, reader.granularity(of: source), granularity])
+        return ranges(sourceByteCount, step: step).map { StepPiece(sourceRange: $0) }
+    }
+
+    public func process(
+        _ piece: StepPiece, _ reader: any CheckpointReader, _ deliver: (StepDelivery) throws -> Void
+    ) throws -> StepFindings {
+        let range = piece.sourceRange
+        let buffer = try ByteBuffer(byteCount: range.count)
+        defer { withExtendedLifetime(buffer) {} }
+        try reader.read(source, range, into: buffer.bytes)
+        try deliver(StepDelivery(source: buffer.readOnly, outputs: [(0, range, buffer.readOnly)]))
+        return StepFindings()
+    }
+}
+
+/// Floating-point elements rounded to another type, to nearest even.
+public struct CastStep: TensorStep {
+    public let source: Int
+    public let outputs: [TensorInfo]
+    public let isCopy = false
+    public let sourceByteCount: Int
+    private let conversion: ElementConversion
+
+    public init(source: Int, from info: TensorInfo, to output: TensorInfo, _ conversion: ElementConversion) {
+        self.source = source
+        self.conversion = conversion
+        sourceByteCount = info.byteCount
+        outputs = [output]
+    }
+
+    public var transform: String { "cast \(conversion.source.name) to \(conversion.destination.name)" }
+
+    public func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
+        let (from, to) = (conversion.source, conversion.destination)
+        // Borders are counted in elements, in which both sides agree.
+        let units = [
+            from.elementsPerUnit, to.elementsPerUnit, reader.granularity(of: source) * 8 / from.bitCount,
+            granularity * 8 / to.bitCount,
+        ]
+        let elements = pieceByteCount(target: target * 8 / max(from.bitCount, to.bitCount), units: units)
+        return ranges(outputs[0].shape.elementCount, step: elements).map {
+            StepPiece(sourceRange: byteRange($0, of: from))
+        }
+    }
+
+    private func byteRange(_ elements: Range<Int>, of type: ElementType) -> Range<Int> {
+        elements.lowerBound * type.bitCount / 8..<elements.upperBound * type.bitCount / 8
+    }
+
+    public func process(
+        _ piece: StepPiece, _ reader: any CheckpointReader, _ deliver: (StepDelivery) throws -> Void
+    ) throws -> StepFindings {
+        let (from, to) = (conversion.source, conversion.destination)
+        let range = piece.sourceRange
+        let elements = range.lowerBound * 8 / from.bitCount..<range.upperBound * 8 / from.bitCount
+        let target = byteRange(elements, of: to)
+        let (input, result) = (try ByteBuffer(byteCount: range.count), try ByteBuffer(byteCount: target.count))
+        defer { withExtendedLifetime((input, result)) {} }
+        try reader.read(source, range, into: input.bytes)
+        var findings = StepFindings()
+        findings.tally = conversion.convert(input.readOnly, to: result.bytes, count: elements.count)
+        try deliver(StepDelivery(source: input.readOnly, outputs: [(0, target, result.readOnly)]))
+        return findings
+    }
+}
+
+/// `0..<count` in ranges of `step`, the last one shorter.
+func ranges(_ count: Int, step: Int) -> [Range<Int>] {
+    stride(from: 0, to: count, by: step).map { $0..<min($0 + step, count) }
+}

@@ -1,0 +1,146 @@
+import AssayCheckpoints
+import SystemPackage
+
+/// A checkpoint as a user names it: a file, an index file or a model folder, opened.
+public struct Checkpoint: Sendable {
+    /// As it was given.
+    public let path: FilePath
+    public let reader: any CheckpointReader
+    /// The files that hold tensors.
+    public let files: [FilePath]
+    /// The index, where the checkpoint is in shards.
+    public let index: FilePath?
+    /// The model folder: what was named, or the folder of the index.
+    public let folder: FilePath?
+    /// What was seen and passed over.
+    public let warnings: [String]
+
+    public var contents: CheckpointContents { reader.contents }
+
+    /// Opens what a path names.
+    ///
+    /// - Throws: `CheckpointError`, `StructureError`, `SystemError`; `UsageError` where nothing is there.
+    public static func open(_ path: FilePath, _ options: ReadingOptions = ReadingOptions()) throws -> Checkpoint {
+        guard let status = try SystemCall.status(path) else {
+            throw UsageError("\(path.forDisplay): there is no such file or folder")
+        }
+        switch status.kind {
+        case .folder: return try openFolder(path, options)
+        default:
+            return path.string.hasSuffix(ShardIndex.fileSuffix)
+                ? try openIndex(path, options, folder: nil) : try openFile(path, options)
+        }
+    }
+
+    private static func openFile(_ path: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
+        let reader = try reader(of: path, options)
+        return Checkpoint(
+            path: path, reader: reader, files: [path], index: nil, folder: nil, warnings: reader.contents.warnings)
+    }
+
+    private static func openIndex(
+        _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, warnings: [String] = []
+    ) throws -> Checkpoint {
+        let index = try ShardIndex(of: InputFile(path))
+        let reader = try ShardedReader(index, path) { try Self.reader(of: $0, options) }
+        let parent = path.removingLastComponent()
+        return Checkpoint(
+            path: folder ?? path, reader: reader, files: index.fileNames.map { parent.appending($0) }, index: path,
+            folder: folder, warnings: warnings + reader.contents.warnings)
+    }
+
+    /// A reader for one file, its format recognised by its content.
+    public static func reader(of path: FilePath, _ options: ReadingOptions) throws -> any CheckpointReader {
+        let file = try InputFile(path)
+        for format in FormatRegistry.all where try format.recognizes(file) {
+            return try format.open(file, options)
+        }
+        let prefix = try file.prefix(512)
+        let description = ForeignContent.describe(prefix, byteCount: file.byteCount)
+        // A file that carries a format's name but not its mark is that format, damaged, unless it is plainly
+        // something else.
+        if description.hasPrefix("unknown content") || file.byteCount < 8 && file.byteCount > 0,
+            let format = FormatRegistry.format(forFileName: path.lastComponent?.string ?? "")
+        {
+            return try format.open(file, options)
+        }
+        let known = FormatRegistry.all.map { $0.name }.joined(separator: ", ")
+        throw CheckpointError(path, .file, expected: "a checkpoint (\(known))", found: description)
+    }
+
+    // MARK: Folders
+
+    /// The weights of a model folder: the index of the first format that has one, else that format's only file.
+    private static func openFolder(_ folder: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
+        let names = try SystemCall.names(in: folder)
+        var warnings: [String] = []
+        let groups = FormatRegistry.all.compactMap { format -> WeightGroup? in
+            WeightGroup(format, names: names)
+        }
+        guard let chosen = groups.first else {
+            throw try noWeights(in: folder, names: names)
+        }
+        for other in groups.dropFirst() {
+            warnings.append(
+                "\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
+        }
+        if let index = chosen.indexNames.first {
+            guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
+            return try openIndex(folder.appending(index), options, folder: folder, warnings: warnings)
+        }
+        let name = try onlyFile(of: chosen, in: folder)
+        let others = chosen.names.filter { $0 != name }
+        if !others.isEmpty { warnings.append("\(name) is read; \(others.joined(separator: ", ")) beside it not") }
+        let file = folder.appending(name)
+        let reader = try reader(of: file, options)
+        return Checkpoint(
+            path: folder, reader: reader, files: [file], index: nil, folder: folder,
+            warnings: warnings + reader.contents.warnings)
+    }
+
+    /// The only file, or among several the one with the usual name.
+    private static func onlyFile(of group: WeightGroup, in folder: FilePath) throws -> String {
+        let usual = group.names.filter { $0.hasPrefix("model.") }
+        guard let name = group.names.count == 1 ? group.names[0] : usual.count == 1 ? usual[0] : nil else {
+            throw ambiguous(folder, group.names)
+        }
+        return name
+    }
+
+    /// The files of one format in a folder.
+    private struct WeightGroup {
+        let formatName: String
+        let names: [String]
+        let indexNames: [String]
+
+        init?(_ format: any CheckpointFormat.Type, names all: [String]) {
+            func belongs(_ name: some StringProtocol) -> Bool {
+                !name.hasPrefix(".") && format.fileExtensions.contains { name.lowercased().hasSuffix($0) }
+            }
+            formatName = format.name
+            names = all.filter { belongs($0) }
+            indexNames = all.filter {
+                $0.hasSuffix(ShardIndex.fileSuffix) && belongs($0.dropLast(ShardIndex.fileSuffix.count))
+            }
+            guard !names.isEmpty || !indexNames.isEmpty else { return nil }
+        }
+    }
+
+    private static func ambiguous(_ folder: FilePath, _ names: [String]) -> StructureError {
+        StructureError(
+            "\(folder.forDisplay): the folder holds \(names.count) checkpoints and no index that joins them"
+                + " (\(names.prefix(5).map(\.escapedForDisplay).joined(separator: ", "))\(names.count > 5 ? ", ..." : "")); name one of them"
+        )
+    }
+
+    private static func noWeights(in folder: FilePath, names: [String]) throws -> CheckpointError {
+        let unfinished = names.first {
+            $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial")
+        }
+        let known = FormatRegistry.all.flatMap { $0.fileExtensions }.joined(separator: ", ")
+        return CheckpointError(
+            folder, .file, expected: "a model folder with weights (\(known))",
+            found: unfinished.map { "none, but '\($0.escapedForDisplay)', an unfinished download" }
+                ?? (names.isEmpty ? "an empty folder" : "a folder without them"))
+    }
+}

@@ -1,0 +1,121 @@
+import AssayCheckpoints
+import AssayTensors
+import SystemPackage
+
+/// The JSON header of a safetensors file, checked against the rules of the format in their order: length, syntax,
+/// each entry alone, then all entries against each other and the file.
+struct SafetensorsHeader {
+    /// The format's own limit.
+    static let maximumByteCount = 100_000_000
+    static let metadataKey = "__metadata__"
+
+    struct Entry: Equatable {
+        var info: TensorInfo
+        /// Bytes from the end of the header.
+        var range: Range<Int>
+    }
+
+    /// By position in the file.
+    var entries: [Entry]
+    var metadata: [(key: String, value: String)]
+    /// The header as it stands, padding included.
+    var bytes: [UInt8]
+
+    /// Where the data begins.
+    var dataOffset: Int { 8 + bytes.count }
+
+    /// Reads and checks the header of a file.
+    ///
+    /// - Throws: `CheckpointError`.
+    init(of file: InputFile) throws {
+        let bytes = try Self.headerBytes(of: file)
+        let parser = try SafetensorsHeaderParser.parse(bytes, file.path)
+        entries = parser.entries
+        metadata = parser.metadata
+        self.bytes = bytes
+        try Self.checkCoverage(&entries, dataByteCount: file.byteCount - 8 - bytes.count, file.path)
+    }
+
+    /// Parses a header that is kept elsewhere; its data is not at hand.
+    init(parsing bytes: [UInt8], _ path: FilePath) throws {
+        let parser = try SafetensorsHeaderParser.parse(bytes, path)
+        entries = parser.entries
+        metadata = parser.metadata
+        self.bytes = bytes
+        try Self.checkCoverage(&entries, dataByteCount: nil, path)
+    }
+
+    /// The header length that opens a file: 8 bytes, unsigned, little-endian.
+    static func length(_ bytes: [UInt8]) -> UInt64 {
+        (0..<8).reduce(0) { $0 | UInt64(bytes[$1]) << UInt64(8 * $1) }
+    }
+
+    private static func headerBytes(of file: InputFile) throws -> [UInt8] {
+        let prefix = try file.prefix(8)
+        guard prefix.count == 8 else {
+            throw CheckpointError(
+                file.path, .byte(0), expected: "8 bytes of header length", found: "a file of \(prefix.count) bytes")
+        }
+        let length = length(prefix)
+        guard length <= UInt64(maximumByteCount) else {
+            throw CheckpointError(
+                file.path, .byte(0), expected: "a header of at most \(maximumByteCount) bytes, the format's limit",
+                found: "a header length of \(length)")
+        }
+        guard length <= UInt64(file.byteCount - 8) else {
+            throw CheckpointError(
+                file.path, .byte(0), expected: "a header that ends inside the file of \(file.byteCount) bytes",
+                found: "a header length of \(length)")
+        }
+        guard length >= 2 else {
+            throw CheckpointError(
+                file.path, .byte(0), expected: "a header of at least 2 bytes, '{}'",
+                found: "a header length of \(length)")
+        }
+        return try file.bytes(8..<8 + Int(length))
+    }
+
+    /// Sorts the entries by position and checks that they cover the data without overlap, hole or rest.
+    private static func checkCoverage(_ entries: inout [Entry], dataByteCount: Int?, _ path: FilePath) throws {
+        entries.sort {
+            ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+        }
+        var end = 0
+        var previous: Entry?
+        for entry in entries {
+            let start = entry.range.lowerBound
+            if start < end, let previous {
+                throw CheckpointError(
+                    path, .tensor(entry.info.name),
+                    expected:
+                        "data_offsets from byte \(end), where tensor '\(previous.info.name.escapedForDisplay)' ends",
+                    found: "an overlap from byte \(start) on")
+            }
+            guard start == end else {
+                throw CheckpointError(
+                    path, .tensor(entry.info.name), expected: "data_offsets that begin at \(end), without a hole",
+                    found: "\(start), which leaves \(start - end) bytes that belong to no tensor")
+            }
+            end = entry.range.upperBound
+            previous = entry
+        }
+        guard let dataByteCount else { return }
+        try checkEnd(end, dataByteCount, last: previous, path)
+    }
+
+    private static func checkEnd(_ end: Int, _ dataByteCount: Int, last: Entry?, _ path: FilePath) throws {
+        if end > dataByteCount {
+            throw CheckpointError(
+                path, last.map { .tensor($0.info.name) } ?? .file,
+                expected: "\(end) bytes of data behind the header",
+                found: "\(dataByteCount): the file is cut off, \(end - dataByteCount) bytes are missing")
+        }
+        if end < dataByteCount {
+            let surplus = dataByteCount - end
+            throw CheckpointError(
+                path, .part("end"), expected: "the file to end with the last tensor",
+                found: "\(surplus) bytes more; if they are not wanted, cut them off with 'truncate -s -\(surplus) FILE'"
+            )
+        }
+    }
+}

@@ -1,0 +1,66 @@
+import AssayCheckpoints
+import SystemPackage
+
+/// The index of a checkpoint in shards, as the Hugging Face libraries write it: `weight_map` from tensor name to the
+/// file that holds it, `metadata.total_size` in bytes.
+struct ShardIndex {
+    static let fileSuffix = ".index.json"
+    static let maximumByteCount = 256 << 20
+
+    /// Each file once, in the order of their names.
+    var fileNames: [String]
+    /// The file of every tensor.
+    var fileByTensor: [String: String]
+    var totalSize: Int?
+    /// What else `metadata` says.
+    var metadata: [(key: String, value: String)]
+
+    /// - Throws: `CheckpointError` where the index is not one.
+    init(of file: InputFile) throws {
+        guard file.byteCount <= Self.maximumByteCount else {
+            throw CheckpointError(
+                file.path, .file, expected: "an index of at most \(Self.maximumByteCount) bytes",
+                found: "\(file.byteCount)")
+        }
+        let bytes = try file.bytes(0..<file.byteCount)
+        let value: JSONValue
+        do { value = try JSONValue(parsing: bytes) } catch let error as JSONError {
+            throw CheckpointError(file.path, .byte(error.offset), expected: error.expected, found: error.found)
+        }
+        guard let map = value.object?["weight_map"]?.object else {
+            throw CheckpointError(
+                file.path, .part("weight_map"), expected: "an object from tensor names to file names",
+                found: value.object?["weight_map"]?.kind ?? "none")
+        }
+        fileByTensor = [:]
+        for (name, value) in map.members {
+            fileByTensor[name] = try Self.fileName(value, of: name, file.path)
+        }
+        fileNames = Set(fileByTensor.values).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        let about = value.object?["metadata"]?.object
+        totalSize = about?["total_size"]?.int
+        metadata = (about?.members ?? []).compactMap { key, value in
+            guard key != "total_size" else { return nil }
+            return (key, value.string ?? value.compactText)
+        }
+    }
+
+    /// A plain file name inside the folder of the index; everything else could lead out of it.
+    private static func fileName(_ value: JSONValue, of tensor: String, _ path: FilePath) throws -> String {
+        let place = CheckpointError.Place.part("weight_map: '\(tensor.escapedForDisplay)'")
+        guard let name = value.string else {
+            throw CheckpointError(path, place, expected: "a file name", found: value.kind)
+        }
+        guard !name.isEmpty, name != ".", name != "..",
+            !name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
+        else {
+            throw CheckpointError(
+                path, place, expected: "a plain file name beside the index", found: "'\(name.escapedForDisplay)'")
+        }
+        guard !name.hasSuffix(fileSuffix) else {
+            throw CheckpointError(
+                path, place, expected: "a file of tensors", found: "another index, '\(name.escapedForDisplay)'")
+        }
+        return name
+    }
+}

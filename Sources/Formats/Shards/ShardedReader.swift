@@ -1,0 +1,92 @@
+import AssayCheckpoints
+import AssayTensors
+import SystemPackage
+
+/// A checkpoint in several files, read as one: the shards' tensors one after the other.
+struct ShardedReader: CheckpointReader {
+    let contents: CheckpointContents
+    private let shards: [any CheckpointReader]
+    /// The shard and the position in it of every tensor.
+    private let places: [(shard: Int, tensor: Int)]
+
+    /// Opens the shards of an index, all of which must be there and hold exactly what it says.
+    ///
+    /// - Throws: `StructureError` where the index and the shards disagree.
+    init(_ index: ShardIndex, _ indexPath: FilePath, open: (FilePath) throws -> any CheckpointReader) throws {
+        let folder = indexPath.removingLastComponent()
+        let paths = index.fileNames.map { folder.appending($0) }
+        let missing = try paths.filter { try SystemCall.status($0) == nil }
+        guard missing.isEmpty else {
+            throw StructureError(
+                "\(indexPath.forDisplay): \(missing.count) of \(paths.count) shards are missing:"
+                    + " \(Self.list(missing.map { $0.lastComponent?.string ?? "" })); download them again")
+        }
+        shards = try paths.map(open)
+        try Self.check(index, indexPath, shards)
+
+        var tensors: [TensorInfo] = []
+        var places: [(shard: Int, tensor: Int)] = []
+        var contents = CheckpointContents(formatName: shards.first?.contents.formatName ?? "", tensors: [])
+        for (shard, reader) in shards.enumerated() {
+            for tensor in reader.contents.tensors.indices { places.append((shard, tensor)) }
+            tensors += reader.contents.tensors
+            contents.fileByteCount += reader.contents.fileByteCount
+            contents.warnings += reader.contents.warnings
+            for entry in reader.contents.metadata
+            where !contents.metadata.contains(where: { $0.key == entry.key }) {
+                contents.metadata.append(entry)
+            }
+        }
+        for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
+            contents.metadata.append(entry)
+        }
+        contents.tensors = tensors
+        let digests = shards.map(\.contents.storedDigests)
+        if digests.allSatisfy({ $0 != nil }) { contents.storedDigests = digests.flatMap { $0! } }
+        let bytes = tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
+        if let totalSize = index.totalSize, totalSize != bytes {
+            contents.warnings.append("the index says total_size \(totalSize), the tensors have \(bytes) bytes")
+        }
+        self.places = places
+        self.contents = contents
+    }
+
+    private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
+        var found: [String: String] = [:]
+        var unlisted: [String] = []
+        for (fileName, reader) in zip(index.fileNames, shards) {
+            for tensor in reader.contents.tensors {
+                if let other = found.updateValue(fileName, forKey: tensor.name) {
+                    throw StructureError(
+                        "\(indexPath.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
+                    )
+                }
+                if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
+            }
+        }
+        let absent = index.fileByTensor.filter { found[$0.key] != $0.value }.keys.sorted()
+        guard absent.isEmpty else {
+            throw StructureError(
+                "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names: \(list(absent))"
+            )
+        }
+        guard unlisted.isEmpty else {
+            throw StructureError(
+                "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index: \(list(unlisted))"
+            )
+        }
+    }
+
+    /// The first ten, and that there are more.
+    private static func list(_ names: [String]) -> String {
+        names.prefix(10).map(\.escapedForDisplay).joined(separator: ", ") + (names.count > 10 ? ", ..." : "")
+    }
+
+    func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
+        try shards[places[tensor].shard].read(places[tensor].tensor, range, into: buffer)
+    }
+
+    func granularity(of tensor: Int) -> Int {
+        shards[places[tensor].shard].granularity(of: places[tensor].tensor)
+    }
+}

@@ -1,0 +1,45 @@
+import AssayCheckpoints
+
+/// A family of models, described as data: how its configuration is read, and what its tensors are called.
+///
+/// Adding one: a file in `Architectures`, a line in `ArchitectureRegistry`, a golden.
+public protocol Architecture: Sendable {
+    /// `model_type` of the configuration.
+    static var modelType: String { get }
+
+    /// Reads the configuration, every key of it.
+    ///
+    /// - Parameter stands: whether the checkpoint holds the weight of a module. Where a configuration leaves open which
+    ///   heads there are, the tensors decide.
+    /// - Throws: `StructureError` that names the key and its value.
+    static func spec(
+        from configuration: inout ConfigurationReader, stands: (Module) -> Bool
+    ) throws -> TransformerSpec
+
+    static var naming: Naming { get }
+}
+
+/// The architectures, one line an entry.
+public enum ArchitectureRegistry {
+    public static let all: [any Architecture.Type] = [
+        GPT2.self,
+        BERT.self,
+    ]
+
+    /// The architecture that `model_type` names.
+    ///
+    /// - Throws: `StructureError` where it is missing or unknown.
+    static func architecture(
+        for configuration: JSONObject, file: String
+    ) throws(StructureError) -> any Architecture.Type {
+        let reader = ConfigurationReader(configuration, file: file)
+        let names = all.map { $0.modelType }.sorted().joined(separator: ", ")
+        guard let value = configuration["model_type"], value != .null else {
+            throw reader.error("model_type", expected: "one of \(names)", found: "no such key")
+        }
+        guard let found = all.first(where: { $0.modelType == value.string }) else {
+            throw reader.error("model_type", expected: "one of \(names)", found: ConfigurationReader.show(value))
+        }
+        return found
+    }
+}

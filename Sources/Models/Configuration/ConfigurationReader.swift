@@ -1,0 +1,131 @@
+import AssayCheckpoints
+
+/// A `config.json` that is read key by key, so that in the end every key was either used or is known not to matter.
+///
+/// `null` counts as absent. A value of another kind than expected ("12" for 12) is an error, never converted.
+public struct ConfigurationReader {
+    /// Larger than any model's sizes, small enough that products of a few do not overflow.
+    static let largestSize = Int(Int32.max)
+
+    private let object: JSONObject
+    private let file: String
+    private var known: Set<String> = []
+
+    /// - Parameter file: what messages call the configuration: "model/config.json".
+    public init(_ object: JSONObject, file: String) {
+        self.object = object
+        self.file = file
+    }
+
+    // MARK: Values
+
+    /// A size or count: a whole number from 1 on.
+    ///
+    /// - Parameter other: a second name of the same key; where both stand, they must agree.
+    mutating func size(_ key: String, or other: String? = nil) throws(StructureError) -> Int {
+        guard let value = try optionalSize(key, or: other) else {
+            throw error(key, expected: "a whole number from 1 on", found: "no such key")
+        }
+        return value
+    }
+
+    mutating func optionalSize(
+        _ key: String, or other: String? = nil, from smallest: Int = 1
+    ) throws(StructureError) -> Int? {
+        let first = try wholeNumber(key, from: smallest)
+        guard let other, let second = try wholeNumber(other, from: smallest) else { return first }
+        guard let first else { return second }
+        guard first == second else { throw error(other, expected: "\(first) as in \(key)", found: "\(second)") }
+        return first
+    }
+
+    private mutating func wholeNumber(_ key: String, from smallest: Int) throws(StructureError) -> Int? {
+        guard let value = take(key) else { return nil }
+        guard let number = value.int, number >= smallest, number <= Self.largestSize else {
+            throw error(key, expected: "a whole number from \(smallest) to \(Self.largestSize)", found: Self.show(value))
+        }
+        return number
+    }
+
+    /// A number that is added under a root: not negative.
+    mutating func epsilon(_ key: String, default fallback: Double) throws(StructureError) -> Double {
+        guard let value = take(key) else { return fallback }
+        guard let number = value.double, number >= 0 else {
+            throw error(key, expected: "a number from 0 on", found: Self.show(value))
+        }
+        return number
+    }
+
+    mutating func bool(_ key: String, default fallback: Bool) throws(StructureError) -> Bool {
+        guard let value = take(key) else { return fallback }
+        guard let bool = value.bool else { throw error(key, expected: "true or false", found: Self.show(value)) }
+        return bool
+    }
+
+    mutating func activation(_ key: String, default fallback: Activation) throws(StructureError) -> Activation {
+        guard let value = take(key) else { return fallback }
+        guard let name = value.string, let activation = Activation(configurationName: name) else {
+            let names = Activation.configurationNames.map(\.name).sorted().joined(separator: ", ")
+            throw error(key, expected: "one of \(names)", found: Self.show(value))
+        }
+        return activation
+    }
+
+    /// The one entry of `architectures`, or nil where the key is absent.
+    mutating func architectureClass(among classes: [String]) throws(StructureError) -> String? {
+        guard let value = take("architectures") else { return nil }
+        guard let list = value.array, list.count == 1, let name = list[0].string, classes.contains(name) else {
+            throw error(
+                "architectures", expected: "a list with one of \(classes.joined(separator: ", "))",
+                found: Self.show(value))
+        }
+        return name
+    }
+
+    // MARK: Checks
+
+    /// Requires a value where the key stands at all: what we cannot compute otherwise.
+    mutating func require(_ key: String, _ expected: JSONValue, because reason: String) throws(StructureError) {
+        guard let value = take(key), value != expected else { return }
+        throw error(key, expected: "\(Self.show(expected)) (\(reason))", found: Self.show(value))
+    }
+
+    /// Requires an empty list or object where the key stands at all.
+    mutating func requireEmpty(_ key: String, because reason: String) throws(StructureError) {
+        guard let value = take(key), value.array?.isEmpty != true, value.object?.members.isEmpty != true else { return }
+        throw error(key, expected: "nothing in it (\(reason))", found: Self.show(value))
+    }
+
+    /// Requires that every key was used, or is one of `harmless` or begins with one of `harmlessPrefixes`.
+    func finish(harmless: Set<String>, harmlessPrefixes: [String] = []) throws(StructureError) {
+        for (key, value) in object.members where !known.contains(key) && value != .null {
+            if harmless.contains(key) || HarmlessKeys.everywhere.contains(key) { continue }
+            if harmlessPrefixes.contains(where: key.hasPrefix) { continue }
+            throw error(key, expected: "only keys that are known for this architecture", found: Self.show(value))
+        }
+    }
+
+    /// An error that names the key.
+    func error(_ key: String, expected: String, found: String) -> StructureError {
+        StructureError("\(file): \(key.escapedForDisplay): expected \(expected), found \(found)")
+    }
+
+    private mutating func take(_ key: String) -> JSONValue? {
+        known.insert(key)
+        guard let value = object[key], value != .null else { return nil }
+        return value
+    }
+
+    /// A value as messages show it, shortened.
+    static func show(_ value: JSONValue) -> String {
+        switch value {
+        case .null: "null"
+        case .bool(let bool): "\(bool)"
+        case .number(let number): String(number.text.prefix(40))
+        case .string(let text): "'\(String(text.prefix(60)).escapedForDisplay)'"
+        case .array(let list) where list.count <= 4: "[" + list.map(show).joined(separator: ", ") + "]"
+        case .array(let list): "a list of \(list.count)"
+        case .object(let object): "an object of \(object.members.count)"
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import AssayCheckpoints
+import AssayPackings
+import AssayTensors
+
+/// Products with a weight matrix: `y = x W + b`, one matrix in memory at a time.
+///
+/// A matrix stored [out, in] is never whole in memory: each piece of work reads the rows of some outputs, packs them and
+/// multiplies. One stored [in, out] is read whole first, as every output needs every row.
+extension BlockEngine {
+    /// One product for every input.
+    func linear(_ inputs: [Matrix<S>], _ slot: WeightSlot, bias: Bool = true) throws -> [Matrix<S>] {
+        try linear(inputs, slot, slices: nil, bias: bias)[0]
+    }
+
+    /// The same with the outputs cut into slices: for every slice, one product for every input.
+    func linear(
+        _ inputs: [Matrix<S>], _ slot: WeightSlot, slices: [Range<Int>]?, bias: Bool = true
+    ) throws -> [[Matrix<S>]] {
+        let weight = try borrow(slot)
+        let whole = weight.orientation == .inputOutput ? try weight.readWhole(threads: threads) : nil
+        let bias = bias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
+        return try (slices ?? [0..<weight.outputCount]).map { outputs in
+            let results = try inputs.map { try Matrix<S>(rowCount: $0.rowCount, columnCount: outputs.count) }
+            let pieces = self.pieces(of: outputs.count, inputCount: weight.inputCount)
+            try Parallel.forEach(pieces.count, threads: threads) { index in
+                let piece = pieces[index]
+                let source = outputs.lowerBound + piece.lowerBound..<outputs.lowerBound + piece.upperBound
+                let packed = try pack(weight, source, whole)
+                for (input, result) in zip(inputs, results) {
+                    S.product(
+                        kernels, input.pointer, packed.pointer, result.pointer + piece.lowerBound, result.columnCount,
+                        input.rowCount, input.columnCount, piece.count,
+                        0..<(piece.count + panelWidth - 1) / panelWidth)
+                }
+            }
+            try results.forEach { try complete($0, bias, outputs) }
+            return results
+        }
+    }
+
+    private var panelWidth: Int { S.panelWidth(kernels) }
+
+    /// Some outputs of a matrix, packed for the product.
+    private func pack(_ weight: BorrowedWeight, _ outputs: Range<Int>, _ whole: ByteBuffer?) throws -> Matrix<S> {
+        let inputs = weight.inputCount
+        let packed = try Matrix<S>(rowCount: 1, columnCount: S.packedCount(kernels, inputs, outputs.count))
+        let panels = 0..<(outputs.count + panelWidth - 1) / panelWidth
+        let strides: MatrixStrides
+        let buffer: ByteBuffer
+        var start = 0
+        if let whole {
+            buffer = whole
+            strides = MatrixStrides(input: weight.outputCount, output: 1)
+            start = outputs.lowerBound
+        } else {
+            buffer = try ByteBuffer(byteCount: outputs.count * inputs * weight.elementByteCount)
+            try weight.read(rows: outputs, into: buffer.bytes)
+            strides = MatrixStrides(input: 1, output: inputs)
+        }
+        defer { withExtendedLifetime(buffer) {} }
+        let base = buffer.bytes.baseAddress! + start * weight.elementByteCount
+        if weight.isWide {
+            S.pack(
+                kernels, base.assumingMemoryBound(to: Double.self), strides, inputs, outputs.count, panels, packed.pointer)
+        } else {
+            S.pack(
+                kernels, base.assumingMemoryBound(to: Float.self), strides, inputs, outputs.count, panels, packed.pointer)
+        }
+        return packed
+    }
+
+    /// Outputs that are read, packed and multiplied together: about `packedByteCount`, and enough pieces for all threads.
+    private func pieces(of outputCount: Int, inputCount: Int) -> [Range<Int>] {
+        let panelByteCount = max(1, panelWidth * inputCount * MemoryLayout<S>.stride)
+        let panels = (outputCount + panelWidth - 1) / panelWidth
+        let fitting = max(1, Self.packedByteCount / panelByteCount)
+        let step = max(1, min(fitting, (panels + 2 * threads - 1) / (2 * threads))) * panelWidth
+        return stride(from: 0, to: outputCount, by: step).map { $0..<min($0 + step, outputCount) }
+    }
+
+    /// What stays in the cache while the rows go by.
+    private static var packedByteCount: Int { 1 << 20 }
+
+    /// Adds the bias and rounds, rows divided among threads.
+    private func complete(_ result: Matrix<S>, _ bias: BorrowedVector?, _ outputs: Range<Int>) throws {
+        guard bias != nil || roundsToFloat32 else { return }
+        forEachRows(of: result) { rows in
+            if let bias { add(bias, outputs, to: result, rows) }
+            roundRows(of: result, rows)
+        }
+    }
+
+    private func add(_ bias: BorrowedVector, _ outputs: Range<Int>, to result: Matrix<S>, _ rows: Range<Int>) {
+        if let wide = bias.doubles {
+            wide.withUnsafeBufferPointer { values in
+                let values = UnsafeRawPointer(values.baseAddress! + outputs.lowerBound).assumingMemoryBound(to: S.self)
+                for row in rows { S.add(kernels, result.row(row), values, result.row(row), outputs.count) }
+            }
+        } else {
+            bias.floats.withUnsafeBufferPointer { values in
+                S.addRow(
+                    kernels, result.row(rows.lowerBound), values.baseAddress! + outputs.lowerBound, rows.count,
+                    outputs.count)
+            }
+        }
+    }
+
+    // MARK: Weights
+
+    /// The matrix of a slot.
+    func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
+        guard let tensor = model.tensor(slot), let entry = model.table.entries.first(where: { $0.slot == slot }) else {
+            preconditionFailure("the table was checked, but \(slot) is missing")
+        }
+        return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)
+    }
+
+    func vector(_ slot: WeightSlot) throws -> BorrowedVector {
+        guard let tensor = model.tensor(slot) else {
+            preconditionFailure("the table was checked, but \(slot) is missing")
+        }
+        return try BorrowedVector(tensor, precision: weightPrecision)
+    }
+
+    /// The type in which weights are taken: float32 under `ref32` and `fast32`, whatever is stored.
+    var weightPrecision: Precision { roundsToFloat32 ? .float32 : S.precision }
+
+    // MARK: Rows
+
+    /// Divides rows among threads in pieces worth a thread's while.
+    func forEachRows(of matrix: Matrix<S>, _ body: @Sendable (Range<Int>) -> Void) {
+        let smallest = max(1, Self.rowElementCount / max(1, matrix.columnCount))
+        let parts = max(1, min(4 * threads, matrix.rowCount / smallest))
+        let ranges = Parallel.ranges(matrix.rowCount, parts: parts)
+        Parallel.forEach(ranges.count, threads: threads) { body(ranges[$0]) }
+    }
+
+    private static var rowElementCount: Int { 1 << 15 }
+
+    func roundRows(of matrix: Matrix<S>, _ rows: Range<Int>) {
+        guard roundsToFloat32 else { return }
+        S.roundToFloat32(kernels, matrix.row(rows.lowerBound), rows.count * matrix.columnCount)
+    }
+}

@@ -1,0 +1,49 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// Numbers that a step computes: [rows, columns], row-major, without gaps.
+final class Matrix<S: Scalar>: @unchecked Sendable {  // reason: threads write to rows or columns of their own
+    let rowCount: Int
+    let columnCount: Int
+    let buffer: ByteBuffer
+
+    var pointer: UnsafeMutablePointer<S> {
+        buffer.bytes.baseAddress!.assumingMemoryBound(to: S.self)
+    }
+
+    /// - Throws: `SystemError` where memory is short.
+    init(rowCount: Int, columnCount: Int) throws {
+        self.rowCount = rowCount
+        self.columnCount = columnCount
+        buffer = try ByteBuffer(byteCount: rowCount * columnCount * MemoryLayout<S>.stride)
+        buffer.bytes.bindMemory(to: S.self)
+    }
+
+    func row(_ index: Int) -> UnsafeMutablePointer<S> { pointer + index * columnCount }
+}
+
+/// A batch's tokens as the engine needs them.
+struct Sequences: Sendable {
+    struct Keys: Sendable {
+        /// The first and one behind the last position that is read.
+        var range: Range<Int>
+        /// A byte for every position of the sequence, where some within `range` are not read.
+        var mask: [UInt8]?
+    }
+
+    let count: Int
+    let length: Int
+    let keys: [Keys]
+
+    init(_ tokens: TokenBatch) {
+        count = tokens.batchCount
+        length = tokens.length
+        keys = (0..<tokens.batchCount).map { sequence in
+            guard let mask = tokens.attentionMask?[sequence],
+                let first = mask.firstIndex(of: 1), let last = mask.lastIndex(of: 1)
+            else { return Keys(range: 0..<tokens.length, mask: nil) }
+            let hasHoles = mask[first...last].contains(0)
+            return Keys(range: first..<last + 1, mask: hasHoles ? mask.map { UInt8($0) } : nil)
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import AssayCheckpoints
+import AssayPackings
+import AssayTensors
+
+/// A checkpoint with the configuration that says what it computes.
+public struct Model: Sendable {
+    /// The path of the checkpoint, for messages and reports.
+    public let name: String
+    public internal(set) var spec: TransformerSpec
+    public let table: TensorTable
+    public let report: TableReport
+    public let checkpoint: LogicalCheckpoint
+
+    /// Reads the configuration and compares the tensors with it. Reads no tensor data.
+    ///
+    /// - Parameters:
+    ///   - configuration: the model's `config.json`.
+    ///   - configurationFile: what messages call it.
+    ///   - name: what messages call the checkpoint.
+    /// - Throws: `StructureError` where the architecture is unknown or the configuration cannot be computed; missing,
+    ///   extra and misshapen tensors are listed in `report`.
+    public init(
+        _ checkpoint: LogicalCheckpoint, configuration: JSONObject, configurationFile: String = "config.json", name: String
+    ) throws {
+        let architecture = try ArchitectureRegistry.architecture(for: configuration, file: configurationFile)
+        let naming = architecture.naming
+        let isPrefixed = Self.isPrefixed(checkpoint, naming)
+        var reader = ConfigurationReader(configuration, file: configurationFile)
+        spec = try architecture.spec(from: &reader) { module in
+            naming.names(of: WeightSlot(module), prefixed: isPrefixed).contains { checkpoint[$0] != nil }
+        }
+        // Before any name is made: a configuration may claim any number of layers.
+        guard spec.layerCount <= checkpoint.tensors.count else {
+            throw StructureError(
+                "\(configurationFile): expected at most as many layers as \(name) has tensors "
+                    + "(\(checkpoint.tensors.count)), found \(spec.layerCount) layers")
+        }
+        table = try TensorTable(spec, naming, isPrefixed: isPrefixed, file: configurationFile)
+        report = table.check(checkpoint)
+        self.checkpoint = checkpoint
+        self.name = name
+    }
+
+    public init(
+        _ reader: any CheckpointReader, configuration: JSONObject, configurationFile: String = "config.json", name: String
+    ) throws {
+        try self.init(
+            LogicalCheckpoint(reader, configuration: configuration), configuration: configuration,
+            configurationFile: configurationFile, name: name)
+    }
+
+    /// The weight of a slot, or what it is tied to; nil where there is none.
+    public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
+        guard let position = report.positions[source(of: slot)] else { return nil }
+        return checkpoint.tensors[position]
+    }
+
+    /// The slot whose tensor is used: a tied weight is read where it is tied to.
+    func source(of slot: WeightSlot) -> WeightSlot {
+        guard slot == WeightSlot(.head), spec.head?.isTied == true else { return slot }
+        return WeightSlot(.tokenEmbedding)
+    }
+
+    /// The table's entry whose weight the tensor with this name is.
+    public func entry(named name: String) -> TensorTable.Entry? {
+        table.entries.first { $0.names.contains(name) }
+    }
+
+    /// Requires that copies of a weight (a stored head that is tied) hold what is used instead of them.
+    ///
+    /// - Throws: `StructureError` naming both tensors where they differ.
+    public func checkCopies() throws {
+        for (name, other) in report.copies {
+            guard let copy = checkpoint[name], let used = checkpoint[other], copy.parts != used.parts else { continue }
+            guard try Self.hold(copy, used) else {
+                throw StructureError(
+                    "\(self.name): tensor '\(name.escapedForDisplay)': expected the values of "
+                        + "'\(other.escapedForDisplay)', which the configuration uses in its place, found others")
+            }
+        }
+    }
+
+    /// Whether the body's names bear the prefix: the token embedding decides, else whatever name begins with it.
+    private static func isPrefixed(_ checkpoint: LogicalCheckpoint, _ naming: Naming) -> Bool {
+        let slot = WeightSlot(.tokenEmbedding)
+        if naming.names(of: slot, prefixed: true).contains(where: { checkpoint[$0] != nil }) { return true }
+        if naming.names(of: slot, prefixed: false).contains(where: { checkpoint[$0] != nil }) { return false }
+        return checkpoint.tensors.contains { $0.name.hasPrefix(naming.prefix) }
+    }
+
+    private static let comparedByteCount = 1 << 20
+
+    private static func hold(_ a: any LogicalTensor, _ b: any LogicalTensor) throws -> Bool {
+        guard a.shape == b.shape else { return false }
+        let width = a.shape.rowElementCount
+        guard width > 0 else { return true }
+        let step = max(1, comparedByteCount / (width * 8))
+        for start in stride(from: 0, to: a.shape.rowCount, by: step) {
+            let rows = start..<min(start + step, a.shape.rowCount)
+            let count = rows.count * width
+            let first = try ByteBuffer(byteCount: count * 8), second = try ByteBuffer(byteCount: count * 8)
+            defer { withExtendedLifetime((first, second)) {} }
+            try a.read(rows: rows, into: first.bytes.bindMemory(to: Double.self))
+            try b.read(rows: rows, into: second.bytes.bindMemory(to: Double.self))
+            guard Digest.of(first.readOnly) == Digest.of(second.readOnly) else { return false }
+        }
+        return true
+    }
+}

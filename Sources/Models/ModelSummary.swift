@@ -1,0 +1,35 @@
+/// What `inspect` says about a model.
+public struct ModelSummary: Sendable, Equatable {
+    /// "gpt2"
+    public var architecture: String
+    /// Numbers in all weights, a tied head counted once.
+    public var parameterCount: Int
+    public var layerCount: Int
+    public var hiddenSize: Int
+    public var headCount: Int
+    public var headDimension: Int
+    public var innerSize: Int
+    public var activation: Activation
+    public var vocabularySize: Int
+    public var contextLength: Int
+    public var hasHead: Bool
+    public var isHeadTied: Bool
+    public var hasPooler: Bool
+
+    public init(_ model: Model) {
+        let spec = model.spec
+        architecture = spec.architecture
+        parameterCount = model.table.parameterCount
+        layerCount = spec.layerCount
+        hiddenSize = spec.hiddenSize
+        headCount = spec.block.attention.headCount
+        headDimension = spec.block.attention.headDimension
+        innerSize = spec.block.feedForward.innerSize
+        activation = spec.block.feedForward.activation
+        vocabularySize = spec.vocabularySize
+        contextLength = spec.contextLength
+        hasHead = spec.head != nil
+        isHeadTied = spec.head?.isTied ?? false
+        hasPooler = spec.poolerActivation != nil
+    }
+}

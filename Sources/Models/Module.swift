@@ -1,0 +1,89 @@
+import AssayPackings
+
+/// A part of a model that has weights, by its function; an architecture's file says what it is called.
+public enum Module: String, CaseIterable, Sendable {
+    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
+    case attentionNorm, queryKeyValue, query, key, value, attentionOutput
+    case feedForwardNorm, feedForwardInput, feedForwardOutput
+    case finalNorm, pooler
+    case headTransform, headNorm, head, nextSentence
+}
+
+/// One weight of a model: a module's matrix or gain, or its bias.
+public struct WeightSlot: Hashable, Sendable {
+    public enum Part: String, Sendable { case weight, bias }
+
+    public var module: Module
+    /// The block it belongs to; nil outside blocks.
+    public var layer: Int?
+    public var part: Part
+
+    public init(_ module: Module, layer: Int? = nil, _ part: Part = .weight) {
+        self.module = module
+        self.layer = layer
+        self.part = part
+    }
+}
+
+/// What a tensor is for; what may be done to it depends on it.
+public enum TensorRole: String, Sendable {
+    case embedding, position, norm, bias, linear, head, buffer
+}
+
+/// What a module's tensors are called, one column a layout.
+public struct ModuleName: Sendable {
+    public var module: Module
+    /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer.
+    public var hf: String
+    /// Whether the prefix of bodies inside larger models never stands before it.
+    public var isOutsidePrefix: Bool
+
+    init(_ module: Module, hf: String, isOutsidePrefix: Bool = false) {
+        self.module = module
+        self.hf = hf
+        self.isOutsidePrefix = isOutsidePrefix
+    }
+}
+
+/// The names of an architecture's tensors.
+public struct Naming: Sendable {
+    /// What stands before the body's names in the checkpoint of a model with a head: "transformer.". Bare bodies, and
+    /// many published files, lack it.
+    public var prefix: String
+    public var modules: [ModuleName]
+    /// How matrices of linear layers lie; the head and the embeddings are [vocabulary, hidden] anyway.
+    public var linearOrientation: WeightOrientation
+    /// Other spellings: a name that ends with the first may end with the second instead.
+    public var otherEndings: [(ending: String, other: String)] = []
+    /// Tensors that are no weights and may stand or not, without prefix.
+    public var buffers: [String] = []
+
+    /// The names a weight may bear in the `hf` layout, the preferred one first; none where the architecture lacks the
+    /// module.
+    func names(of slot: WeightSlot, prefixed: Bool) -> [String] {
+        guard let module = modules.first(where: { $0.module == slot.module }) else { return [] }
+        let stem = Self.fill(module.hf, layer: slot.layer)
+        let name = (prefixed && !module.isOutsidePrefix ? prefix : "") + stem + "." + slot.part.rawValue
+        return [name] + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
+    }
+
+    static func fill(_ pattern: String, layer: Int?) -> String {
+        guard let layer, let place = pattern.firstRange(of: "{i}") else { return pattern }
+        return pattern.replacingCharacters(of: place, with: String(layer))
+    }
+}
+
+extension String {
+    fileprivate func firstRange(of part: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(part) { return start..<index(start, offsetBy: part.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+
+    fileprivate func replacingCharacters(of range: Range<Index>, with text: String) -> String {
+        String(self[..<range.lowerBound]) + text + String(self[range.upperBound...])
+    }
+}

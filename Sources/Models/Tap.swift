@@ -1,0 +1,44 @@
+/// A named point of a forward pass, known before it runs.
+public struct PlannedTap: Sendable, Equatable {
+    /// "layers.3.mlp_act"
+    public var name: String
+    /// [batch, time, features]; the pooler's is [batch, features]. Padded positions are included.
+    public var shape: [Int]
+
+    public var rowCount: Int { shape.dropLast().reduce(1, *) }
+    public var featureCount: Int { shape.last ?? 1 }
+}
+
+/// The values of a tap, or some rows of them, lent during a call.
+public struct TapValues {
+    public let tap: PlannedTap
+    /// Which rows (all dimensions but the last, flattened): all of them, but for logits, which come in pieces.
+    public let rows: Range<Int>
+    /// `rows.count * tap.featureCount` numbers, row-major; gone when the call returns.
+    public let values: LentNumbers
+}
+
+/// Numbers lent during a call.
+public enum LentNumbers {
+    case float32(UnsafeBufferPointer<Float>)
+    case float64(UnsafeBufferPointer<Double>)
+
+    public var count: Int {
+        switch self {
+        case .float32(let values): values.count
+        case .float64(let values): values.count
+        }
+    }
+
+    /// The bytes as a file holds them.
+    public var bytes: UnsafeRawBufferPointer {
+        switch self {
+        case .float32(let values): UnsafeRawBufferPointer(values)
+        case .float64(let values): UnsafeRawBufferPointer(values)
+        }
+    }
+}
+
+/// Sees every tap in the order of the forward pass. `state` is the position of the hidden state in the list that a step
+/// was given: 0 in a plain run.
+public typealias TapObserver = (_ state: Int, _ tap: TapValues) throws -> Void

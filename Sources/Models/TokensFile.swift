@@ -1,0 +1,69 @@
+import AssayCheckpoints
+import SystemPackage
+
+/// A tokens file: a list of lists of token ids, or an object with `input_ids` and, where the model takes them,
+/// `attention_mask`, `token_type_ids` and `position_ids`.
+public enum TokensFile {
+    /// More bytes than any batch that could be run takes.
+    static let maximumByteCount = 1 << 28
+
+    /// - Throws: `CheckpointError` where the file is no tokens file; `SystemError` where it cannot be read.
+    public static func read(_ path: FilePath) throws -> TokenBatch {
+        let file = try InputFile(path)
+        guard file.byteCount <= maximumByteCount else {
+            throw CheckpointError(
+                path, .file, expected: "at most \(maximumByteCount) bytes of tokens", found: "\(file.byteCount)")
+        }
+        return try parse(file.bytes(0..<file.byteCount), path)
+    }
+
+    /// - Throws: `CheckpointError`.
+    public static func parse(_ bytes: [UInt8], _ path: FilePath) throws -> TokenBatch {
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: bytes)
+        } catch let error as JSONError {
+            throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
+        }
+        if value.array != nil { return try TokenBatch(inputIDs: lists(value, .inputIDs, path), source: path) }
+        guard let object = value.object else {
+            throw CheckpointError(
+                path, .file, expected: "a list of lists of token ids, or an object with input_ids", found: value.kind)
+        }
+        var members: [TokenBatch.Member: [[Int]]] = [:]
+        for (key, value) in object.members {
+            guard let member = TokenBatch.Member(rawValue: key) else {
+                let known = TokenBatch.Member.allCases.map(\.rawValue).joined(separator: ", ")
+                throw CheckpointError(path, .file, expected: "only \(known)", found: "'\(key.escapedForDisplay)'")
+            }
+            members[member] = try lists(value, member, path)
+        }
+        guard let inputIDs = members[.inputIDs] else {
+            throw CheckpointError(path, .file, expected: "input_ids", found: "no such member")
+        }
+        return try TokenBatch(
+            inputIDs: inputIDs, attentionMask: members[.attentionMask], tokenTypeIDs: members[.tokenTypeIDs],
+            positionIDs: members[.positionIDs], source: path)
+    }
+
+    private static func lists(
+        _ value: JSONValue, _ member: TokenBatch.Member, _ path: FilePath
+    ) throws(CheckpointError) -> [[Int]] {
+        func error(_ found: String) -> CheckpointError {
+            CheckpointError(path, .part(member.rawValue), expected: "lists of whole numbers", found: found)
+        }
+        guard let outer = value.array else { throw error(value.kind) }
+        var result: [[Int]] = []
+        for element in outer {
+            guard let inner = element.array else { throw error(element.kind) }
+            var numbers: [Int] = []
+            numbers.reserveCapacity(inner.count)
+            for number in inner {
+                guard let number = number.int else { throw error(number.kind) }
+                numbers.append(number)
+            }
+            result.append(numbers)
+        }
+        return result
+    }
+}

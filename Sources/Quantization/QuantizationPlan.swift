@@ -1,0 +1,154 @@
+import AssayCKernels
+import AssayCheckpoints
+import AssayPackings
+import AssayTensors
+
+/// A weight that might be quantized, as a model's table of tensors sees it.
+public struct CandidateWeight: Sendable {
+    /// The stored name: "transformer.h.0.attn.c_attn.weight".
+    public var name: String
+    public var tensor: any LogicalTensor
+    /// Which dimension belongs to the input of the product.
+    public var orientation: WeightOrientation
+    /// Whether the model lets it be quantized.
+    public var isEligible: Bool
+    /// Why not: "embedding".
+    public var reason: String?
+
+    public init(
+        name: String, tensor: any LogicalTensor, orientation: WeightOrientation, isEligible: Bool = true,
+        reason: String? = nil
+    ) {
+        self.name = name
+        self.tensor = tensor
+        self.orientation = orientation
+        self.isEligible = isEligible
+        self.reason = reason
+    }
+}
+
+/// What becomes of every weight under a scheme, known before the first byte is written; then the work, weight by weight.
+public struct QuantizationPlan: Sendable {
+    public enum Decision: Sendable, Equatable {
+        /// Into these stored tensors, in this order; `note` says what is not as the user might expect.
+        case quantize(outputs: [TensorInfo], note: String?)
+        /// Left as it is.
+        case keep(reason: String)
+    }
+
+    public let scheme: QuantizationScheme
+    public let weights: [CandidateWeight]
+    /// One a weight.
+    public let decisions: [Decision]
+    private let options: QuantizationOptions
+
+    /// Decides. Only where scales are to be stored as f16, whose range is narrow, the weights are read for it: a tensor
+    /// with a scale that f16 cannot hold as a normal number gets f32 scales.
+    ///
+    /// - Throws: `UsageError` where the type of the scales is none; what reading throws.
+    public init(
+        _ scheme: QuantizationScheme, weights: [CandidateWeight], options: QuantizationOptions = QuantizationOptions()
+    ) throws {
+        if let type = options.scaleType, ck_scale_type(type) == nil {
+            throw UsageError("scales are stored as f32, bf16 or f16; \(type.name.lowercased()) was asked for")
+        }
+        self.scheme = scheme
+        self.weights = weights
+        self.options = options
+        decisions = try weights.map { try Self.decide($0, scheme, options) }
+    }
+
+    /// Quantizes one weight.
+    ///
+    /// - Precondition: its decision is `.quantize`.
+    /// - Throws: `QuantizationError` where an element is not finite or a group has no scale.
+    public func quantize(_ index: Int) throws -> QuantizedWeight {
+        guard case .quantize(let outputs, _) = decisions[index] else {
+            preconditionFailure("the plan keeps \(weights[index].name)")
+        }
+        return try Self.work(
+            weights[index], scheme, scaleType: ck_scale_type(outputs[1].elementType)!, options
+        ).quantized(as: outputs)
+    }
+
+    // MARK: - Decisions
+
+    private static func decide(
+        _ weight: CandidateWeight, _ scheme: QuantizationScheme, _ options: QuantizationOptions
+    ) throws -> Decision {
+        if let reason = reasonToKeep(weight, scheme) { return .keep(reason: reason) }
+        guard case .plain(let type) = weight.tensor.storage else { return .keep(reason: "is packed") }
+        let wanted = options.scaleType ?? (type == .bf16 || type == .f16 ? type : .f32)
+        guard wanted == .f16, try !work(weight, scheme, scaleType: CK_SCALE_F16, options).scalesFit() else {
+            return .quantize(outputs: outputs(of: weight, scheme, scaleType: wanted), note: nil)
+        }
+        return .quantize(
+            outputs: outputs(of: weight, scheme, scaleType: .f32),
+            note: "scales are f32: f16 cannot hold some of them")
+    }
+
+    private static func reasonToKeep(_ weight: CandidateWeight, _ scheme: QuantizationScheme) -> String? {
+        guard weight.isEligible else { return weight.reason ?? "is not to be quantized" }
+        guard weight.name.hasSuffix(".weight") else { return "its name does not end in .weight" }
+        let shape = weight.tensor.shape
+        guard case .plain(let type) = weight.tensor.storage else {
+            return "is already \(weight.tensor.storage.label)"
+        }
+        guard type.isFloating else { return "holds \(type.name), no floating-point numbers" }
+        guard shape.rank == 2 else { return "has \(shape.rank) dimensions, a linear weight has 2" }
+        guard shape.elementCount > 0 else { return "holds no elements" }
+        let inputs = shape.dimensions[weight.orientation == .outputInput ? 1 : 0]
+        if let groupSize = scheme.groupSize, inputs % groupSize != 0 {
+            return "its input dimension \(inputs) is not a multiple of the group size \(groupSize)"
+        }
+        return nil
+    }
+
+    private static func work(
+        _ weight: CandidateWeight, _ scheme: QuantizationScheme, scaleType: ck_scale_type,
+        _ options: QuantizationOptions
+    ) -> RoundToNearest {
+        RoundToNearest(
+            name: weight.name,
+            rows: WeightRows(tensor: weight.tensor, orientation: weight.orientation, groupSize: scheme.groupSize),
+            scheme: scheme, scaleType: scaleType, options: options)
+    }
+
+    /// The stored tensors of a quantized weight, always [out, in].
+    private static func outputs(
+        of weight: CandidateWeight, _ scheme: QuantizationScheme, scaleType: ElementType
+    ) -> [TensorInfo] {
+        let rows = WeightRows(tensor: weight.tensor, orientation: weight.orientation, groupSize: nil)
+        let groups = rows.inputs / (scheme.groupSize ?? rows.inputs)
+        func info(_ part: String, _ type: ElementType, _ dimensions: [Int]) -> TensorInfo {
+            // Smaller in every dimension than a tensor that exists.
+            TensorInfo(name: weight.module + "." + part, elementType: type, shape: Shape(dimensions)!)!
+        }
+        var outputs = [
+            info("weight_packed", .i32, [rows.outputs, (rows.inputs * scheme.bits + 31) / 32]),
+            info("weight_scale", scaleType, [rows.outputs, groups]),
+        ]
+        if !scheme.isSymmetric {
+            outputs.append(info("weight_zero_point", .i32, [(rows.outputs * scheme.bits + 31) / 32, groups]))
+        }
+        outputs.append(info("weight_shape", .i64, [2]))
+        return outputs
+    }
+}
+
+extension CandidateWeight {
+    /// The module that owns the weight: its name without ".weight".
+    var module: String { name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name }
+}
+
+extension ck_scale_type {
+    /// Nil where scales are not stored so.
+    init?(_ type: ElementType) {
+        switch type {
+        case .f32: self = CK_SCALE_F32
+        case .bf16: self = CK_SCALE_BF16
+        case .f16: self = CK_SCALE_F16
+        default: return nil
+        }
+    }
+}

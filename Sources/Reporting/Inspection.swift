@@ -1,0 +1,249 @@
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+import AssayModels
+import AssayTensors
+import AssayVerification
+
+/// What `inspect` says about a checkpoint.
+public struct Inspection {
+    private let checkpoint: Checkpoint
+    /// Positions of the tensors that the pattern selects.
+    private let selected: [Int]
+    private let contentDigest: Digest?
+    private let statistics: [TensorStatistics]?
+    private let model: ModelFinding?
+
+    /// What the configuration of a model folder says, and how the tensors agree with it.
+    private enum ModelFinding {
+        case known(ModelSummary, TableReport)
+        case refused(String)
+    }
+
+    /// - Throws: what reading throws.
+    public init(
+        of checkpoint: Checkpoint, pattern: NamePattern?, computesDigest: Bool, computesStatistics: Bool, threads: Int
+    ) throws {
+        self.checkpoint = checkpoint
+        let contents = checkpoint.contents
+        selected = contents.tensors.indices.filter { pattern?.matches(contents.tensors[$0].name) ?? true }
+        if let stored = contents.storedDigests {
+            contentDigest = ContentDigest.of(contents.tensors, stored)
+        } else if computesDigest {
+            contentDigest = ContentDigest.of(
+                contents.tensors, try Verifier.digests(of: checkpoint.reader, threads: threads))
+        } else {
+            contentDigest = nil
+        }
+        statistics = computesStatistics ? try Self.statistics(of: checkpoint.reader, selected, threads: threads) : nil
+        model = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
+            .map { try Self.model(checkpoint, $0) }
+    }
+
+    private static func model(_ checkpoint: Checkpoint, _ configuration: JSONObject) throws -> ModelFinding {
+        do {
+            let model = try Model(
+                checkpoint.reader, configuration: configuration,
+                configurationFile: checkpoint.folder!.appending("config.json").forDisplay,
+                name: checkpoint.path.forDisplay)
+            return .known(ModelSummary(model), model.report)
+        } catch let error as StructureError {
+            return .refused(error.sentence)
+        }
+    }
+
+    private static func statistics(
+        of reader: any CheckpointReader, _ selected: [Int], threads: Int
+    ) throws -> [TensorStatistics] {
+        let results = ResultSlots<TensorStatistics>(count: selected.count)
+        try Parallel.forEach(selected.count, threads: threads) { position in
+            let info = reader.contents.tensors[selected[position]]
+            var statistics = TensorStatistics()
+            try reader.forEachPiece(of: selected[position]) { _, bytes in
+                statistics.add(bytes, type: info.elementType)
+            }
+            results.set(position, statistics)
+        }
+        return results.all
+    }
+
+    /// 2 where the checkpoint is not what its configuration says.
+    public var exitStatus: ExitStatus {
+        switch model {
+        case .known(_, let report)?: report.isSound ? .done : .structureDiffers
+        case .refused?, nil: .done
+        }
+    }
+
+    // MARK: Text
+
+    /// - Parameter width: of the terminal; nil where nothing needs to fit.
+    public func text(width: Int?) -> String {
+        var lines = headLines + modelLines
+        if !selected.isEmpty {
+            lines.append("")
+            lines += tensorTable.lines(width: width)
+        }
+        if statistics != nil {
+            lines.append("")
+            lines += statisticsTable.lines(width: width)
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private var headLines: [String] {
+        let contents = checkpoint.contents
+        var lines = [checkpoint.path.forDisplay]
+        let files = checkpoint.files.count == 1 ? "" : ", \(checkpoint.files.count) files"
+        lines.append("  format      \(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
+        lines.append("  tensors     \(totals)")
+        if let contentDigest { lines.append("  content     \(contentDigest)") }
+        for (key, value) in contents.metadata where key != CheckpointContents.foreignKey {
+            let line = "  metadata    \(key.escapedForDisplay): \(value.escapedForDisplay)"
+            lines.append(TextTable.shortened(line, to: 80))
+        }
+        if contents.metadata.contains(where: { $0.key == CheckpointContents.foreignKey }) {
+            lines.append("  metadata    and attributes that are not text (shown by --json)")
+        }
+        lines += checkpoint.warnings.map { "  note        \($0)" }
+        return lines
+    }
+
+    /// "52 (7.9 MB): 51 F32 (7.9 MB), 1 I64 (8 B)".
+    private var totals: String {
+        let tensors = checkpoint.contents.tensors
+        let stored = tensors.filter { $0.aliasOf == nil }
+        let groups = Dictionary(grouping: stored, by: \.elementType).map { type, group in
+            (type: type, count: group.count, bytes: group.reduce(0) { $0 + $1.byteCount })
+        }.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) }
+        let bytes = groups.reduce(0) { $0 + $1.bytes }
+        let parts = groups.map { "\(Quantities.count($0.count)) \($0.type.name) (\(Quantities.bytes($0.bytes)))" }
+        let aliases = tensors.count - stored.count
+        return "\(Quantities.count(tensors.count)), \(Quantities.bytes(bytes))"
+            + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))
+            + (aliases > 0 ? ", \(Quantities.plural(aliases, "more name")) for the same bytes" : "")
+    }
+
+    private var modelLines: [String] {
+        switch model {
+        case nil: return []
+        case .refused(let sentence): return ["  model       cannot be computed: \(sentence)"]
+        case .known(let summary, let report):
+            var lines = [
+                "  model       \(summary.architecture), \(Quantities.count(summary.parameterCount)) parameters",
+                "  blocks      \(summary.layerCount) layers, hidden \(summary.hiddenSize), \(summary.headCount) heads of"
+                    + " \(summary.headDimension), inner \(summary.innerSize), \(summary.activation)",
+                "  vocabulary  \(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength))"
+                    + (summary.hasHead ? (summary.isHeadTied ? ", head tied" : ", head untied") : ", no head")
+                    + (summary.hasPooler ? ", pooler" : ""),
+            ]
+            lines.append(
+                "  complete    "
+                    + (report.isSound
+                        ? "yes" + (report.ignored.isEmpty ? "" : ", \(report.ignored.count) not needed")
+                        : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen"))
+            lines += report.sentences.prefix(10).map { "              \($0)" }
+            if report.sentences.count > 10 { lines.append("              ... \(report.sentences.count) in all") }
+            return lines
+        }
+    }
+
+    private var tensorTable: TextTable {
+        var table = TextTable([("tensor", .left), ("type", .left), ("shape", .left), ("bytes", .right)])
+        for index in selected {
+            let info = checkpoint.contents.tensors[index]
+            table.add([
+                info.name.escapedForDisplay + (info.aliasOf.map { " = \($0.escapedForDisplay)" } ?? ""),
+                info.elementType.name, info.shape.description, Quantities.bytes(info.byteCount),
+            ])
+        }
+        return table
+    }
+
+    private var statisticsTable: TextTable {
+        var table = TextTable([
+            ("tensor", .left), ("min", .right), ("max", .right), ("mean", .right), ("std", .right), ("zeros", .right),
+            ("NaN", .right), ("Inf", .right),
+        ])
+        for (index, statistics) in zip(selected, statistics ?? []) {
+            let info = checkpoint.contents.tensors[index]
+            func figure(_ value: Double?) -> String { value.map { Quantities.figure($0) } ?? "-" }
+            table.add([
+                info.name.escapedForDisplay, figure(statistics.minimum), figure(statistics.maximum),
+                figure(statistics.mean), figure(statistics.standardDeviation), Quantities.count(statistics.zeroCount),
+                Quantities.count(statistics.nanCount), Quantities.count(statistics.infinityCount),
+            ])
+        }
+        return table
+    }
+
+    // MARK: JSON
+
+    public var json: String {
+        let contents = checkpoint.contents
+        var object = JSONObject([
+            ("path", .string(checkpoint.path.string)), ("format", .string(contents.formatName)),
+            ("files", .array(checkpoint.files.map { .string($0.string) })),
+            ("fileBytes", JSONValue(contents.fileByteCount)),
+            ("contentDigest", JSONValue(contentDigest?.description)),
+            ("metadata", .object(JSONObject(uniqueMetadata))),
+            ("tensors", .array(selected.enumerated().map { tensorJSON($0.offset, contents.tensors[$0.element]) })),
+            ("warnings", .array(checkpoint.warnings.map { .string($0) })),
+        ])
+        object["model"] = modelJSON
+        return JSONValue.object(object).prettyText + "\n"
+    }
+
+    private var uniqueMetadata: [(key: String, value: JSONValue)] {
+        var seen = Set<String>()
+        return checkpoint.contents.metadata.filter { seen.insert($0.key).inserted }.map { ($0.key, .string($0.value)) }
+    }
+
+    private func tensorJSON(_ position: Int, _ info: TensorInfo) -> JSONValue {
+        var object = JSONObject([
+            ("name", .string(info.name)), ("type", .string(info.elementType.name)),
+            ("shape", .array(info.shape.dimensions.map { JSONValue($0) })), ("bytes", JSONValue(info.byteCount)),
+        ])
+        object["aliasOf"] = info.aliasOf.map { .string($0) }
+        if let digest = checkpoint.contents.storedDigests?[selected[position]] {
+            object["sha256"] = .string("\(digest)")
+        }
+        if let statistics = statistics?[position] {
+            object["statistics"] = [
+                "count": JSONValue(statistics.count), "min": Self.json(statistics.minimum),
+                "max": Self.json(statistics.maximum), "mean": Self.json(statistics.mean),
+                "std": Self.json(statistics.standardDeviation), "zeros": JSONValue(statistics.zeroCount),
+                "nan": JSONValue(statistics.nanCount), "inf": JSONValue(statistics.infinityCount),
+            ]
+        }
+        return .object(object)
+    }
+
+    private static func json(_ value: Double?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
+
+    private var modelJSON: JSONValue? {
+        switch model {
+        case nil: return nil
+        case .refused(let sentence): return ["refused": .string(sentence)]
+        case .known(let summary, let report):
+            return [
+                "architecture": .string(summary.architecture), "parameters": JSONValue(summary.parameterCount),
+                "layers": JSONValue(summary.layerCount), "hiddenSize": JSONValue(summary.hiddenSize),
+                "heads": JSONValue(summary.headCount), "headDimension": JSONValue(summary.headDimension),
+                "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),
+                "vocabulary": JSONValue(summary.vocabularySize), "context": JSONValue(summary.contextLength),
+                "headTied": .bool(summary.isHeadTied),
+                "missing": .array(report.missing.map { .string($0) }), "extra": .array(report.extra.map { .string($0) }),
+                "misshapen": .array(
+                    report.misshapen.map {
+                        [
+                            "name": .string($0.name),
+                            "expected": .array($0.expected.dimensions.map { JSONValue($0) }),
+                            "found": .array($0.found.dimensions.map { JSONValue($0) }),
+                        ]
+                    }),
+                "ignored": .array(report.ignored.map { .string($0) }),
+            ]
+        }
+    }
+}

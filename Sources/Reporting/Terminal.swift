@@ -1,0 +1,50 @@
+import AssayCheckpoints
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Standard output and error, as the command line uses them.
+public enum Terminal {
+    /// The width that text must fit; nil where output goes to a file or a pipe, which has none.
+    public static var outputWidth: Int? { isatty(1) != 0 ? width(of: 1) : nil }
+
+    public static var errorIsTerminal: Bool { isatty(2) != 0 }
+
+    static func width(of descriptor: CInt) -> Int {
+        var size = winsize()
+        if ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= 20 { return Int(size.ws_col) }
+        return 80
+    }
+
+    /// Writes text to standard output, all of it.
+    ///
+    /// A reader that went away (`| head`) ends the process quietly, as it should; anything else is an error.
+    public static func write(_ text: String) throws {
+        try write(text, to: 1)
+    }
+
+    /// Writes a line to standard error; nothing can be done where that fails.
+    public static func note(_ line: String) {
+        try? write(line + "\n", to: 2)
+    }
+
+    static func write(_ text: String, to descriptor: CInt) throws {
+        var text = text
+        try text.withUTF8 { bytes in
+            var done = 0
+            while done < bytes.count {
+                let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
+                if count > 0 {
+                    done += count
+                } else if errno == EPIPE {
+                    Temporaries.removeAll()
+                    exit(0)
+                } else if errno != EINTR && errno != EAGAIN {
+                    throw SystemError("write to it", "standard output", Errno(rawValue: errno))
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+/// A table of text whose columns line up, in a given width.
+public struct TextTable {
+    public enum Alignment: Sendable { case left, right }
+
+    private let headings: [String]
+    private let alignments: [Alignment]
+    private var rows: [[String]] = []
+
+    /// - Parameter columns: headings and alignments; the first column is the one that is shortened where room is short.
+    public init(_ columns: [(heading: String, alignment: Alignment)]) {
+        headings = columns.map(\.heading)
+        alignments = columns.map(\.alignment)
+    }
+
+    public mutating func add(_ cells: [String]) {
+        precondition(cells.count == headings.count)
+        rows.append(cells)
+    }
+
+    public var isEmpty: Bool { rows.isEmpty }
+
+    /// The lines, headings first; at most `width` columns where that is given.
+    public func lines(width: Int?) -> [String] {
+        var widths = headings.indices.map { column in
+            (rows.map { $0[column].count } + [headings[column].count]).max()!
+        }
+        if let width {
+            let total = widths.reduce(0, +) + 2 * (widths.count - 1)
+            widths[0] = max(min(widths[0], 12), widths[0] - max(0, total - width))
+        }
+        return ([headings] + rows).map { line($0, widths) }
+    }
+
+    private func line(_ cells: [String], _ widths: [Int]) -> String {
+        var text = ""
+        for (column, cell) in cells.enumerated() {
+            if column > 0 { text += "  " }
+            let shown = Self.shortened(cell, to: widths[column])
+            let padding = String(repeating: " ", count: widths[column] - shown.count)
+            text += alignments[column] == .left ? shown + padding : padding + shown
+        }
+        while text.last == " " { text.removeLast() }
+        return text
+    }
+
+    /// Text cut in its middle, where names differ least, with a mark that it was cut.
+    public static func shortened(_ text: String, to width: Int) -> String {
+        guard text.count > width else { return text }
+        guard width > 3 else { return String(text.prefix(width)) }
+        let tail = (width - 1) * 2 / 3
+        return text.prefix(width - 1 - tail) + "…" + text.suffix(tail)
+    }
+}

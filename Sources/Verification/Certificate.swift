@@ -1,0 +1,104 @@
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+import AssayTensors
+import SystemPackage
+
+/// The record of a conversion: digests of every tensor on both sides, the transform between them, the checks made.
+///
+/// It is an in-toto statement (version 1): the subjects are what was made, the predicate is ours and described in
+/// `formats/certificate.md`. It holds no time, host, path or thread count, so the same conversion gives the same
+/// certificate anywhere.
+public struct Certificate: Sendable, Equatable {
+    public static let statementType = "https://in-toto.io/Statement/v1"
+    public static let predicateType = "urn:assay:certificate:1"
+
+    /// One side's tensor.
+    public struct Tensor: Sendable, Equatable {
+        public var info: TensorInfo
+        public var digest: Digest
+    }
+
+    /// One step: which source tensor became which destination tensors, and how.
+    public struct Transform: Sendable, Equatable {
+        public var source: String
+        public var outputs: [String]
+        /// "copy", "cast F32 to BF16".
+        public var operation: String
+        public var overflowed = 0
+        public var underflowed = 0
+        public var quantization: JSONObject?
+    }
+
+    public struct Drop: Sendable, Equatable {
+        public var name: String
+        public var rule: String
+    }
+
+    public var tool: String
+    public var operation: String
+    public var sourceName: String
+    public var sourceFormat: String
+    public var sourceTensors: [Tensor]
+    public var destinationName: String
+    public var destinationFormat: String
+    public var destinationTensors: [Tensor]
+    /// SHA-256 of whole files by name; empty unless it was asked for.
+    public var fileDigests: [(name: String, digest: Digest)]
+    public var transforms: [Transform]
+    public var dropped: [Drop]
+    /// Whether the destination was read again and compared before it was published.
+    public var wasReread: Bool
+
+    public var sourceContentDigest: Digest { ContentDigest.of(sourceTensors.map(\.info), sourceTensors.map(\.digest)) }
+    public var destinationContentDigest: Digest {
+        ContentDigest.of(destinationTensors.map(\.info), destinationTensors.map(\.digest))
+    }
+
+    public static func == (a: Certificate, b: Certificate) -> Bool { a.json == b.json }
+}
+
+extension Certificate {
+    /// Makes the certificate of a finished conversion that took digests.
+    ///
+    /// - Returns: nil where it did not.
+    public init?(
+        of finished: FinishedConversion, operation: String, tool: String,
+        fileDigests: [(name: String, digest: Digest)] = []
+    ) {
+        let (plan, outcome) = (finished.plan, finished.outcome)
+        var destination: [Tensor] = []
+        for file in outcome.files {
+            guard let digests = file.digests else { return nil }
+            destination += zip(file.tensors, digests).map { Tensor(info: $0, digest: $1) }
+        }
+        self.tool = tool
+        self.operation = operation
+        sourceName = plan.source.path.lastComponent?.string ?? "/"
+        sourceFormat = plan.source.contents.formatName
+        sourceTensors = Self.sourceTensors(plan, outcome)
+        destinationName = plan.destination.lexicallyNormalized().lastComponent?.string ?? "/"
+        destinationFormat = plan.format.name
+        destinationTensors = destination
+        self.fileDigests = fileDigests
+        transforms = outcome.steps.map {
+            Transform(
+                source: $0.source, outputs: $0.outputs, operation: $0.transform, overflowed: $0.findings.tally.overflowed,
+                underflowed: $0.findings.tally.underflowed, quantization: $0.findings.quantization)
+        }
+        dropped = plan.dropped.map { Drop(name: $0.name, rule: $0.rule) }
+        wasReread = outcome.wasVerified
+    }
+
+    /// The tensors that were read, and the aliases of those.
+    private static func sourceTensors(_ plan: ConversionPlan, _ outcome: ConversionOutcome) -> [Tensor] {
+        let digests = Dictionary(
+            outcome.steps.compactMap { step in step.sourceDigest.map { (step.source, $0) } },
+            uniquingKeysWith: { first, _ in first })
+        let dropped = Set(plan.dropped.map(\.name))
+        return plan.source.contents.tensors.compactMap { info in
+            guard !dropped.contains(info.name) else { return nil }
+            return (digests[info.name] ?? info.aliasOf.flatMap { digests[$0] }).map { Tensor(info: info, digest: $0) }
+        }
+    }
+}

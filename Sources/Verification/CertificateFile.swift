@@ -1,0 +1,67 @@
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+import SystemPackage
+
+/// Where a certificate lies, and in which order it is published with what it speaks of.
+public enum CertificateFile {
+    /// `certificate.json` in a folder, `NAME.certificate.json` beside a file.
+    public static func path(for subject: FilePath, isFolder: Bool) -> FilePath {
+        let subject = subject.lexicallyNormalized()
+        return isFolder
+            ? subject.appending("certificate.json")
+            : subject.removingLastComponent().appending((subject.lastComponent?.string ?? "") + ".certificate.json")
+    }
+
+    /// Publishes a conversion and its certificate: an old certificate goes first, the new one comes last, so that none
+    /// ever lies beside data it does not speak of.
+    ///
+    /// - Parameter path: another place for the certificate; nil for the usual one.
+    /// - Returns: where it was written; nil where there is none.
+    @discardableResult
+    public static func publish(
+        _ finished: FinishedConversion, _ certificate: Certificate?, at path: FilePath? = nil
+    ) throws -> FilePath? {
+        let plan = finished.plan
+        let usual = Self.path(for: plan.destination, isFolder: plan.isFolder)
+        if let folder = finished.stagingFolder, path == nil {
+            if let certificate {
+                let output = try OutputFile(creating: folder.appending(usual.lastComponent!.string))
+                try output.write(at: 0, certificate.fileBytes)
+                try output.synchronize()
+            }
+            try finished.publish()
+            return certificate == nil ? nil : usual
+        }
+        let target = path ?? usual
+        if let old = try SystemCall.status(target), old.kind == .file { SystemCall.removeIfPresent(target) }
+        try finished.publish()
+        guard let certificate else { return nil }
+        try write(certificate, to: target)
+        return target
+    }
+
+    private static func write(_ certificate: Certificate, to path: FilePath) throws {
+        let staged = try StagedOutput(path, isFolder: false, overwrite: true)
+        let output = try OutputFile(creating: staged.staging)
+        try output.write(at: 0, certificate.fileBytes)
+        try output.synchronize()
+        try staged.publish()
+    }
+
+    /// SHA-256 of whole files, streamed.
+    public static func digests(of finished: FinishedConversion) throws -> [(name: String, digest: Digest)] {
+        try finished.stagedFiles.map { name, path in (name, try digest(of: path)) }
+    }
+
+    static func digest(of path: FilePath) throws -> Digest {
+        let file = try InputFile(path)
+        var hasher = DigestHasher()
+        let step = 4 << 20
+        for start in stride(from: 0, to: file.byteCount, by: step) {
+            let bytes = try file.bytes(start..<min(start + step, file.byteCount))
+            bytes.withUnsafeBytes { hasher.update($0) }
+        }
+        return hasher.finalize()
+    }
+}

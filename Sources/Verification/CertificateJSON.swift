@@ -1,0 +1,173 @@
+import AssayCheckpoints
+import AssayTensors
+import SystemPackage
+
+extension Certificate {
+    /// The statement as a JSON value; `canonicalText` of it is what is written.
+    public var json: JSONValue {
+        var subjects: [JSONValue] = [
+            ["name": .string(destinationName), "digest": ["assayContent1": .string("\(destinationContentDigest)")]]
+        ]
+        subjects += fileDigests.map { ["name": .string($0.name), "digest": ["sha256": .string("\($0.digest)")]] }
+        subjects += destinationTensors.map {
+            ["name": .string("tensor:" + $0.info.name), "digest": ["sha256": .string("\($0.digest)")]]
+        }
+        return [
+            "_type": .string(Self.statementType),
+            "subject": .array(subjects),
+            "predicateType": .string(Self.predicateType),
+            "predicate": predicate,
+        ]
+    }
+
+    private var predicate: JSONValue {
+        [
+            "tool": .string(tool),
+            "operation": .string(operation),
+            "source": Self.side(sourceName, sourceFormat, sourceContentDigest, sourceTensors),
+            "destination": Self.side(
+                destinationName, destinationFormat, destinationContentDigest, destinationTensors),
+            "transforms": .array(transforms.map(\.json)),
+            "dropped": .array(dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
+            "checks": ["reread": .bool(wasReread)],
+        ]
+    }
+
+    private static func side(
+        _ name: String, _ format: String, _ digest: Digest, _ tensors: [Tensor]
+    ) -> JSONValue {
+        [
+            "name": .string(name), "format": .string(format), "contentDigest": .string("\(digest)"),
+            "tensors": .array(tensors.map(\.json)),
+        ]
+    }
+
+    /// The bytes of the certificate's file.
+    public var fileBytes: [UInt8] { Array((json.canonicalText + "\n").utf8) }
+}
+
+extension Certificate.Tensor {
+    var json: JSONValue {
+        var object = JSONObject([
+            ("name", .string(info.name)), ("type", .string(info.elementType.name)),
+            ("shape", .array(info.shape.dimensions.map { JSONValue($0) })), ("sha256", .string("\(digest)")),
+        ])
+        object["aliasOf"] = info.aliasOf.map { .string($0) }
+        return .object(object)
+    }
+
+    init?(_ value: JSONValue) {
+        guard let object = value.object, let name = object["name"]?.string,
+            let type = object["type"]?.string.flatMap({ ElementType(rawValue: $0) }),
+            let dimensions = object["shape"]?.array?.map(\.int), dimensions.allSatisfy({ $0 != nil }),
+            let shape = Shape(dimensions.map { $0! }),
+            let info = TensorInfo(name: name, elementType: type, shape: shape, aliasOf: object["aliasOf"]?.string),
+            let digest = object["sha256"]?.string.flatMap({ Digest(hexadecimal: $0) })
+        else { return nil }
+        self.info = info
+        self.digest = digest
+    }
+}
+
+extension Certificate.Transform {
+    var json: JSONValue {
+        var object = JSONObject([
+            ("source", .string(source)), ("outputs", .array(outputs.map { .string($0) })),
+            ("operation", .string(operation)),
+        ])
+        if overflowed > 0 { object["overflowed"] = JSONValue(overflowed) }
+        if underflowed > 0 { object["underflowed"] = JSONValue(underflowed) }
+        object["quantization"] = quantization.map { .object($0) }
+        return .object(object)
+    }
+
+    init?(_ value: JSONValue) {
+        guard let object = value.object, let source = object["source"]?.string,
+            let outputs = object["outputs"]?.array?.map(\.string), outputs.allSatisfy({ $0 != nil }),
+            let operation = object["operation"]?.string
+        else { return nil }
+        self.source = source
+        self.outputs = outputs.map { $0! }
+        self.operation = operation
+        overflowed = object["overflowed"]?.int ?? 0
+        underflowed = object["underflowed"]?.int ?? 0
+        quantization = object["quantization"]?.object
+    }
+}
+
+extension Certificate {
+    /// Larger than the certificate of a million tensors.
+    static let maximumByteCount = 1 << 30
+
+    /// Reads a certificate.
+    ///
+    /// - Throws: `CheckpointError` where it is none, or contradicts itself.
+    public init(reading path: FilePath) throws {
+        let file = try InputFile(path)
+        guard file.byteCount <= Self.maximumByteCount else {
+            throw CheckpointError(
+                path, .file, expected: "a certificate of at most \(Self.maximumByteCount) bytes",
+                found: "\(file.byteCount)")
+        }
+        let value: JSONValue
+        do { value = try JSONValue(parsing: try file.bytes(0..<file.byteCount)) } catch let error as JSONError {
+            throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
+        }
+        try self.init(value, path)
+    }
+
+    private init(_ value: JSONValue, _ path: FilePath) throws {
+        func require<T>(_ part: T?, _ name: String, _ expected: String) throws -> T {
+            guard let part else {
+                throw CheckpointError(path, .part(name), expected: expected, found: "none, or something else")
+            }
+            return part
+        }
+        let statement = try require(value.object, "file", "a JSON object")
+        guard statement["predicateType"]?.string == Self.predicateType else {
+            throw CheckpointError(
+                path, .part("predicateType"), expected: "'\(Self.predicateType)'",
+                found: statement["predicateType"]?.string.map { "'\($0.escapedForDisplay)'" } ?? "none")
+        }
+        let predicate = try require(statement["predicate"]?.object, "predicate", "an object")
+        let source = try require(predicate["source"]?.object, "source", "an object")
+        let destination = try require(predicate["destination"]?.object, "destination", "an object")
+        func list<T>(_ object: JSONObject, _ key: String, _ make: (JSONValue) -> T?) throws -> [T] {
+            try require(object[key]?.array, key, "a list").enumerated().map {
+                try require(make($1), "\(key)[\($0)]", "a complete entry")
+            }
+        }
+        tool = try require(predicate["tool"]?.string, "tool", "a string")
+        operation = try require(predicate["operation"]?.string, "operation", "a string")
+        sourceName = try require(source["name"]?.string, "source.name", "a string")
+        sourceFormat = try require(source["format"]?.string, "source.format", "a string")
+        sourceTensors = try list(source, "tensors") { Tensor($0) }
+        destinationName = try require(destination["name"]?.string, "destination.name", "a string")
+        destinationFormat = try require(destination["format"]?.string, "destination.format", "a string")
+        destinationTensors = try list(destination, "tensors") { Tensor($0) }
+        transforms = try list(predicate, "transforms") { Transform($0) }
+        dropped = try list(predicate, "dropped") { value in
+            guard let name = value.object?["name"]?.string, let rule = value.object?["rule"]?.string else { return nil }
+            return Drop(name: name, rule: rule)
+        }
+        wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
+        fileDigests = try list(statement, "subject") { $0 }.compactMap { subject in
+            guard let name = subject.object?["name"]?.string, !name.hasPrefix("tensor:"),
+                let digest = subject.object?["digest"]?.object?["sha256"]?.string.flatMap({ Digest(hexadecimal: $0) })
+            else { return nil }
+            return (name, digest)
+        }
+        try checkStatedDigests(source, destination, path)
+    }
+
+    /// The content digests it states must be those of the tensors it lists.
+    private func checkStatedDigests(_ source: JSONObject, _ destination: JSONObject, _ path: FilePath) throws {
+        for (side, digest, name) in [
+            (source, sourceContentDigest, "source"), (destination, destinationContentDigest, "destination"),
+        ] where side["contentDigest"]?.string != "\(digest)" {
+            throw CheckpointError(
+                path, .part("\(name).contentDigest"), expected: "\(digest), which its tensors give",
+                found: side["contentDigest"]?.string?.escapedForDisplay ?? "none")
+        }
+    }
+}

@@ -1,0 +1,112 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+import AssayReporting
+import AssayTensors
+import SystemPackage
+
+/// Options that every subcommand has.
+struct CommonOptions: ParsableArguments {
+    @Option(name: .long, help: "Threads to use; as many as there are processors unless given.")
+    var threads: Int?
+
+    @Flag(name: .long, help: "No progress and no notes on standard error.")
+    var quiet = false
+
+    @Flag(name: .long, help: "One JSON document on standard output instead of text.")
+    var json = false
+
+    func validate() throws {
+        if let threads, !(1...1024).contains(threads) {
+            throw ValidationError("--threads: a number from 1 to 1024, not \(threads)")
+        }
+    }
+
+    var threadCount: Int { threads ?? Parallel.availableThreads }
+
+    var reading: ReadingOptions {
+        ReadingOptions(hdf5Helper: "/proc/self/exe", threads: threadCount)
+    }
+
+    /// Says something on standard error, unless it is to be quiet.
+    func note(_ line: String) {
+        if !quiet { Terminal.note(line) }
+    }
+
+    /// Opens a checkpoint and passes on what was seen and tolerated.
+    func open(_ path: String, notesWarnings: Bool = true) throws -> Checkpoint {
+        let checkpoint = try Checkpoint.open(FilePath(path), reading)
+        guard notesWarnings else { return checkpoint }
+        for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
+        return checkpoint
+    }
+}
+
+/// Options of the subcommands that write a checkpoint.
+struct OutputOptions: ParsableArguments {
+    @Option(name: .long, help: "Only tensors whose name matches this pattern ('*' and '?'); may be repeated.")
+    var include: [String] = []
+
+    @Option(name: .long, help: "No tensors whose name matches this pattern; may be repeated.")
+    var exclude: [String] = []
+
+    @Option(name: .long, help: "Cut into files of at most this size: 5GB, 500MB. The destination is then a folder.")
+    var shardSize: ByteCount?
+
+    @Option(name: .long, help: "Memory for buffers: 400MB unless given.")
+    var memory: ByteCount?
+
+    @Flag(name: .long, help: "Replace the destination if it exists.")
+    var overwrite = false
+
+    @Flag(name: .long, help: "Print what would be done, and do nothing.")
+    var dryRun = false
+
+    @Flag(
+        name: .customLong("no-verify"),
+        help: "Do not read the output again before publishing it; the certificate says so.")
+    var skipsVerification = false
+
+    @Option(name: .long, help: "Where to write the certificate, or 'none'.")
+    var certificate: String?
+
+    @Flag(name: .long, help: "Put SHA-256 of whole files into the certificate too.")
+    var fileDigest = false
+
+    func conversionOptions(_ destination: String, to format: String?, _ common: CommonOptions) -> ConversionOptions {
+        var options = ConversionOptions(destination: FilePath(destination))
+        options.formatName = format
+        options.include = include.map { NamePattern($0) }
+        options.exclude = exclude.map { NamePattern($0) }
+        options.shardByteCount = shardSize?.value
+        options.reading = common.reading
+        options.overwrite = overwrite
+        options.threads = common.threadCount
+        if let memory { options.memoryByteCount = memory.value }
+        options.verifies = !skipsVerification
+        options.takesDigests = certificate != "none"
+        return options
+    }
+}
+
+/// A number of bytes as people write it: 5GB, 500MB, 64KiB, 1048576.
+struct ByteCount: ExpressibleByArgument {
+    var value: Int
+
+    private static let units: [(suffix: String, factor: Int)] = [
+        ("kib", 1 << 10), ("mib", 1 << 20), ("gib", 1 << 30), ("tib", 1 << 40), ("kb", 1000), ("mb", 1_000_000),
+        ("gb", 1_000_000_000), ("tb", 1_000_000_000_000), ("b", 1), ("", 1),
+    ]
+
+    init?(argument: String) {
+        let text = argument.lowercased()
+        guard let unit = Self.units.first(where: { text.hasSuffix($0.suffix) }),
+            let number = Double(text.dropLast(unit.suffix.count)), number > 0,
+            number * Double(unit.factor) < 9e18
+        else { return nil }
+        value = max(1, Int(number * Double(unit.factor)))
+    }
+
+    static var defaultValueDescription: String { "SIZE" }
+}

@@ -1,0 +1,54 @@
+import AssayCheckpoints
+import AssayConversion
+import AssayReporting
+import AssayVerification
+import SystemPackage
+
+/// A plan carried out in front of a user: shown, or run with progress, certified, published and summed up.
+struct ConversionSession {
+    let plan: ConversionPlan
+    let operation: String
+    let output: OutputOptions
+    let common: CommonOptions
+
+    func run() throws {
+        if output.dryRun {
+            return try Terminal.write(common.json ? ConversionReport.json(of: plan) : ConversionReport.text(of: plan))
+        }
+        for line in plan.notes { common.note("note: \(line)") }
+        if !plan.isFolder, plan.source.folder != nil {
+            common.note(
+                "note: only the weights are converted into a file; name a folder to take the configuration along")
+        }
+        let begin = Progress.now()
+        let bar = Progress(
+            operation == "quantize" ? "quantizing" : "converting", total: plan.sourceByteCount, quiet: common.quiet)
+        let check = Progress("verifying", total: plan.destinationByteCount, quiet: common.quiet)
+        let finished = try plan.run { phase, bytes in
+            switch phase {
+            case .converting: bar.advance(bytes)
+            case .verifying:
+                bar.finish()
+                check.advance(bytes)
+            }
+        }
+        bar.finish()
+        check.finish()
+        let certificate = try makeCertificate(finished)
+        let path = try CertificateFile.publish(
+            finished, certificate,
+            at: output.certificate.flatMap { $0 == "none" ? nil : FilePath($0) })
+        let seconds = Progress.now() - begin
+        try Terminal.write(
+            common.json
+                ? ConversionReport.json(of: finished, certificate: path)
+                : ConversionReport.text(of: finished, certificate: path, seconds: seconds, width: Terminal.outputWidth))
+    }
+
+    private func makeCertificate(_ finished: FinishedConversion) throws -> Certificate? {
+        guard output.certificate != "none" else { return nil }
+        return Certificate(
+            of: finished, operation: operation, tool: "assay \(Assay.version)",
+            fileDigests: output.fileDigest ? try CertificateFile.digests(of: finished) : [])
+    }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+import AssayReporting
+import AssayTensors
+import AssayVerification
+import SystemPackage
+
+struct Convert: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Convert a checkpoint to another format or precision, streaming, with a certificate.",
+        discussion: """
+            A destination with a format's extension is a file; a model folder converted to a name without one becomes a \
+            folder with the configuration and the tokenizer.
+
+            Examples:
+              assay convert model.safetensors model.zplanes
+              assay convert gpt2/ gpt2-bf16 --dtype bf16
+              assay convert gpt2/ gpt2-shards --shard-size 500MB --to safetensors
+              assay convert model.h5 model.safetensors --dry-run
+            """)
+
+    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    var source: String
+
+    @Argument(help: "The file or folder to make.")
+    var destination: String
+
+    @Option(name: .customLong("to"), help: "The format: safetensors, hdf5, zplanes. The extension tells it otherwise.")
+    var format: String?
+
+    @Option(name: .long, help: "Round floating-point tensors to this type: f32, bf16, f16, f64, f8_e4m3, f8_e5m2.")
+    var dtype: String?
+
+    @Option(name: .long, help: "HDF5 only: store in chunks, deflated at this level (1 to 12).")
+    var deflate: Int?
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if let deflate, !(1...12).contains(deflate) { throw ValidationError("--deflate: a level from 1 to 12") }
+        if let dtype, ElementType(name: dtype) == nil {
+            let known = ElementType.allCases.filter(\.isFloating).map { $0.name.lowercased() }.joined(separator: ", ")
+            throw ValidationError("--dtype: '\(dtype)' is no type that is known; choose one of \(known)")
+        }
+    }
+
+    func run() throws {
+        Main.removeTemporariesWhenInterrupted()
+        let checkpoint = try common.open(source)
+        var options = output.conversionOptions(destination, to: format, common)
+        options.writing.deflateLevel = deflate
+        let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
+        let plan = try ConversionPlan.convert(
+            checkpoint, options, to: dtype.flatMap { ElementType(name: $0) }, configuration: configuration)
+        try ConversionSession(plan: plan, operation: "convert", output: output, common: common).run()
+    }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayFormats
+import AssayReporting
+import AssayVerification
+
+struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what a checkpoint is, what is in it, and what is wrong with it; reads the header only.",
+        discussion: """
+            Examples:
+              assay inspect model.safetensors
+              assay inspect gpt2/ '*.attn.*'
+              assay inspect model.h5 --stats
+              assay inspect gpt2/ --digest --json
+            """)
+
+    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    var path: String
+
+    @Argument(help: "Only tensors whose name matches this pattern ('*' and '?').")
+    var pattern: String?
+
+    @Flag(
+        name: .long, help: "Read the data too: minimum, maximum, mean, standard deviation, zeros, NaN and infinities.")
+    var stats = false
+
+    @Flag(name: .long, help: "Compute the content digest where the file does not store it.")
+    var digest = false
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let checkpoint = try common.open(path, notesWarnings: false)
+        let inspection = try Inspection(
+            of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest, computesStatistics: stats,
+            threads: common.threadCount)
+        try Terminal.write(common.json ? inspection.json : inspection.text(width: Terminal.outputWidth))
+        if inspection.exitStatus != .done { throw ExitCode(inspection.exitStatus.rawValue) }
+    }
+}

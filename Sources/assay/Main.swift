@@ -1,0 +1,49 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayReporting
+import AssayTensors
+import Dispatch
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The way into the program: runs a command, and turns what it throws into one sentence and an exit code.
+@main
+enum Main {
+    static func main() {
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+        do {
+            var command = try Assay.parseAsRoot()
+            _ = try DispatchLevel.requested()
+            try command.run()
+        } catch let error as any AssayError {
+            fail(error.description, error.exitStatus.rawValue)
+        } catch let error as DispatchLevel.UnavailableLevel {
+            fail(error.description, ExitStatus.usage.rawValue)
+        } catch {
+            Assay.exit(withError: error)
+        }
+    }
+
+    private static func fail(_ sentence: String, _ status: Int32) -> Never {
+        Terminal.note("error: " + sentence)
+        exit(status)
+    }
+
+    /// From here on an interrupted run removes what it has not finished, and ends with 128 and the signal's number.
+    static func removeTemporariesWhenInterrupted() {
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                Temporaries.removeAll()
+                _exit(128 + number)
+            }
+            source.resume()
+            // Kept for the life of the process.
+            _ = Unmanaged.passRetained(source as AnyObject)
+        }
+    }
+}

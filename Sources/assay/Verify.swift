@@ -1,0 +1,59 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+import AssayReporting
+import AssayVerification
+import SystemPackage
+
+struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Check a checkpoint against its certificate, its container's digests, and its source.",
+        discussion: """
+            Examples:
+              assay verify model.zplanes
+              assay verify gpt2-bf16 --against gpt2
+              assay verify copy.h5 --against original.safetensors --certificate none
+            """)
+
+    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    var path: String
+
+    @Option(name: .long, help: "What it was made from: the recorded transforms are done again and compared.")
+    var against: String?
+
+    @Option(name: .long, help: "The certificate, where it does not lie beside the checkpoint; 'none' to do without.")
+    var certificate: String?
+
+    @OptionGroup var common: CommonOptions
+
+    func run() throws {
+        let checkpoint = try common.open(path)
+        let source = try against.map { try common.open($0) }
+        var options = ConversionOptions(destination: "")
+        options.threads = common.threadCount
+        options.reading = common.reading
+        let bytes = (checkpoint.contents.tensors + (source?.contents.tensors ?? [])).reduce(0) { $0 + $1.byteCount }
+        let bar = Progress("verifying", total: bytes, quiet: common.quiet)
+        let verifier = Verifier(checkpoint, options) { bar.advance($0) }
+        let certificate = try findCertificate(of: checkpoint)
+        if certificate == nil, source == nil, checkpoint.contents.storedDigests == nil {
+            throw StructureError(
+                "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate lies beside it and the format"
+                    + " stores no digests; give --against SRC or --certificate PATH")
+        }
+        let report = try verifier.verify(certificate: certificate, against: source)
+        bar.finish()
+        try Terminal.write(
+            common.json ? VerificationText.json(report, checkpoint) : VerificationText.text(report, checkpoint))
+        if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
+    }
+
+    private func findCertificate(of checkpoint: Checkpoint) throws -> Certificate? {
+        if certificate == "none" { return nil }
+        if let certificate { return try Certificate(reading: FilePath(certificate)) }
+        let path = CertificateFile.path(
+            for: checkpoint.folder ?? checkpoint.path, isFolder: checkpoint.folder != nil)
+        return try SystemCall.status(path) == nil ? nil : Certificate(reading: path)
+    }
+}

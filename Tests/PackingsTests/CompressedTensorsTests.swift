@@ -1,0 +1,278 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayPackings
+import AssayTensors
+import SystemPackage
+import Testing
+
+/// Files of the compressed-tensors library, with what it decodes them to.
+private let golden: FilePath = {
+    var path = FilePath(#filePath)
+    path.removeLastComponent()
+    return path.appending("../../fixtures/golden/packings/compressed-tensors").lexicallyNormalized()
+}()
+
+struct GoldenCase: Sendable, CustomTestStringConvertible {
+    var testDescription: String
+    var label: String
+
+    func open() throws -> (packed: LogicalCheckpoint, configuration: JSONObject, expected: any CheckpointReader) {
+        let folder = golden.appending(testDescription)
+        let file = try InputFile(folder.appending("config.json"))
+        let configuration = try JSONValue(parsing: file.bytes(0..<file.byteCount)).object!
+        let reader = try Checkpoint.reader(of: folder.appending("model.safetensors"), ReadingOptions())
+        let expected = try Checkpoint.reader(of: folder.appending("expected.safetensors"), ReadingOptions())
+        return (try LogicalCheckpoint(reader, configuration: configuration), configuration, expected)
+    }
+}
+
+private let cases = [
+    GoldenCase(testDescription: "int4-g32-f32", label: "int4-g32"),
+    GoldenCase(testDescription: "int4-g32-asym-bf16", label: "int4-g32-asym"),
+    GoldenCase(testDescription: "int4-g64-asym-f16", label: "int4-g64-asym"),
+    GoldenCase(testDescription: "int4-g128-f16", label: "int4-g128"),
+    GoldenCase(testDescription: "int4-channel-asym-f32", label: "int4-asym"),
+    GoldenCase(testDescription: "int4-tensor-bf16", label: "int4"),
+    GoldenCase(testDescription: "int4-tensor-asym-f32", label: "int4-asym"),
+    GoldenCase(testDescription: "int8-channel-f32", label: "int8"),
+    GoldenCase(testDescription: "int8-channel-asym-bf16", label: "int8-asym"),
+    GoldenCase(testDescription: "int8-g32-f16", label: "int8-g32"),
+    GoldenCase(testDescription: "int2-g32-asym-f32", label: "int2-g32-asym"),
+    GoldenCase(testDescription: "int3-g32-asym-f32", label: "int3-g32-asym"),
+    GoldenCase(testDescription: "int5-channel-asym-bf16", label: "int5-asym"),
+    GoldenCase(testDescription: "int6-channel-f16", label: "int6"),
+    GoldenCase(testDescription: "int7-g32-asym-f32", label: "int7-g32-asym"),
+    GoldenCase(testDescription: "naive-int8-channel-f32", label: "int8"),
+    GoldenCase(testDescription: "naive-int8-channel-asym-bf16", label: "int8-asym"),
+    GoldenCase(testDescription: "naive-int8-tensor-f16", label: "int8"),
+    GoldenCase(testDescription: "naive-int8-tensor-asym-f32", label: "int8-asym"),
+    GoldenCase(testDescription: "naive-int8-g32-asym-f32", label: "int8-g32-asym"),
+]
+
+private func bytes(of name: String, in reader: any CheckpointReader) throws -> [UInt8] {
+    let index = try #require(reader.contents.indexByName()[name])
+    var bytes = [UInt8](repeating: 0, count: reader.contents.tensors[index].byteCount)
+    try bytes.withUnsafeMutableBytes { try reader.read(index, 0..<$0.count, into: $0) }
+    return bytes
+}
+
+private func values(_ tensor: any LogicalTensor, rows: Range<Int>) throws -> [Float] {
+    var values = [Float](repeating: .nan, count: rows.count * tensor.shape.rowElementCount)
+    try values.withUnsafeMutableBufferPointer { try tensor.read(rows: rows, into: $0) }
+    return values
+}
+
+@Test(arguments: cases) func everyFormDecodesToTheLibrarysBits(_ golden: GoldenCase) throws {
+    let (packed, _, expected) = try golden.open()
+    #expect(packed.tensors.count == 1)
+    let tensor = try #require(packed["layer.weight"] as? any QuantizedTensor)
+    #expect(tensor.storage.label == golden.label)
+    #expect(tensor.orientation == .outputInput)
+    #expect(tensor.parts.count == packed.reader.contents.tensors.count)
+
+    let rows = tensor.shape.rowCount
+    let decoded = try values(tensor, rows: 0..<rows)
+    #expect(decoded.withUnsafeBytes { Array($0) } == (try bytes(of: "layer.weight", in: expected)))
+    // Any rows alone are the same rows.
+    for first in 0..<rows {
+        for last in first + 1...min(first + 3, rows) {
+            let part = try values(tensor, rows: first..<last)
+            #expect(part == Array(decoded[first * tensor.shape.rowElementCount..<last * tensor.shape.rowElementCount]))
+        }
+    }
+    // Integers, scales and zero points make the values.
+    var codes = [Int8](repeating: 0, count: decoded.count)
+    try codes.withUnsafeMutableBufferPointer { try tensor.readCodes(rows: 0..<rows, into: $0) }
+    #expect(codes.map(UInt8.init(bitPattern:)) == (try bytes(of: "layer.codes", in: expected)))
+    let scales = try #require(try tensor.readScales(rows: 0..<rows))
+    let zeroPoints = try tensor.readZeroPoints(rows: 0..<rows)
+    #expect(scales.count == rows * tensor.groupsPerRow)
+    let largest = decoded.map(abs).max()!
+    for (index, value) in decoded.enumerated() {
+        let group = index / tensor.groupElementCount
+        let exact = Float(Int(codes[index]) - Int(zeroPoints?[group] ?? 0)) * scales[group]
+        #expect(abs(exact - value) <= max(abs(exact) / 256, largest / 1e6))
+    }
+}
+
+@Test(arguments: cases) func bareFilesTellTheirOwnBits(_ golden: GoldenCase) throws {
+    let (packed, _, _) = try golden.open()
+    let bare = try LogicalCheckpoint(packed.reader)
+    let rows = 0..<packed.tensors[0].shape.rowCount
+    #expect(try values(bare.tensors[0], rows: rows) == values(packed.tensors[0], rows: rows))
+}
+
+// MARK: - Refusals
+
+/// Parts of an int4-g32-asym weight [20, 64], to be spoiled.
+private struct PartSet {
+    var tensors: [(name: String, type: ElementType, shape: [Int], bytes: [UInt8])] = []
+
+    init() {
+        add("m.weight_packed", .i32, [20, 8])
+        add("m.weight_scale", .f32, [20, 2])
+        add("m.weight_zero_point", .i32, [3, 2])
+        tensors.append(("m.weight_shape", .i64, [2], Self.integers([20, 64])))
+    }
+
+    static func integers(_ values: [Int]) -> [UInt8] { values.flatMap { withUnsafeBytes(of: Int64($0)) { Array($0) } } }
+
+    mutating func add(_ name: String, _ type: ElementType, _ shape: [Int]) {
+        tensors.append((name, type, shape, [UInt8](repeating: 0, count: type.byteCount(of: Shape(shape)!)!)))
+    }
+
+    mutating func remove(_ name: String) { tensors.removeAll { $0.name == name } }
+}
+
+struct Refusal: Sendable, CustomTestStringConvertible {
+    var testDescription: String { sentence }
+    fileprivate var spoil: @Sendable (inout PartSet) -> Void
+    var configuration: String = "{}"
+    var sentence: String
+}
+
+private func configuration(bits: Int, symmetric: Bool, groupSize: String) -> String {
+    """
+    {"quantization_config": {"config_groups": {"group_0": {"weights": {"num_bits": \(bits), "type": "int",
+    "symmetric": \(symmetric), "group_size": \(groupSize)}}}}}
+    """
+}
+
+private let refusals = [
+    Refusal(
+        spoil: { $0.remove("m.weight_packed") },
+        sentence: "tensor 'm.weight_scale': stands without weight_packed or weight"),
+    Refusal(spoil: { $0.remove("m.weight_scale") }, sentence: "tensor 'm.weight_packed': weight_scale is missing"),
+    Refusal(spoil: { $0.remove("m.weight_shape") }, sentence: "tensor 'm.weight_packed': weight_shape is missing"),
+    Refusal(
+        spoil: { $0.add("m.weight", .f32, [20, 64]) },
+        sentence: "tensor 'm.weight_packed': m.weight stands beside it; one of them is too many"),
+    Refusal(
+        spoil: { $0.add("m.weight_g_idx", .i32, [64]) },
+        sentence: "tensor 'm.weight_g_idx': compressed-tensors with activation order are not read yet"),
+    Refusal(
+        spoil: { $0.add("m.weight_global_scale", .f32, [1]) },
+        sentence: "tensor 'm.weight_global_scale': compressed-tensors' floating-point packings are not read yet"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_packed")
+            $0.add("m.weight_packed", .u8, [20, 32])
+        },
+        sentence: "tensor 'm.weight_packed': integers are packed in I32 of 2 dimensions, this is U8 [20, 32];"
+            + " other packings of compressed-tensors are not read yet"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_packed")
+            $0.add("m.weight_packed", .i32, [20, 17])
+        },
+        sentence: "tensor 'm.weight_packed': [20, 17] holds no integers of 2 to 8 bits for weight_shape [20, 64]"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_packed")
+            $0.add("m.weight_packed", .i32, [19, 8])
+        },
+        sentence: "tensor 'm.weight_packed': [19, 8] has not the 20 rows of weight_shape [20, 64]"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_shape")
+            $0.tensors.append(("m.weight_shape", .i64, [2], PartSet.integers([20, -64])))
+        },
+        sentence: "tensor 'm.weight_shape': [20, -64] is no shape of a weight"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_shape")
+            $0.tensors.append(("m.weight_shape", .i64, [2], PartSet.integers([20, .max])))
+        },
+        sentence: "tensor 'm.weight_shape': [20, 9223372036854775807] is no shape of a weight"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_shape")
+            $0.tensors.append(("m.weight_shape", .i64, [3], PartSet.integers([2, 10, 64])))
+        },
+        sentence: "tensor 'm.weight_shape': expected 2 integers (I64 [2]), found I64 [3]; weights of 3 dimensions are"
+            + " not read yet"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_scale")
+            $0.add("m.weight_scale", .f32, [20, 3])
+        },
+        sentence: "tensor 'm.weight_scale': [20, 3] fits neither the tensor [1], nor the channels [20, 1], nor groups"
+            + " that divide the 64 columns of the weight [20, 64]"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_scale")
+            $0.add("m.weight_scale", .f8e4m3, [20, 2])
+        },
+        sentence: "tensor 'm.weight_scale': scales are F32, BF16 or F16, this is F8_E4M3"),
+    Refusal(
+        spoil: {
+            $0.remove("m.weight_zero_point")
+            $0.add("m.weight_zero_point", .i32, [2, 2])
+        },
+        sentence: "tensor 'm.weight_zero_point': I32 [2, 2] fits neither the scales [20, 2] as I8 nor 20 rows of 4"
+            + " bits packed in I32"),
+    Refusal(
+        spoil: { _ in }, configuration: configuration(bits: 8, symmetric: false, groupSize: "32"),
+        sentence: "tensor 'm.weight_packed': [20, 8] holds 4 bits an element for weight_shape [20, 64], but"
+            + " quantization_config says 8"),
+    Refusal(
+        spoil: { _ in }, configuration: configuration(bits: 4, symmetric: true, groupSize: "32"),
+        sentence: "tensor 'm.weight_zero_point': is too many: quantization_config says that the weights are symmetric"),
+    Refusal(
+        spoil: { $0.remove("m.weight_zero_point") },
+        configuration: configuration(bits: 4, symmetric: false, groupSize: "32"),
+        sentence: "tensor 'm.weight_zero_point': is missing: quantization_config says that the weights are asymmetric"),
+    Refusal(
+        spoil: { _ in }, configuration: configuration(bits: 4, symmetric: false, groupSize: "64"),
+        sentence: "tensor 'm.weight_scale': [20, 2] makes groups of 32 elements, quantization_config says 64"),
+    Refusal(
+        spoil: { _ in }, configuration: configuration(bits: 4, symmetric: false, groupSize: "null"),
+        sentence: "tensor 'm.weight_scale': [20, 2] makes groups of 32 elements, quantization_config says whole rows"),
+    Refusal(
+        spoil: {
+            for part in ["packed", "shape"] { $0.remove("m.weight_" + part) }
+            $0.add("m.weight", .f8e4m3, [20, 64])
+        },
+        sentence: "tensor 'm.weight': a scale or zero point stands beside F8_E4M3 [20, 64]; of such forms only I8"
+            + " [out, in] is read yet"),
+    Refusal(
+        spoil: {
+            $0.tensors = []
+            $0.add("m.weight_packed", .i32, [20, 1])
+            $0.add("m.weight_scale", .f32, [20, 1])
+            $0.tensors.append(("m.weight_shape", .i64, [2], PartSet.integers([20, 4])))
+        },
+        sentence: "tensor 'm.weight_packed': [20, 1] could hold 2 or 3 or 4 or 5 or 6 or 7 or 8 bits an element for"
+            + " weight_shape [20, 4]; a config.json with quantization_config tells which"),
+]
+
+@Test(arguments: refusals) func spoiledPartsAreRefusedByName(_ refusal: Refusal) throws {
+    var parts = PartSet()
+    refusal.spoil(&parts)
+    let configuration = try JSONValue(parsing: Array(refusal.configuration.utf8)).object
+    let reader = MemoryCheckpoint(parts.tensors)
+    let error = #expect(throws: StructureError.self) {
+        try LogicalCheckpoint(reader, configuration: configuration)
+    }
+    #expect(error?.description == refusal.sentence)
+    #expect(error?.exitStatus == .structureDiffers)
+}
+
+@Test func wholePartsAreAccepted() throws {
+    let parts = PartSet()
+    for text in ["{}", configuration(bits: 4, symmetric: false, groupSize: "32")] {
+        let configuration = try JSONValue(parsing: Array(text.utf8)).object
+        let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(parts.tensors), configuration: configuration)
+        #expect(checkpoint.tensors.map(\.name) == ["m.weight"])
+        #expect(checkpoint.tensors[0].shape == Shape([20, 64]))
+    }
+}
+
+@Test func plainTensorsBesideStayPlain() throws {
+    var parts = PartSet()
+    parts.add("m.bias", .f32, [20])
+    parts.add("norm.weight", .f32, [64])
+    parts.add("m.input_scale", .f32, [1])
+    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(parts.tensors))
+    #expect(checkpoint.tensors.map(\.name) == ["m.weight", "m.bias", "norm.weight", "m.input_scale"])
+}
