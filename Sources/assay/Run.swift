@@ -92,7 +92,8 @@ extension CommonOptions {
         let checkpoint = try open(path)
         guard let folder = checkpoint.folder, let configuration = try ModelConfiguration.read(in: folder) else {
             throw StructureError(
-                "\(checkpoint.path.forDisplay): a forward pass needs a model folder with a config.json beside the weights")
+                "\(checkpoint.path.forDisplay): a forward pass needs a model folder with a config.json beside the weights"
+            )
         }
         let model = try Model(
             checkpoint.reader, configuration: configuration,

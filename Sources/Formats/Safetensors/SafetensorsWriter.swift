@@ -87,7 +87,9 @@ struct SafetensorsWriter: CheckpointWriter {
     /// orientation that the names follow, and transformers refuses files that do not say so.
     private static func metadata(of plan: WritePlan) -> [(String, String)] {
         var metadata: [(String, String)] = plan.metadata.map { ($0.key, $0.value) }
-        if plan.originalHeader == nil, !metadata.contains(where: { $0.0 == "format" }) { metadata.append(("format", "pt")) }
+        if plan.originalHeader == nil, !metadata.contains(where: { $0.0 == "format" }) {
+            metadata.append(("format", "pt"))
+        }
         for tensor in plan.tensors {
             if let target = tensor.aliasOf { metadata.append((tensor.name, target)) }
         }

@@ -51,13 +51,15 @@ struct ShardIndex {
         guard let name = value.string else {
             throw CheckpointError(path, place, expected: "a file name", found: value.kind)
         }
-        guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
+        guard !name.isEmpty, name != ".", name != "..",
+            !name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
         else {
             throw CheckpointError(
                 path, place, expected: "a plain file name beside the index", found: "'\(name.escapedForDisplay)'")
         }
         guard !name.hasSuffix(fileSuffix) else {
-            throw CheckpointError(path, place, expected: "a file of tensors", found: "another index, '\(name.escapedForDisplay)'")
+            throw CheckpointError(
+                path, place, expected: "a file of tensors", found: "another index, '\(name.escapedForDisplay)'")
         }
         return name
     }

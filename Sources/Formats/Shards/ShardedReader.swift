@@ -58,7 +58,8 @@ struct ShardedReader: CheckpointReader {
             for tensor in reader.contents.tensors {
                 if let other = found.updateValue(fileName, forKey: tensor.name) {
                     throw StructureError(
-                        "\(indexPath.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)")
+                        "\(indexPath.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
+                    )
                 }
                 if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
@@ -66,11 +67,13 @@ struct ShardedReader: CheckpointReader {
         let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted()
         guard absent.isEmpty else {
             throw StructureError(
-                "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names: \(list(absent))")
+                "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names: \(list(absent))"
+            )
         }
         guard unlisted.isEmpty else {
             throw StructureError(
-                "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index: \(list(unlisted))")
+                "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index: \(list(unlisted))"
+            )
         }
     }
 
