@@ -60,11 +60,15 @@ struct CaptureComparison {
                 unmatched.append("tap '\(name)' is only in A")
                 continue
             }
-            if own == other { planned.append(PlannedTap(name: name, shape: own)) } else {
+            if own == other {
+                planned.append(PlannedTap(name: name, shape: own))
+            } else {
                 unmatched.append("tap '\(name)': \(own) in A, \(other) in B")
             }
         }
-        unmatched += b.tapNames.filter { pattern.matches($0) && a.shape(of: $0) == nil }.map { "tap '\($0)' is only in B" }
+        unmatched += b.tapNames.filter { pattern.matches($0) && a.shape(of: $0) == nil }.map {
+            "tap '\($0)' is only in B"
+        }
         let rows = RowComparison(threads: settings.threads)
         let ledger = TapLedger(planned, columns: [], rows: rows, floorScale: 1)
         var logits = LogitsFigures(isCausal: false)
@@ -85,7 +89,8 @@ struct CaptureComparison {
         // Without tokens every position counts.
         let unmasked = try TokenBatch(
             inputIDs: [[Int]](repeating: [Int](repeating: 0, count: length), count: tap.shape[0]))
-        let isMasked = tap.shape.count == 3 && tokens.map { [$0.batchCount, $0.length] == Array(tap.shape[..<2]) } == true
+        let isMasked =
+            tap.shape.count == 3 && tokens.map { [$0.batchCount, $0.length] == Array(tap.shape[..<2]) } == true
         let batch = isMasked ? tokens! : unmasked
         let segments = RowSegments(batch, firstSequence: 0)
         let comparison = LogitsComparison(rows, tokens: batch, isCausal: false)
@@ -165,7 +170,8 @@ private final class CaptureWalk {
         let captured = try capture.read(values.tap.name, rows: first..<first + values.tap.rowCount)
         captured.withNumbers { captured in
             add(
-                .accumulated, values.tap, isReference ? values.values : captured, isReference ? captured : values.values)
+                .accumulated, values.tap, isReference ? values.values : captured, isReference ? captured : values.values
+            )
         }
     }
 

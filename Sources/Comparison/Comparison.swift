@@ -7,8 +7,10 @@ import AssayTensors
 public struct ComparisonOptions: Sendable {
     /// What the models are fed; nil compares no activations, unless a capture holds its own tokens.
     public var tokens: TokenBatch?
-    /// Whether every weight is compared; sides without configuration are compared by weights anyway.
+    /// Whether every weight is compared and judged; without tokens it is anyway.
     public var comparesWeights = false
+    /// Whether every weight is measured for a report, without a say in the verdict.
+    public var showsWeights = false
     public var profile = Profile.fast32
     /// Sequences that are walked together; nil for as many as fit. No figure depends on it.
     public var batchCount: Int?
@@ -41,7 +43,7 @@ public struct Comparison {
     /// Bytes of weights that will be walked through, about.
     public var byteCount: Int {
         let bytes = reference.checkpoint?.reader.contents.tensors.reduce(0) { $0 + $1.byteCount } ?? 0
-        return bytes * ((options.tokens == nil ? 0 : 1) + (comparesWeights ? 1 : 0))
+        return bytes * ((options.tokens == nil ? 0 : 1) + (comparesWeights || options.showsWeights ? 1 : 0))
     }
 
     private var comparesWeights: Bool {
@@ -53,7 +55,10 @@ public struct Comparison {
     public func run() throws -> ComparisonResult {
         var result = ComparisonResult(
             reference, test, profile: options.profile, tolerance: Tolerance(limit: options.limit))
-        if comparesWeights { result.weights = try weights() }
+        if comparesWeights || options.showsWeights, reference.checkpoint != nil, test.checkpoint != nil {
+            result.weights = try weights(pairs())
+            result.judgesWeights = comparesWeights
+        }
         switch (reference, test) {
         case (.model(let a), .model(let b)):
             if let tokens = options.tokens { try compareActivations(a, b, tokens, &result) }
@@ -94,10 +99,6 @@ public struct Comparison {
             guard let a = reference.checkpoint, let b = test.checkpoint else { return [] }
             return WeightPair.pairs(a, b)
         }
-    }
-
-    private func weights() throws -> [WeightFigures] {
-        try weights(pairs())
     }
 
     private func weights(_ pairs: [WeightPair]) throws -> [WeightFigures] {
@@ -154,7 +155,9 @@ public struct Comparison {
             weight.referenceStorage != weight.testStorage
                 && sources.contains { source in
                     guard source.slot == weight.slot else { return false }
-                    guard let slice = source.slice, slice < weight.beyondBySlice.count else { return weight.beyond.count > 0 }
+                    guard let slice = source.slice, slice < weight.beyondBySlice.count else {
+                        return weight.beyond.count > 0
+                    }
                     return weight.beyondBySlice[slice] > 0
                 }
         }.map(\.name)
@@ -166,7 +169,8 @@ public struct Comparison {
         let nearby = pairs.filter { pair in
             guard let slot = pair.slot else { return false }
             if let layer = first.layer { return slot.layer == layer }
-            let isFront = [.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].contains(slot.module)
+            let isFront = [.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].contains(
+                slot.module)
             return slot.layer == nil && isFront == (first.name == "embed")
         }
         result.suspects = try weights(nearby).filter { $0.differenceClass == .unexplained }

@@ -27,6 +27,8 @@ public struct ComparisonResult: Sendable {
     public internal(set) var structure: StructureFindings
     /// Nil where weights were not compared as a whole.
     public internal(set) var weights: [WeightFigures]?
+    /// Whether weights count in the verdict.
+    public internal(set) var judgesWeights = false
     /// Tensors that could have caused the first unexplained tap, and differ; empty where nothing is unexplained.
     public internal(set) var suspects: [WeightFigures] = []
     public internal(set) var tokens: Tokens?
@@ -50,7 +52,9 @@ public struct ComparisonResult: Sendable {
 
     /// The worst class of anything that was compared; nil where nothing was.
     public var differenceClass: DifferenceClass? {
-        let classes = (taps ?? []).map(\.differenceClass) + (weights ?? []).map(\.differenceClass)
+        let classes =
+            (taps ?? []).map(\.differenceClass)
+            + (judgesWeights ? weights ?? [] : []).map(\.differenceClass)
         let order = DifferenceClass.allCases
         return classes.max { order.firstIndex(of: $0)! < order.firstIndex(of: $1)! }
     }
@@ -76,7 +80,10 @@ public struct ComparisonResult: Sendable {
         }
     }
 
-    public var unexplainedWeights: [WeightFigures] { (weights ?? []).filter { $0.differenceClass == .unexplained } }
+    /// Weights that are unexplained, where weights are judged.
+    public var unexplainedWeights: [WeightFigures] {
+        judgesWeights ? (weights ?? []).filter { $0.differenceClass == .unexplained } : []
+    }
 
     public var exitStatus: ExitStatus {
         if structure.differs { return .structureDiffers }

@@ -18,7 +18,8 @@ public enum ComparisonSide: Sendable {
     ///   - name: its path, for messages and reports.
     /// - Throws: `StructureError` where the configuration cannot be computed, or a packing is incomplete.
     public init(
-        _ reader: any CheckpointReader, configuration: JSONObject?, configurationFile: String = "config.json", name: String
+        _ reader: any CheckpointReader, configuration: JSONObject?, configurationFile: String = "config.json",
+        name: String
     ) throws {
         if let configuration {
             self = .model(
@@ -59,7 +60,9 @@ public enum ComparisonSide: Sendable {
     /// How the weights are stored, most elements first.
     var storages: String {
         var counts: [String: Int] = [:]
-        for tensor in checkpoint?.tensors ?? [] { counts[tensor.storage.label, default: 0] += tensor.shape.elementCount }
+        for tensor in checkpoint?.tensors ?? [] {
+            counts[tensor.storage.label, default: 0] += tensor.shape.elementCount
+        }
         return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(\.key).joined(separator: " and ")
     }
 }

@@ -49,7 +49,9 @@ struct LockstepComparison {
 
     /// As many sequences as keep a block's taps within bounds.
     static func sequencesPerPart(_ taps: [PlannedTap], _ tokens: TokenBatch) -> Int {
-        let blocks = Dictionary(grouping: taps.filter { $0.name != "logits" }) { $0.name.split(separator: ".").dropLast() }
+        let blocks = Dictionary(grouping: taps.filter { $0.name != "logits" }) {
+            $0.name.split(separator: ".").dropLast()
+        }
         let widest = blocks.values.map { $0.reduce(0) { $0 + $1.featureCount } }.max() ?? 0
         return max(1, min(tokens.batchCount, heldByteCount / max(1, 8 * widest * tokens.length)))
     }

@@ -27,7 +27,8 @@ struct LogitsComparison {
     ) throws {
         let list = segments.flatMap { Array($0) }
         let results = ResultSlots<LogitsFigures.Position>(count: list.count)
-        let reference = Numbers(value: reference), test = Numbers(value: test)
+        let reference = Numbers(value: reference)
+        let test = Numbers(value: test)
         try Parallel.forEach(list.count, threads: rows.threads) { index in
             let elements = (list[index] - firstRow) * classes..<(list[index] - firstRow + 1) * classes
             var position = try compare(reference.value, test.value, elements, row: list[index])
@@ -48,7 +49,9 @@ struct LogitsComparison {
         let buffer = try ByteBuffer(byteCount: 4 * count * 8)
         defer { withExtendedLifetime(buffer) {} }
         let logP = buffer.bytes.bindMemory(to: Double.self).baseAddress!
-        let logQ = logP + count, p = logQ + count, q = p + count
+        let logQ = logP + count
+        let p = logQ + count
+        let q = p + count
         let table = rows.kernels.table.pointee
         rows.withWide(reference, elements) { table.log_softmax_rows_f64($0, logP, 1, count) }
         rows.withWide(test, elements) { table.log_softmax_rows_f64($0, logQ, 1, count) }
@@ -56,7 +59,8 @@ struct LogitsComparison {
         table.exp_f64(logQ, q, count)
         var result = ck_logits_row()
         ck_compare_logits(logP, logQ, p, q, count, &result)
-        let sequence = row / tokens.length, position = row % tokens.length
+        let sequence = row / tokens.length
+        let position = row % tokens.length
         let next = nextToken(sequence, position)
         return LogitsFigures.Position(
             sequence: sequence, position: position, kl: result.kl, margin: result.margin,

@@ -30,7 +30,9 @@ public struct LogitsFigures: Sendable {
 
     /// Positions where the first choices differ, the reference's widest margin first.
     public var flips: [Position] {
-        positions.filter(\.isFlip).sorted { ($1.margin, $0.sequence, $0.position) < ($0.margin, $1.sequence, $1.position) }
+        positions.filter(\.isFlip).sorted {
+            ($1.margin, $0.sequence, $0.position) < ($0.margin, $1.sequence, $1.position)
+        }
     }
 
     public var flipRate: Double { positions.isEmpty ? 0 : Double(flips.count) / Double(positions.count) }

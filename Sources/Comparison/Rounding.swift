@@ -117,12 +117,14 @@ struct RoundingRows: Sendable {
         defer { withExtendedLifetime((scales, codes)) {} }
         var storage = storage.value
         if let scales {
-            storage.scales = UnsafePointer(scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self)) + row * groupsPerRow
+            storage.scales =
+                UnsafePointer(scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self)) + row * groupsPerRow
             storage.scale_stride = 1
             storage.group = groupElementCount
         }
         if let codes {
-            storage.codes = UnsafePointer(codes.bytes.baseAddress!.assumingMemoryBound(to: Int8.self)) + row * rowElementCount
+            storage.codes =
+                UnsafePointer(codes.bytes.baseAddress!.assumingMemoryBound(to: Int8.self)) + row * rowElementCount
         }
         return try body(storage)
     }

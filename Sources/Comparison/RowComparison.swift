@@ -76,10 +76,12 @@ struct RowComparison: Sendable {
     ///   - firstRow: the row, as segments count, with which both sets of numbers begin.
     ///   - columns: features.
     func add(
-        _ reference: LentNumbers, _ test: LentNumbers, segments: ArraySlice<Range<Int>>, firstRow: Int = 0, columns: Int,
+        _ reference: LentNumbers, _ test: LentNumbers, segments: ArraySlice<Range<Int>>, firstRow: Int = 0,
+        columns: Int,
         offset: Int = 0, to figures: inout DifferenceFigures
     ) {
-        let reference = Numbers(value: reference), test = Numbers(value: test)
+        let reference = Numbers(value: reference)
+        let test = Numbers(value: test)
         let list = Array(segments)
         let parts = ResultSlots<Part>(count: list.count)
         let perTask = max(1, Self.taskElementCount / max(1, columns * RowSegments.longest))

@@ -114,7 +114,10 @@ extension TransformerSpec {
             ("final norm epsilon", Self.show(finalNorm)), ("pooler", poolerActivation?.rawValue ?? "none"),
             ("head", head == nil ? "none" : head!.isTied ? "tied" : "untied"),
             ("head bias", head.map { "\($0.hasBias)" } ?? "none"),
-            ("head transform", head?.transform.map { "\($0.activation.rawValue), epsilon \($0.norm.epsilon)" } ?? "none"),
+            (
+                "head transform",
+                head?.transform.map { "\($0.activation.rawValue), epsilon \($0.norm.epsilon)" } ?? "none"
+            ),
         ]
     }
 

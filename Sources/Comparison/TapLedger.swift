@@ -44,13 +44,15 @@ final class TapLedger {
     ///   - firstRow: the row with which both sets of numbers begin.
     ///   - offset: rows of sequences that came before those the segments count.
     func add(
-        _ column: Column, _ tap: String, _ reference: LentNumbers, _ test: LentNumbers, segments: ArraySlice<Range<Int>>,
+        _ column: Column, _ tap: String, _ reference: LentNumbers, _ test: LentNumbers,
+        segments: ArraySlice<Range<Int>>,
         firstRow: Int = 0, features: Int, offset: Int
     ) {
         guard let position = positions[tap] else { return }
         func add(to figures: inout DifferenceFigures) {
             rows.add(
-                reference, test, segments: segments, firstRow: firstRow, columns: features, offset: offset, to: &figures)
+                reference, test, segments: segments, firstRow: firstRow, columns: features, offset: offset, to: &figures
+            )
         }
         switch column {
         case .accumulated: add(to: &entries[position].figures.accumulated)

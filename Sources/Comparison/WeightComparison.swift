@@ -135,7 +135,8 @@ struct WeightComparison: Sendable {
             let reference = try ByteBuffer(byteCount: block.elementCount * 4)
             let test = try ByteBuffer(byteCount: block.elementCount * 4)
             defer { withExtendedLifetime((reference, test)) {} }
-            let a = reference.bytes.bindMemory(to: Float.self), b = test.bytes.bindMemory(to: Float.self)
+            let a = reference.bytes.bindMemory(to: Float.self)
+            let b = test.bytes.bindMemory(to: Float.self)
             try pair.reference.read(rows: block.rows, into: a)
             try pair.test.read(rows: block.rows, into: b)
             kernels.table.pointee.compare_f32(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
@@ -144,7 +145,8 @@ struct WeightComparison: Sendable {
         let reference = try values(of: pair.reference, block, turned: block.turnedReference)
         let test = try values(of: pair.test, block, turned: block.turnedTest)
         defer { withExtendedLifetime((reference, test)) {} }
-        let a = reference.bytes.bindMemory(to: Double.self), b = test.bytes.bindMemory(to: Double.self)
+        let a = reference.bytes.bindMemory(to: Double.self)
+        let b = test.bytes.bindMemory(to: Double.self)
         kernels.table.pointee.compare_f64(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
         if pair.hasOtherStorage, result.sums.count_equal_bits != result.sums.count {
             try check(block, a.baseAddress!, b.baseAddress!, &result)
@@ -170,7 +172,8 @@ struct WeightComparison: Sendable {
     private func turnedValues(_ tensor: any LogicalTensor) throws -> ByteBuffer {
         let count = tensor.shape.elementCount
         let result = try ByteBuffer(byteCount: count * 8)
-        let rowCount = tensor.shape.rowCount, columnCount = tensor.shape.rowElementCount
+        let rowCount = tensor.shape.rowCount
+        let columnCount = tensor.shape.rowElementCount
         let whole = try ByteBuffer(byteCount: count * 8)
         defer { withExtendedLifetime(whole) {} }
         let values = whole.bytes.bindMemory(to: Double.self)
@@ -196,7 +199,8 @@ struct WeightComparison: Sendable {
                 other.withRow(local) { other in
                     for (slice, range) in segments(of: row, block).enumerated() where !range.isEmpty {
                         let place = local * columns + range.lowerBound
-                        var a = own.moved(by: range.lowerBound), b = other.moved(by: range.lowerBound)
+                        var a = own.moved(by: range.lowerBound)
+                        var b = other.moved(by: range.lowerBound)
                         let found = ck_beyond_rounding(reference + place, test + place, range.count, &a, &b)
                         guard found.count > 0 else { continue }
                         result.beyond.count += Int(found.count)

@@ -52,8 +52,11 @@ extension DiffReport {
         return [
             "differs": .bool(structure.differs),
             "facts": .array(
-                structure.facts.map { ["name": .string($0.name), "reference": .string($0.reference), "test": .string($0.test)] }),
-            "missing": .array(structure.missing.map { .string($0) }), "extra": .array(structure.extra.map { .string($0) }),
+                structure.facts.map {
+                    ["name": .string($0.name), "reference": .string($0.reference), "test": .string($0.test)]
+                }),
+            "missing": .array(structure.missing.map { .string($0) }),
+            "extra": .array(structure.extra.map { .string($0) }),
             "misshapen": .array(
                 structure.misshapen.map {
                     [
@@ -79,7 +82,8 @@ extension DiffReport {
     private func json(_ weight: WeightFigures) -> JSONValue {
         var object = JSONObject([
             ("name", .string(weight.name)), ("shape", .array(weight.shape.dimensions.map { JSONValue($0) })),
-            ("referenceStorage", .string(weight.referenceStorage.label)), ("testStorage", .string(weight.testStorage.label)),
+            ("referenceStorage", .string(weight.referenceStorage.label)),
+            ("testStorage", .string(weight.testStorage.label)),
             ("transposed", .bool(weight.isTransposed)),
             ("exact", .bool(weight.figures?.isIdentical ?? (weight.differenceClass == .identical))),
             ("class", .string(weight.differenceClass.rawValue)),

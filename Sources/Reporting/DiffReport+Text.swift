@@ -8,7 +8,7 @@ extension DiffReport {
     public func text(width: Int? = 80) -> String {
         var sections = [headLines]
         if result.structure.differs { sections.append(structureLines) }
-        if result.weights != nil { sections.append(weightLines(width)) }
+        if result.judgesWeights { sections.append(weightLines(width)) }
         if result.taps?.isEmpty == false { sections.append(tapLines(width)) }
         if !suspectLines.isEmpty { sections.append(suspectLines) }
         if result.logits != nil { sections.append(logitsLines) }
@@ -22,7 +22,8 @@ extension DiffReport {
             let padding = tokens.batchCount * tokens.length - tokens.readCount
             lines.append(
                 "tokens   \(Quantities.plural(tokens.batchCount, "sequence")) of \(tokens.length)"
-                    + (padding > 0 ? ", \(Quantities.count(padding)) of padding left out" : "") + ", profile \(result.profile.rawValue)")
+                    + (padding > 0 ? ", \(Quantities.count(padding)) of padding left out" : "")
+                    + ", profile \(result.profile.rawValue)")
         }
         return lines
     }
@@ -52,7 +53,8 @@ extension DiffReport {
         let different = weights.filter { $0.differenceClass != .identical }
         guard !different.isEmpty else { return lines }
         var table = TextTable([
-            ("tensor", .left), ("A", .left), ("B", .left), ("max", .right), ("rel L2", .right), ("dB", .right), ("", .left),
+            ("tensor", .left), ("A", .left), ("B", .left), ("max", .right), ("rel L2", .right), ("dB", .right),
+            ("", .left),
         ])
         for weight in different { table.add(row(weight)) }
         lines += table.lines(width: width)
@@ -63,7 +65,8 @@ extension DiffReport {
         [
             weight.name.escapedForDisplay, weight.referenceStorage.label,
             weight.testStorage.label + (weight.isTransposed ? "ᵀ" : ""),
-            weight.figures.map { figure($0.maximumDifference) } ?? "-", weight.figures.map { figure($0.relativeL2) } ?? "-",
+            weight.figures.map { figure($0.maximumDifference) } ?? "-",
+            weight.figures.map { figure($0.relativeL2) } ?? "-",
             weight.figures.map { decibels($0.sqnrDecibels) } ?? "-", short(weight.differenceClass),
         ]
     }
@@ -79,7 +82,8 @@ extension DiffReport {
             var text = "suspect: '\(weight.name.escapedForDisplay)'"
             if let figures = weight.figures { text += " differs by relative L2 \(figure(figures.relativeL2))" }
             if weight.referenceStorage != weight.testStorage, weight.beyond.count > 0 {
-                text += ", \(Quantities.plural(weight.beyond.count, "element")) beyond \(weight.testStorage.label)'s rounding"
+                text +=
+                    ", \(Quantities.plural(weight.beyond.count, "element")) beyond \(weight.testStorage.label)'s rounding"
                     + " (up to \(figure(weight.beyond.worst)) times)"
             }
             if weight.isEqualWhenTurned { text += "; turned it would be equal" }
@@ -151,7 +155,9 @@ extension DiffReport {
                 lines.append(line)
                 line = indent + word
             } else {
-                line += (line.isEmpty && lines.isEmpty && word.isEmpty ? " " : line.isEmpty ? "" : line.last == " " && line.allSatisfy { $0 == " " } ? "" : " ") + word
+                line +=
+                    (line.isEmpty && lines.isEmpty && word.isEmpty
+                        ? " " : line.isEmpty ? "" : line.last == " " && line.allSatisfy { $0 == " " } ? "" : " ") + word
             }
         }
         return lines + [line]

@@ -43,10 +43,12 @@ public struct DiffReport {
             isUnexplained
             ? "B differs from A more than arithmetic\(hasOtherStorage ? " and storage explain" : " explains")"
             : "B differs from A more than --tolerance allows"
-        text += ": it starts at \(tap.name) (\(kind) relative L2 \(figure(tap.judged.relativeL2)), allowed \(figure(limit)))"
+        text +=
+            ": it starts at \(tap.name) (\(kind) relative L2 \(figure(tap.judged.relativeL2)), allowed \(figure(limit)))"
         let names = result.suspects.map(\.name)
         if !names.isEmpty {
-            text += ", where \(names.prefix(2).map { "'\($0.escapedForDisplay)'" }.joined(separator: " and "))"
+            text +=
+                ", where \(names.prefix(2).map { "'\($0.escapedForDisplay)'" }.joined(separator: " and "))"
                 + (names.count > 2 ? " and \(names.count - 2) more tensors of the step" : "")
                 + (names.count == 1 ? " differs" : " differ")
             if result.suspects.contains(where: \.isEqualWhenTurned) { text += " (turned, it would be equal)" }

@@ -9,7 +9,8 @@ import SystemPackage
 
 struct Diff: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Compare two checkpoints: structure, weights, activations at every layer, predictions. A is the reference.",
+        abstract:
+            "Compare two checkpoints: structure, weights, activations at every layer, predictions. A is the reference.",
         discussion: """
             Examples:
               assay diff gpt2 gpt2-int4 --tokens tokens.json
@@ -37,7 +38,7 @@ struct Diff: ParsableCommand {
     @Flag(name: .long, help: "Compare every weight too (without tokens they are compared anyway).")
     var weights = false
 
-    @Option(name: .long, help: "ref64, ref32 or fast32 (unless given).")
+    @Option(name: .long, help: "The arithmetic: ref64, ref32 or fast32.")
     var profile: Profile = .fast32
 
     @Option(name: .long, help: "Sequences to walk together; as many as fit unless given. Changes no figure.")
@@ -67,6 +68,7 @@ struct Diff: ParsableCommand {
         let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
         var options = ComparisonOptions(threads: common.threadCount)
         options.comparesWeights = weights
+        options.showsWeights = weights || report != nil
         options.profile = profile
         options.batchCount = batch
         options.limit = tolerance
