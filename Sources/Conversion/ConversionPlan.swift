@@ -59,7 +59,11 @@ public struct ConversionPlan: Sendable {
         isFolder = target.isFolder
         companions =
             try isFolder ? CompanionFiles(of: source, changes: changes) : CompanionFiles(leaving: source.folder)
-        self.notes = notes
+        self.notes =
+            notes
+            + StagedOutput.leftovers(of: options.destination).map {
+                "\($0.forDisplay) is left from a run that was killed; it can be removed"
+            }
         let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
         files = try target.split(steps, aliases).map { name, steps, aliases in
             try Self.planFile(
