@@ -594,7 +594,7 @@ private let accepted: [ZPlanesRejection] =
     }
 
 @Suite struct ZPlanesDamageTests {
-    private let folder = TemporaryFolder()
+    private let folder = ZPlanesFolder()
 
     /// Opens a file and reads all of it; what is wrong, or nil.
     private func refusal(_ bytes: [UInt8]) throws -> CheckpointError? {

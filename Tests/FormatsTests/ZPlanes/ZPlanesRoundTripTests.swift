@@ -6,7 +6,7 @@ import Testing
 @testable import AssayFormats
 
 @Suite struct ZPlanesRoundTripTests {
-    private let folder = TemporaryFolder()
+    private let folder = ZPlanesFolder()
 
     private func expectRoundTrip(
         _ tensors: [SampleTensor], metadata: [(key: String, value: String)] = [], chunkByteCount: Int? = nil,

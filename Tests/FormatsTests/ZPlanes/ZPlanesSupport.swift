@@ -57,7 +57,7 @@ extension Array {
 }
 
 /// A folder that is removed with the value.
-final class TemporaryFolder: Sendable {
+final class ZPlanesFolder: Sendable {
     let path: FilePath
 
     init() {
@@ -79,7 +79,7 @@ func zplanesBytes(
     _ tensors: [SampleTensor], metadata: [(key: String, value: String)] = [], header: OriginalHeader? = nil,
     chunkByteCount: Int? = nil, threads: Int = 1, chunksInPiece: Int = 1, level: DispatchLevel = .current
 ) throws -> [UInt8] {
-    let folder = TemporaryFolder()
+    let folder = ZPlanesFolder()
     let path = folder.path.appending("written.zplanes")
     let plan = WritePlan(tensors: tensors.map(\.info), metadata: metadata, originalHeader: header)
     let output = try OutputFile(creating: path)
