@@ -5,17 +5,22 @@ import SystemPackage
 /// Steps over zstd and skippable frames by their headers: what a file without an index still tells.
 enum FrameWalk {
     /// More frames than are worth stepping over for a sentence.
-    private static let maximumFrameCount = 1 << 16
+    private static let maximumFrameCount = 1 << 12
+    /// Where a footer that is not at the end is looked for.
+    private static let tailByteCount = 1 << 16
 
     /// What stands where the footer should be, in words.
     static func describeEnd(of file: InputFile) throws -> String {
+        if let footer = try offsetOfFooter(in: file) {
+            let end = footer + ZPlanesFooter.byteCount
+            return end < file.byteCount
+                ? "\(file.byteCount - end) bytes behind the footer; cut the file to \(end) bytes to use it"
+                : "the end of the file inside the footer, which begins at byte \(footer)"
+        }
         var offset = ZPlanesMark.head.byteCount
         for _ in 0..<maximumFrameCount {
             guard offset < file.byteCount else { return "the end of the file at byte \(offset), where a frame ends" }
             switch try step(at: offset, in: file) {
-            case .footer(let end) where end < file.byteCount:
-                return "\(file.byteCount - end) bytes behind the footer; cut the file to \(end) bytes to use it"
-            case .footer: return "the end of the file inside the footer, which begins at byte \(offset)"
             case .frame(let end) where end <= file.byteCount: offset = end
             case .frame, .cut:
                 return
@@ -26,10 +31,19 @@ enum FrameWalk {
         return "other bytes"
     }
 
+    /// The last footer that begins near the end of the file.
+    private static func offsetOfFooter(in file: InputFile) throws -> Int? {
+        let start = max(ZPlanesMark.head.byteCount, file.byteCount - tailByteCount)
+        guard start < file.byteCount else { return nil }
+        let tail = try file.bytes(start..<file.byteCount)
+        let mark = ZPlanesMark.footer.bytes(version: 0)[..<16]
+        let offset = tail.indices.last { tail[$0] == mark[0] && tail[$0...].starts(with: mark) }
+        return offset.map { start + $0 }
+    }
+
     enum Step: Equatable {
         /// A frame that ends at an offset, perhaps beyond the file.
         case frame(end: Int)
-        case footer(end: Int)
         /// The file ends inside the frame.
         case cut
         case other
@@ -45,8 +59,7 @@ enum FrameWalk {
         }
         let magic = UInt32(littleEndian: start[0..<4])
         if magic & 0xFFFF_FFF0 == 0x184D_2A50 {
-            let end = offset + 8 + Int(UInt32(littleEndian: start[4..<8]))
-            return ZPlanesMark.footer.begins(start) ? .footer(end: end) : .frame(end: end)
+            return .frame(end: offset + 8 + Int(UInt32(littleEndian: start[4..<8])))
         }
         return magic == ZSTD_MAGICNUMBER ? try stepOverBlocks(at: offset, start, in: file) : .other
     }

@@ -132,13 +132,21 @@ enum Base64 {
         return String(decoding: text, as: UTF8.self)
     }
 
+    /// What each character stands for; 64: nothing.
+    private static let values: [UInt8] = {
+        var values = [UInt8](repeating: 64, count: 256)
+        for (value, character) in alphabet.enumerated() { values[Int(character)] = UInt8(value) }
+        return values
+    }()
+
     /// - Returns: nil where the text is not what `encode` would write.
     static func decode(_ text: String) -> [UInt8]? {
         var bytes: [UInt8] = []
         var bits: UInt32 = 0
         var bitCount = 0
         for character in text.utf8 {
-            guard let digit = alphabet.firstIndex(of: character) else { return nil }
+            let digit = values[Int(character)]
+            guard digit < 64 else { return nil }
             bits = bits << 6 | UInt32(digit)
             bitCount += 6
             guard bitCount >= 8 else { continue }

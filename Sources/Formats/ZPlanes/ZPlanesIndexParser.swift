@@ -328,12 +328,12 @@ struct ZPlanesIndexParser {
 
     /// The members of one object: known ones, each once.
     private struct Members {
-        let known: Set<String>
+        let known: [String]
         let file: FilePath
         var place: CheckpointError.Place
-        var seen = Set<String>()
+        private var seen: [String] = []
 
-        init(_ known: Set<String>, in place: CheckpointError.Place, _ file: FilePath) {
+        init(_ known: [String], in place: CheckpointError.Place, _ file: FilePath) {
             self.known = known
             self.place = place
             self.file = file
@@ -345,9 +345,10 @@ struct ZPlanesIndexParser {
                     file, place, expected: "members that are known",
                     found: "'\(key.escapedForDisplay)', made by a newer version of this program")
             }
-            guard seen.insert(key).inserted else {
+            guard !seen.contains(key) else {
                 throw CheckpointError(file, place, expected: "each member once", found: "'\(key)' again")
             }
+            seen.append(key)
             return key
         }
 

@@ -30,9 +30,16 @@ final class ZPlanesWriter: CheckpointWriter {
     }
 
     /// - Parameter chunkByteCount: of all tensors, where not the usual one: for tests.
+    /// - Throws: `UsageError` where an alias lacks its target; `SystemError`.
     init(
         _ plan: WritePlan, _ output: OutputFile, chunkByteCount: Int? = nil, level: DispatchLevel = .current
     ) throws {
+        let names = Set(plan.tensors.map(\.name))
+        if let alias = plan.tensors.first(where: { $0.aliasOf.map { !names.contains($0) } ?? false }) {
+            throw UsageError(
+                "tensor '\(alias.name.escapedForDisplay)': the tensor whose bytes it shares,"
+                    + " '\(alias.aliasOf!.escapedForDisplay)', is not written; leave out both or none")
+        }
         self.plan = plan
         self.output = output
         chunkByteCounts = plan.tensors.map { chunkByteCount ?? ZPlanes.chunkByteCount(of: $0.elementType) }
