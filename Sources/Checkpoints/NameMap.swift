@@ -39,6 +39,8 @@ public struct NameMap<Value> {
 
     /// In no order.
     public var pairs: [(name: String, value: Value)] { values.map { ($0.key.text, $0.value) } }
+    /// In no order.
+    public var keys: [String] { values.keys.map(\.text) }
     public var count: Int { values.count }
 }
 
