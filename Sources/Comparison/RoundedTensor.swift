@@ -3,8 +3,8 @@ import AssayCheckpoints
 import AssayPackings
 import AssayTensors
 
-/// A reference's weight with noise of the size that rounding to the declared storages makes: uniform, half a step to
-/// either side, by a hash of name and position, so that it is the same on every machine.
+/// A reference's weight with noise of the size that rounding to the declared storages makes: the root mean square of half
+/// a step, up or down by a hash of name and position, so that it is the same on every machine.
 struct RoundedTensor: LogicalTensor {
     private let base: any LogicalTensor
     private let pair: WeightPair
