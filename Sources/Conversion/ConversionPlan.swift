@@ -59,7 +59,11 @@ public struct ConversionPlan: Sendable {
         isFolder = target.isFolder
         companions =
             try isFolder ? CompanionFiles(of: source, changes: changes) : CompanionFiles(leaving: source.folder)
-        self.notes = notes
+        self.notes =
+            notes
+            + StagedOutput.leftovers(of: options.destination).map {
+                "\($0.forDisplay) is left from a run that was killed; it can be removed"
+            }
         let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
         files = try target.split(steps, aliases).map { name, steps, aliases in
             try Self.planFile(
@@ -80,8 +84,8 @@ public struct ConversionPlan: Sendable {
             tensors += step.outputs
         }
         tensors += aliases
-        var seen = Set<String>()
-        for tensor in tensors where !seen.insert(tensor.name).inserted {
+        var seen = NameSet()
+        for tensor in tensors where !seen.insert(tensor.name) {
             throw UsageError("tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
         }
         let plan = WritePlan(tensors: tensors, metadata: contents.metadata, originalHeader: originalHeader)
@@ -111,7 +115,7 @@ extension ConversionPlan {
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
         var dropped: [(name: String, rule: String)] = []
-        var kept: [String: TensorInfo] = [:]
+        var kept = NameMap<TensorInfo>()
         for (index, info) in source.contents.tensors.enumerated() {
             if let rule = options.ruleDropping(info.name) {
                 dropped.append((info.name, rule))

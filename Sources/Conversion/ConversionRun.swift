@@ -149,7 +149,7 @@ extension ConversionPlan {
     /// The digests of all tensors of a plan from those of its stored ones; an alias has its target's.
     private static func digests(of plan: WritePlan, _ stored: [Digest]) -> [Digest] {
         let names = plan.tensors.filter { $0.aliasOf == nil }.map(\.name)
-        let byName = Dictionary(uniqueKeysWithValues: zip(names, stored))
+        let byName = NameMap(zip(names, stored))
         return plan.tensors.map { byName[$0.aliasOf ?? $0.name]! }
     }
 

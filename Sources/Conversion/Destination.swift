@@ -70,7 +70,7 @@ struct Destination {
         }
         guard groups.count > 1 else { return [(fileName, steps, aliases)] }
         return groups.enumerated().map { index, group in
-            let names = Set(group.flatMap { $0.outputs.map(\.name) })
+            let names = NameSet(group.flatMap { $0.outputs.map(\.name) })
             return (shardName(index, of: groups.count), group, aliases.filter { names.contains($0.aliasOf!) })
         }
     }

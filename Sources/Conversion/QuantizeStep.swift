@@ -18,18 +18,19 @@ struct QuantizeStep: TensorStep {
     private let weight: Int
 
     /// - Parameter weight: position among the plan's weights; its decision is to quantize.
-    init(source: Int, sourceByteCount: Int, outputs: [TensorInfo], _ plan: QuantizationPlan, weight: Int) {
+    init(
+        source: Int, sourceByteCount: Int, outputs: [TensorInfo], _ plan: QuantizationPlan, weight: Int,
+        options: QuantizationOptions
+    ) {
         self.source = source
         self.sourceByteCount = sourceByteCount
         self.outputs = outputs
         self.plan = plan
         self.weight = weight
-        let side = plan.weights[weight].orientation == .inputOutput ? ", transposed to [out, in]" : ""
-        transform = Self.operation(plan.scheme, scaleType: outputs[1].elementType) + side
-    }
-
-    static func operation(_ scheme: QuantizationScheme, scaleType: ElementType) -> String {
-        "quantize \(scheme.name) with \(scaleType.name) scales"
+        transform = QuantizeOperation(
+            scheme: plan.scheme, scaleType: outputs[1].elementType,
+            isTransposed: plan.weights[weight].orientation == .inputOutput, options: options
+        ).text
     }
 
     func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
@@ -56,9 +57,53 @@ struct QuantizeStep: TensorStep {
             ("sqnrDecibels", JSONValue(statistics.sqnrDecibels)),
             ("relativeL2", JSONValue(statistics.relativeL2)),
             ("maximumError", JSONValue(statistics.maximumError)),
+            ("saturated", JSONValue(statistics.saturatedCount)),
             ("saturatedFraction", JSONValue(statistics.saturatedFraction)),
+            ("flooredGroups", JSONValue(statistics.flooredGroupCount)),
+            ("replacedElements", JSONValue(statistics.replacedCount)),
         ])
     }
+}
+
+/// What a quantization did to a weight, as plans and certificates say it, and read back from there:
+/// "quantize int4-g32 with F32 scales", then what is not the usual.
+struct QuantizeOperation: Equatable {
+    var scheme: QuantizationScheme
+    var scaleType: ElementType
+    var isTransposed: Bool
+    var options: QuantizationOptions
+
+    private static let transposed = ", transposed to [out, in]"
+    private static let wholeRange = ", without clipping"
+    private static let replaced = ", non-finite elements replaced"
+
+    var text: String {
+        "quantize \(scheme.name) with \(scaleType.name) scales" + (isTransposed ? Self.transposed : "")
+            + (options.searchesClipping ? "" : Self.wholeRange) + (options.allowsNonFinite ? Self.replaced : "")
+    }
+
+    /// - Returns: nil where the text is not what this version writes.
+    init?(_ text: String) {
+        let words = text.split(separator: ",")[0].split(separator: " ")
+        guard words.count == 5, words[0] == "quantize", let scheme = SchemeRegistry.scheme(named: String(words[1])),
+            let scaleType = ElementType(name: String(words[3]))
+        else { return nil }
+        self.init(
+            scheme: scheme, scaleType: scaleType, isTransposed: text.contains(Self.transposed),
+            options: QuantizationOptions(
+                scaleType: scaleType, searchesClipping: !text.contains(Self.wholeRange),
+                allowsNonFinite: text.contains(Self.replaced)))
+        guard self.text == text else { return nil }
+    }
+
+    init(scheme: QuantizationScheme, scaleType: ElementType, isTransposed: Bool, options: QuantizationOptions) {
+        self.scheme = scheme
+        self.scaleType = scaleType
+        self.isTransposed = isTransposed
+        self.options = options
+    }
+
+    static func == (a: QuantizeOperation, b: QuantizeOperation) -> Bool { a.text == b.text }
 }
 
 /// What `quantize` does with a model: which weights become integers, and what stays as it is and why.
@@ -85,16 +130,18 @@ public struct ModelQuantization: Sendable {
         var kept: [(name: String, reason: String)] = []
         var steps: [any TensorStep] = []
         var taken = Set<Int>()
+        var notes: [String] = []
         for (index, (weight, decision)) in zip(plan.weights, plan.decisions).enumerated() {
             switch decision {
             case .keep(let reason):
                 if weight.isEligible { unfit.append((weight.name, reason)) } else { kept.append((weight.name, reason)) }
-            case .quantize(let outputs, _):
+            case .quantize(let outputs, let note):
+                if let note { notes.append("tensor '\(weight.name.escapedForDisplay)': \(note)") }
                 let source = weight.tensor.parts[0]
                 steps.append(
                     QuantizeStep(
                         source: source, sourceByteCount: logical.reader.contents.tensors[source].byteCount,
-                        outputs: outputs, plan, weight: index))
+                        outputs: outputs, plan, weight: index, options: quantization))
                 taken.insert(source)
             }
         }
@@ -112,7 +159,8 @@ public struct ModelQuantization: Sendable {
             plan.configuration.map { [("quantization_config", .object($0))] } ?? []
         self.plan = try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: [], changes: changes,
-            notes: unfit.map { "tensor '\($0.name.escapedForDisplay)' stays as it is: \($0.reason)" })
+            notes: notes
+                + unfit.map { "tensor '\($0.name.escapedForDisplay)' stays as it is: \($0.reason)" })
         self.scheme = scheme
         self.unfit = unfit
         self.kept = kept

@@ -65,22 +65,17 @@ public enum Recomputation {
             return try quantizeStep(operation, index, outputs)
         }
 
-        /// "quantize SCHEME with TYPE scales", and where it was turned ", transposed to [out, in]".
         private func quantizeStep(
-            _ operation: String, _ index: Int, _ outputs: [TensorInfo]
+            _ text: String, _ index: Int, _ outputs: [TensorInfo]
         ) throws -> (any TensorStep)? {
-            let words = operation.split(separator: " ")
-            guard words.count >= 4, words[0] == "quantize", let weight = weights[index],
-                let scheme = SchemeRegistry.scheme(named: String(words[1])), let scale = ElementType(name: String(words[3]))
-            else { return nil }
+            guard let operation = QuantizeOperation(text), let weight = weights[index] else { return nil }
             let candidate = CandidateWeight(
-                name: weight.name, tensor: weight,
-                orientation: operation.hasSuffix("transposed to [out, in]") ? .inputOutput : .outputInput)
-            let plan = try QuantizationPlan(scheme, weights: [candidate], options: QuantizationOptions(scaleType: scale))
+                name: weight.name, tensor: weight, orientation: operation.isTransposed ? .inputOutput : .outputInput)
+            let plan = try QuantizationPlan(operation.scheme, weights: [candidate], options: operation.options)
             guard case .quantize(let made, _) = plan.decisions[0], made == outputs else { return nil }
-            let step = QuantizeStep(
-                source: index, sourceByteCount: source.contents.tensors[index].byteCount, outputs: made, plan, weight: 0)
-            return step.transform == operation ? step : nil
+            return QuantizeStep(
+                source: index, sourceByteCount: source.contents.tensors[index].byteCount, outputs: made, plan,
+                weight: 0, options: operation.options)
         }
     }
 

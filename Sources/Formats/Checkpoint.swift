@@ -81,7 +81,8 @@ public struct Checkpoint: Sendable {
             throw try noWeights(in: folder, names: names)
         }
         for other in groups.dropFirst() {
-            warnings.append("\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
+            warnings.append(
+                "\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
         }
         if let index = chosen.indexNames.first {
             guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
@@ -128,11 +129,14 @@ public struct Checkpoint: Sendable {
     private static func ambiguous(_ folder: FilePath, _ names: [String]) -> StructureError {
         StructureError(
             "\(folder.forDisplay): the folder holds \(names.count) checkpoints and no index that joins them"
-                + " (\(names.prefix(5).map(\.escapedForDisplay).joined(separator: ", "))\(names.count > 5 ? ", ..." : "")); name one of them")
+                + " (\(names.prefix(5).map(\.escapedForDisplay).joined(separator: ", "))\(names.count > 5 ? ", ..." : "")); name one of them"
+        )
     }
 
     private static func noWeights(in folder: FilePath, names: [String]) throws -> CheckpointError {
-        let unfinished = names.first { $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial") }
+        let unfinished = names.first {
+            $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial")
+        }
         let known = FormatRegistry.all.flatMap { $0.fileExtensions }.joined(separator: ", ")
         return CheckpointError(
             folder, .file, expected: "a model folder with weights (\(known))",

@@ -96,6 +96,14 @@ public final class BlockRunner: Sendable {
         }
     }
 
+    /// Logits of some rows, for each of some features that `finish` gave: [rows, vocabulary].
+    ///
+    /// - Precondition: the model has a head.
+    public func logits(_ features: [HiddenState], rows: Range<Int>) throws -> [HiddenState] {
+        precondition(hasLogits)
+        return try engine.logits(features, rows)
+    }
+
     /// Rows of logits that are in memory at a time.
     public var logitsRowsPerPiece: Int {
         max(1, Self.logitsByteCount / (model.spec.vocabularySize * settings.profile.precision.byteCount))

@@ -51,6 +51,23 @@ public struct Model: Sendable {
             configurationFile: configurationFile, name: name)
     }
 
+    private init(_ model: Model, checkpoint: LogicalCheckpoint) {
+        name = model.name
+        spec = model.spec
+        table = model.table
+        var report = model.report
+        report.copies = []
+        self.report = report
+        self.checkpoint = checkpoint
+    }
+
+    /// The same model with other values in some weights. Copies of weights are no longer held against what is used.
+    ///
+    /// - Parameter replace: gives a tensor of the same name, shape and orientation.
+    public func replacingTensors(_ replace: (any LogicalTensor) throws -> any LogicalTensor) rethrows -> Model {
+        Model(self, checkpoint: try checkpoint.replacingTensors(replace))
+    }
+
     /// The weight of a slot, or what it is tied to; nil where there is none.
     public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
         guard let position = report.positions[source(of: slot)] else { return nil }

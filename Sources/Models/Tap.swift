@@ -5,6 +5,11 @@ public struct PlannedTap: Sendable, Equatable {
     /// [batch, time, features]; the pooler's is [batch, features]. Padded positions are included.
     public var shape: [Int]
 
+    public init(name: String, shape: [Int]) {
+        self.name = name
+        self.shape = shape
+    }
+
     public var rowCount: Int { shape.dropLast().reduce(1, *) }
     public var featureCount: Int { shape.last ?? 1 }
 }

@@ -6,7 +6,7 @@ public struct LogicalCheckpoint: Sendable {
     public let reader: any CheckpointReader
     /// Packed ones first where their packing puts them, then plain ones, in the order of their first stored part.
     public let tensors: [any LogicalTensor]
-    private let positions: [String: Int]
+    private let positions: NameMap<Int>
 
     /// - Parameter configuration: the model's `config.json`, where there is one.
     /// - Throws: `StructureError` where a packing is incomplete, or two logical tensors would have one name.
@@ -24,7 +24,7 @@ public struct LogicalCheckpoint: Sendable {
             logical.append(PlainTensor(reader: reader, index: index))
         }
         logical.sort { $0.parts.min()! < $1.parts.min()! }
-        var positions: [String: Int] = [:]
+        var positions = NameMap<Int>()
         for (index, tensor) in logical.enumerated() {
             guard positions.updateValue(index, forKey: tensor.name) == nil else {
                 throw StructureError(
@@ -34,6 +34,21 @@ public struct LogicalCheckpoint: Sendable {
         self.reader = reader
         self.tensors = logical
         self.positions = positions
+    }
+
+    private init(_ checkpoint: LogicalCheckpoint, tensors: [any LogicalTensor]) {
+        reader = checkpoint.reader
+        self.tensors = tensors
+        positions = checkpoint.positions
+    }
+
+    /// The same checkpoint with other values in some tensors.
+    ///
+    /// - Parameter replace: gives a tensor of the same name, shape and orientation.
+    public func replacingTensors(
+        _ replace: (any LogicalTensor) throws -> any LogicalTensor
+    ) rethrows -> LogicalCheckpoint {
+        LogicalCheckpoint(self, tensors: try tensors.map(replace))
     }
 
     public subscript(name: String) -> (any LogicalTensor)? { positions[name].map { tensors[$0] } }

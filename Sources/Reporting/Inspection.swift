@@ -195,8 +195,8 @@ public struct Inspection {
     }
 
     private var uniqueMetadata: [(key: String, value: JSONValue)] {
-        var seen = Set<String>()
-        return checkpoint.contents.metadata.filter { seen.insert($0.key).inserted }.map { ($0.key, .string($0.value)) }
+        var seen = NameSet()
+        return checkpoint.contents.metadata.filter { seen.insert($0.key) }.map { ($0.key, .string($0.value)) }
     }
 
     private func tensorJSON(_ position: Int, _ info: TensorInfo) -> JSONValue {

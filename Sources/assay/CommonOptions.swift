@@ -63,7 +63,9 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Print what would be done, and do nothing.")
     var dryRun = false
 
-    @Flag(name: .customLong("no-verify"), help: "Do not read the output again before publishing it; the certificate says so.")
+    @Flag(
+        name: .customLong("no-verify"),
+        help: "Do not read the output again before publishing it; the certificate says so.")
     var skipsVerification = false
 
     @Option(name: .long, help: "Where to write the certificate, or 'none'.")

@@ -21,7 +21,8 @@ struct Inspect: ParsableCommand {
     @Argument(help: "Only tensors whose name matches this pattern ('*' and '?').")
     var pattern: String?
 
-    @Flag(name: .long, help: "Read the data too: minimum, maximum, mean, standard deviation, zeros, NaN and infinities.")
+    @Flag(
+        name: .long, help: "Read the data too: minimum, maximum, mean, standard deviation, zeros, NaN and infinities.")
     var stats = false
 
     @Flag(name: .long, help: "Compute the content digest where the file does not store it.")

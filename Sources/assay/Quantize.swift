@@ -46,7 +46,8 @@ struct Quantize: ParsableCommand {
     func validate() throws {
         if SchemeRegistry.scheme(named: scheme) == nil {
             throw ValidationError(
-                "--scheme: '\(scheme)' is none; choose one of \(SchemeRegistry.all.map(\.name).joined(separator: ", "))")
+                "--scheme: '\(scheme)' is none; choose one of \(SchemeRegistry.all.map(\.name).joined(separator: ", "))"
+            )
         }
         if let scaleType, ElementType(name: scaleType) == nil {
             throw ValidationError("--scale-type: '\(scaleType)' is no type; choose f32, bf16 or f16")

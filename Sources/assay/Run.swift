@@ -72,9 +72,10 @@ struct InputOptions: ParsableArguments {
             settings: RunSettings(profile: profile, threads: common.threadCount))
     }
 
+    /// The tokens, or the text cut by the tokenizer in the model's folder.
     func batch(for model: CommonOptions.OpenedModel) throws -> TokenBatch {
         if let tokens { return try TokensFile.read(FilePath(tokens)) }
-        throw UsageError("--text: this version has no tokenizer yet; cut the text into tokens and use --tokens")
+        return try TextInput.batch(FilePath(text!), for: model.model.spec, tokenizerIn: model.folder)
     }
 }
 
@@ -91,7 +92,8 @@ extension CommonOptions {
         let checkpoint = try open(path)
         guard let folder = checkpoint.folder, let configuration = try ModelConfiguration.read(in: folder) else {
             throw StructureError(
-                "\(checkpoint.path.forDisplay): a forward pass needs a model folder with a config.json beside the weights")
+                "\(checkpoint.path.forDisplay): a forward pass needs a model folder with a config.json beside the weights"
+            )
         }
         let model = try Model(
             checkpoint.reader, configuration: configuration,

@@ -53,6 +53,16 @@ import Testing
         #expect(try TestFiles.bytes(path) == [7])
     }
 
+    @Test func ofKilledRunsAreRecognised() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path.appending("x")
+        // Process 2^22 is above what Linux gives out by default; process 1 is always there.
+        try folder.write(".x.4194304-abc.assay-partial", [])
+        try folder.write(".x.1-abc.assay-partial", [])
+        try folder.write(".y.4194304-abc.assay-partial", [])
+        #expect(StagedOutput.leftovers(of: path) == [folder.path.appending(".x.4194304-abc.assay-partial")])
+    }
+
     @Test func replaceAFolderWhole() throws {
         let folder = try TemporaryFolder()
         let path = folder.path.appending("d")

@@ -33,6 +33,18 @@ import Testing
             "\(outcome.errors)")
     }
 
+    @Test(arguments: [["--no-clipping"], ["--scale-type", "bf16"], ["--allow-non-finite", "--no-clipping"]])
+    func whateverWasChosenCanBeRepeated(_ choices: [String]) throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let target = work.path.appending("q").string
+        var outcome = try AssayTool.run(["quantize", model.path, target, "--scheme", "int8"] + choices)
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        outcome = try AssayTool.run(["verify", target, "--against", model.path])
+        #expect(outcome.exitCode == 0, "\(outcome.output)")
+        #expect(!outcome.output.contains("not checked"), "\(outcome.output)")
+    }
+
     @Test func aBareFileNeedsToBeToldItsWeights() throws {
         let model = try TestModel()
         let target = model.folder.path.appending("q.safetensors").string

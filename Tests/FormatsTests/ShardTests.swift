@@ -6,7 +6,8 @@ import Testing
 
 /// Shards, indices and model folders.
 @Suite struct Shards {
-    private let tensorA = SafetensorsBytes.file(#"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#, data: [1, 2])
+    private let tensorA = SafetensorsBytes.file(
+        #"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#, data: [1, 2])
     private let tensorB = SafetensorsBytes.file(#"{"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, data: [3])
 
     /// A folder with two shards and an index with these entries.
@@ -38,7 +39,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""a":"m-1.safetensors","b":"m-2.safetensors","c":"m-2.safetensors""#, "1 tensors are not in the shard the index names: c"),
+        (
+            #""a":"m-1.safetensors","b":"m-2.safetensors","c":"m-2.safetensors""#,
+            "1 tensors are not in the shard the index names: c"
+        ),
         (#""a":"m-1.safetensors","x":"m-2.safetensors""#, "not in the shard the index names: x"),
         (#""a":"m-2.safetensors","b":"m-1.safetensors""#, "2 tensors are not in the shard"),
         (#""a":"m-1.safetensors","b":"m-3.safetensors""#, "1 of 2 shards are missing: m-3.safetensors"),

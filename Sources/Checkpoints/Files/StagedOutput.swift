@@ -72,6 +72,20 @@ public final class StagedOutput: Sendable {
         return ".\(stem).\(getpid())-\(random).assay-partial"
     }
 
+    /// What runs that were killed left beside a destination: staged under its name by a process that is no more.
+    public static func leftovers(of destination: FilePath) -> [FilePath] {
+        let normalized = destination.lexicallyNormalized()
+        let folder = normalized.removingLastComponent()
+        let prefix = ".\(normalized.lastComponent?.string ?? "")."
+        let names = (try? SystemCall.names(in: folder.isEmpty ? "." : folder)) ?? []
+        return names.filter { name in
+            guard name.hasPrefix(prefix), name.hasSuffix(".assay-partial"),
+                let process = pid_t(name.dropFirst(prefix.count).prefix { $0 != "-" })
+            else { return false }
+            return kill(process, 0) == -1 && errno == ESRCH
+        }.map { folder.appending($0) }
+    }
+
     deinit {
         if Temporaries.forget(staging) { SystemCall.removeTree(staging) }
     }

@@ -148,7 +148,8 @@ public struct WordPiece: Tokenizer {
         return scalars
     }
 
-    /// Control characters but for tab and line ends, what is not assigned, and the replacement character.
+    /// Control characters but for tab and line ends, private ones, and the replacement character; what is not assigned
+    /// stays.
     private static func isRemoved(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar {
         case "\t", "\n", "\r": return false
@@ -156,7 +157,7 @@ public struct WordPiece: Tokenizer {
         default: break
         }
         switch scalar.properties.generalCategory {
-        case .control, .format, .unassigned, .privateUse, .surrogate: return true
+        case .control, .format, .privateUse, .surrogate: return true
         default: return false
         }
     }

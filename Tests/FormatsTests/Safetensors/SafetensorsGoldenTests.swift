@@ -71,7 +71,10 @@ import Testing
         try write(plan, data, to: path)
 
         let checkpoint = try Checkpoint.open(path)
-        #expect(checkpoint.contents.metadata.filter { $0.key != "format" }.map { "\($0.key)=\($0.value)" } == ["key=välue\n", "=empty"])
+        #expect(
+            checkpoint.contents.metadata.filter { $0.key != "format" }.map { "\($0.key)=\($0.value)" } == [
+                "key=välue\n", "=empty",
+            ])
         for (info, bytes) in zip(tensors, data) {
             let index = try #require(checkpoint.contents.tensors.firstIndex { $0.name == info.name })
             #expect(checkpoint.contents.tensors[index] == info)

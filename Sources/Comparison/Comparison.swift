@@ -1,0 +1,265 @@
+import AssayCheckpoints
+import AssayModels
+import AssayPackings
+import AssayTensors
+
+/// What is compared, and how.
+public struct ComparisonOptions: Sendable {
+    /// What the models are fed; nil compares no activations, unless a capture holds its own tokens.
+    public var tokens: TokenBatch?
+    /// Whether every weight is compared and judged; without tokens it is anyway.
+    public var comparesWeights = false
+    /// Whether every weight is measured for a report, without a say in the verdict.
+    public var showsWeights = false
+    public var profile = Profile.fast32
+    /// Sequences that are walked together; nil for as many as fit. No figure depends on it.
+    public var batchCount: Int?
+    /// Relative L2 that no judged tap may exceed, beside what is unexplained.
+    public var limit: Double?
+    public var taps = TapPattern.everything
+    public var threads: Int
+
+    public init(threads: Int = Parallel.availableThreads) { self.threads = threads }
+}
+
+/// The comparison of two sides, the first of which is the reference: structure, then weights, then activations.
+public struct Comparison {
+    private let reference: ComparisonSide
+    private let test: ComparisonSide
+    private let options: ComparisonOptions
+    private let progress: @Sendable (Int) -> Void
+
+    /// - Parameter progress: gets bytes of weights as they are walked through, of `byteCount` in all.
+    public init(
+        _ reference: ComparisonSide, _ test: ComparisonSide, _ options: ComparisonOptions,
+        progress: @escaping @Sendable (Int) -> Void = { _ in }
+    ) {
+        self.reference = reference
+        self.test = test
+        self.options = options
+        self.progress = progress
+    }
+
+    /// Bytes of weights that will be walked through, about.
+    public var byteCount: Int {
+        let bytes = reference.checkpoint?.reader.contents.tensors.reduce(0) { $0 + $1.byteCount } ?? 0
+        return bytes * ((options.tokens == nil ? 0 : 1) + (comparesWeights || options.showsWeights ? 1 : 0))
+    }
+
+    private var comparesWeights: Bool {
+        if case (.model, .model) = (reference, test) { return options.comparesWeights || options.tokens == nil }
+        return reference.checkpoint != nil && test.checkpoint != nil
+    }
+
+    /// - Throws: `UsageError` where the request does not fit the sides; `StructureError` and what reading throws.
+    public func run() throws -> ComparisonResult {
+        var result = ComparisonResult(
+            reference, test, profile: options.profile, tolerance: Tolerance(limit: options.limit))
+        if comparesWeights || options.showsWeights, reference.checkpoint != nil, test.checkpoint != nil {
+            result.weights = try weights(pairs())
+            result.judgesWeights = comparesWeights
+        }
+        switch (reference, test) {
+        case (.model(let a), .model(let b)):
+            if let tokens = options.tokens { try compareActivations(a, b, tokens, &result) }
+        case (.model(let model), .capture(let capture)):
+            try compareCapture(model, capture, isReference: true, &result)
+        case (.capture(let capture), .model(let model)):
+            try compareCapture(model, capture, isReference: false, &result)
+        case (.capture(let a), .capture(let b)): try compareCaptures(a, b, &result)
+        default: try refuseActivations()
+        }
+        return result
+    }
+
+    /// Sides without configuration have weights only.
+    private func refuseActivations() throws {
+        for (side, letter) in [(reference, "A"), (test, "B")] {
+            guard case .checkpoint(_, let name) = side else { continue }
+            let other = letter == "A" ? test : reference
+            if case .capture = other {
+                throw UsageError(
+                    "\(name): a file without configuration cannot be run; name a model folder to compare with captured"
+                        + " activations")
+            }
+            if options.tokens != nil {
+                throw UsageError(
+                    "\(name): a file without configuration cannot be run over tokens; name a model folder, or leave"
+                        + " --tokens out to compare weights")
+            }
+        }
+    }
+
+    // MARK: Weights
+
+    private func pairs() -> [WeightPair] {
+        switch (reference, test) {
+        case (.model(let a), .model(let b)): return WeightPair.pairs(a, b).filter { WeightPair.fits($0) }
+        default:
+            guard let a = reference.checkpoint, let b = test.checkpoint else { return [] }
+            return WeightPair.pairs(a, b)
+        }
+    }
+
+    private func weights(_ pairs: [WeightPair]) throws -> [WeightFigures] {
+        let comparison = WeightComparison(threads: options.threads)
+        return try pairs.map { pair in
+            defer { progress(pair.reference.byteCount(in: reference.checkpoint)) }
+            return try comparison.compare(pair)
+        }
+    }
+
+    // MARK: Activations
+
+    private func compareActivations(
+        _ a: Model, _ b: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult
+    ) throws {
+        guard a.report.isSound, b.report.isSound else {
+            result.notes.append("activations were not compared: a side lacks tensors that its configuration needs")
+            return
+        }
+        guard a.spec.takesStates(of: b.spec) else {
+            result.notes.append("activations were not compared: the sides' hidden states do not fit each other")
+            return
+        }
+        let pairs = WeightPair.pairs(a, b)
+        let rounded = pairs.filter(\.hasOtherStorage)
+        let known = try result.weights ?? weights(rounded)
+        let walk = LockstepComparison(
+            reference: a, test: b, disturbed: Self.disturbed(a, rounded),
+            settings: RunSettings(profile: options.profile, threads: options.threads), pattern: options.taps,
+            progress: progress)
+        let outcome = try walk.run(tokens, batchCount: options.batchCount)
+        result.tokens = ComparisonResult.Tokens(tokens)
+        result.taps = outcome.taps.map { tap in
+            var tap = tap
+            tap.tensorsBeyond = Self.beyond(tap, known, a.spec)
+            tap.judge(result.tolerance)
+            return tap
+        }
+        result.logits = outcome.logits
+        try findSuspects(pairs, &result)
+    }
+
+    /// The reference with noise in every weight whose declared storages differ.
+    private static func disturbed(_ model: Model, _ pairs: [WeightPair]) -> Model? {
+        guard !pairs.isEmpty else { return nil }
+        let byName = Dictionary(pairs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return model.replacingTensors { tensor in byName[tensor.name].map { RoundedTensor($0) } ?? tensor }
+    }
+
+    /// Names of tensors that feed a tap directly and differ beyond their storage.
+    private static func beyond(_ tap: TapFigures, _ weights: [WeightFigures], _ spec: TransformerSpec) -> [String] {
+        let sources = TapSources.feeding(tap, spec)
+        return weights.filter { weight in
+            weight.referenceStorage != weight.testStorage
+                && sources.contains { source in
+                    guard source.slot == weight.slot else { return false }
+                    guard let slice = source.slice, slice < weight.beyondBySlice.count else {
+                        return weight.beyond.count > 0
+                    }
+                    return weight.beyondBySlice[slice] > 0
+                }
+        }.map(\.name)
+    }
+
+    /// Looks at the weights behind the first tap that is outside.
+    private func findSuspects(_ pairs: [WeightPair], _ result: inout ComparisonResult) throws {
+        guard let first = result.firstOutside else { return }
+        let nearby = pairs.filter { pair in
+            guard let slot = pair.slot else { return false }
+            if let layer = first.layer { return slot.layer == layer }
+            let isFront = [.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].contains(
+                slot.module)
+            return slot.layer == nil && isFront == (first.name == "embed")
+        }
+        result.suspects = try weights(nearby).filter { $0.differenceClass == .unexplained }
+    }
+
+    // MARK: Captures
+
+    private func compareCapture(
+        _ model: Model, _ capture: CapturedActivations, isReference: Bool, _ result: inout ComparisonResult
+    ) throws {
+        let tokens = try self.tokens(of: [capture])
+        guard let tokens else {
+            throw UsageError("\(capture.name): holds no input_ids; name the tokens with --tokens")
+        }
+        let outcome = try captures.run(
+            model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
+        take(outcome, tokens, &result)
+    }
+
+    private func compareCaptures(
+        _ a: CapturedActivations, _ b: CapturedActivations, _ result: inout ComparisonResult
+    ) throws {
+        let tokens = try self.tokens(of: [a, b])
+        take(try captures.run(a, b, tokens), tokens, &result)
+    }
+
+    private var captures: CaptureComparison {
+        CaptureComparison(
+            settings: RunSettings(profile: options.profile, threads: options.threads), pattern: options.taps,
+            tolerance: Tolerance(limit: options.limit))
+    }
+
+    private func take(
+        _ outcome: CaptureComparison.Outcome, _ tokens: TokenBatch?, _ result: inout ComparisonResult
+    ) {
+        result.isAccumulatedOnly = true
+        result.structure.taps = outcome.unmatched
+        result.tokens = tokens.map { ComparisonResult.Tokens($0) }
+        result.logits = outcome.logits
+        result.taps = outcome.taps.map { tap in
+            var tap = tap
+            tap.judge(result.tolerance)
+            return tap
+        }
+    }
+
+    /// The tokens that were given or that a capture holds; where both stand they must be the same.
+    private func tokens(of captures: [CapturedActivations]) throws -> TokenBatch? {
+        var tokens = options.tokens
+        for capture in captures {
+            let own = try capture.tokens()
+            if let own, let other = tokens, own.digest != other.digest {
+                throw UsageError(
+                    "\(capture.name): its activations are of other tokens than \(other.source.forDisplay)")
+            }
+            if own == nil, let digest = capture.tokensDigest, let tokens, digest != tokens.digest.description {
+                throw UsageError(
+                    "\(capture.name): its activations are of tokens \(digest.escapedForDisplay), not of"
+                        + " \(tokens.source.forDisplay)")
+            }
+            tokens = tokens ?? own
+        }
+        return tokens
+    }
+}
+
+extension ComparisonResult.Tokens {
+    init(_ tokens: TokenBatch) {
+        self.init(
+            batchCount: tokens.batchCount, length: tokens.length,
+            readCount: (0..<tokens.batchCount).reduce(0) { sum, sequence in
+                sum + (0..<tokens.length).reduce(0) { $0 + (tokens.isRead(sequence: sequence, position: $1) ? 1 : 0) }
+            },
+            digest: tokens.digest)
+    }
+}
+
+extension WeightPair {
+    /// Whether the shapes let the weights be compared.
+    fileprivate static func fits(_ pair: WeightPair) -> Bool {
+        let turned = pair.isTransposed ? Array(pair.test.shape.dimensions.reversed()) : pair.test.shape.dimensions
+        return turned == pair.reference.shape.dimensions
+    }
+}
+
+extension LogicalTensor {
+    /// Stored bytes of all parts.
+    fileprivate func byteCount(in checkpoint: LogicalCheckpoint?) -> Int {
+        guard let tensors = checkpoint?.reader.contents.tensors else { return 0 }
+        return parts.reduce(0) { $0 + (tensors.indices.contains($1) ? tensors[$1].byteCount : 0) }
+    }
+}

@@ -1,1 +1,0 @@
-// This floor is furnished in the next commits.

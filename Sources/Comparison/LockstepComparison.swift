@@ -1,0 +1,237 @@
+import AssayCheckpoints
+import AssayModels
+import AssayTensors
+
+/// Walks two models block by block over the same tokens: the test's block runs on its own hidden states and on the
+/// reference's, the reference's once more in float64 (the noise floor), and once more with its weights disturbed as the
+/// declared storages could (the storage term).
+///
+/// Memory holds the hidden states, the reference's taps of one block, and a weight matrix; long batches go in parts of
+/// some sequences, which changes no figure.
+struct LockstepComparison {
+    let reference: Model
+    let test: Model
+    /// The reference with disturbed weights; nil where the storages are the same.
+    let disturbed: Model?
+    let settings: RunSettings
+    let pattern: TapPattern
+    /// Gets bytes of weights as they have been walked through.
+    let progress: @Sendable (Int) -> Void
+
+    /// Bytes of the reference's taps of one block that may be held.
+    private static let heldByteCount = 192 << 20
+
+    func run(_ tokens: TokenBatch, batchCount: Int?) throws -> (taps: [TapFigures], logits: LogitsFigures?) {
+        let planned = try plannedTaps(tokens)
+        let rows = RowComparison(threads: settings.threads)
+        let isWide = settings.profile == .ref64
+        let ledger = TapLedger(
+            planned, columns: disturbed == nil ? [.isolated, .floor] : [.isolated, .floor, .storage], rows: rows,
+            floorScale: isWide ? 0x1p-29 : 1)
+        var logits = LogitsFigures(isCausal: reference.spec.block.attention.isCausal)
+        let step = batchCount ?? Self.sequencesPerPart(planned, tokens)
+        for first in stride(from: 0, to: tokens.batchCount, by: step) {
+            let part = try tokens.part(first..<min(first + step, tokens.batchCount))
+            let walk = try LockstepWalk(self, part, firstSequence: first, ledger, rows)
+            try walk.run(&logits)
+        }
+        return (
+            ledger.taps(leastFloor: Tolerance.unitRoundoff(settings.profile)), logits.positions.isEmpty ? nil : logits
+        )
+    }
+
+    /// Taps that both have in the same shape and that are wanted.
+    private func plannedTaps(_ tokens: TokenBatch) throws -> [PlannedTap] {
+        let own = try BlockRunner(reference, tokens: tokens, settings: settings).plannedTaps
+        let other = try BlockRunner(test, tokens: tokens, settings: settings).plannedTaps
+        return own.filter { pattern.matches($0.name) && other.contains($0) }
+    }
+
+    /// As many sequences as keep a block's taps within bounds.
+    static func sequencesPerPart(_ taps: [PlannedTap], _ tokens: TokenBatch) -> Int {
+        let blocks = Dictionary(grouping: taps.filter { $0.name != "logits" }) {
+            $0.name.split(separator: ".").dropLast()
+        }
+        let widest = blocks.values.map { $0.reduce(0) { $0 + $1.featureCount } }.max() ?? 0
+        return max(1, min(tokens.batchCount, heldByteCount / max(1, 8 * widest * tokens.length)))
+    }
+
+    /// The profile that stands for exact arithmetic beside the one in use; beside float64 itself, float32, whose floor is
+    /// scaled down.
+    var otherProfile: Profile { settings.profile == .ref64 ? .ref32 : .ref64 }
+}
+
+/// The walk over some sequences.
+private final class LockstepWalk {
+    /// Runs one step of a runner on some states.
+    private typealias Advance = (BlockRunner, [HiddenState], @escaping TapObserver) throws -> [HiddenState]
+
+    private let comparison: LockstepComparison
+    private let tokens: TokenBatch
+    private let firstSequence: Int
+    private let ledger: TapLedger
+    private let rows: RowComparison
+    private let segments: RowSegments
+    private let sequenceSegments: RowSegments
+    private let reference: BlockRunner
+    private let test: BlockRunner
+    private let exact: BlockRunner
+    private let disturbed: BlockRunner?
+
+    /// What left the last step.
+    private var state: HiddenState?
+    private var testState: HiddenState?
+    private var isolatedState: HiddenState?
+    private var exactState: HiddenState?
+    private var disturbedState: HiddenState?
+
+    init(
+        _ comparison: LockstepComparison, _ tokens: TokenBatch, firstSequence: Int, _ ledger: TapLedger,
+        _ rows: RowComparison
+    ) throws {
+        self.comparison = comparison
+        self.tokens = tokens
+        self.firstSequence = firstSequence
+        self.ledger = ledger
+        self.rows = rows
+        segments = RowSegments(tokens, firstSequence: firstSequence)
+        sequenceSegments = RowSegments(sequencesOf: tokens, firstSequence: firstSequence)
+        var exactSettings = comparison.settings
+        exactSettings.profile = comparison.otherProfile
+        reference = try BlockRunner(comparison.reference, tokens: tokens, settings: comparison.settings)
+        test = try BlockRunner(comparison.test, tokens: tokens, settings: comparison.settings)
+        exact = try BlockRunner(comparison.reference, tokens: tokens, settings: exactSettings)
+        disturbed = try comparison.disturbed.map {
+            try BlockRunner($0, tokens: tokens, settings: comparison.settings)
+        }
+    }
+
+    func run(_ logits: inout LogitsFigures) throws {
+        try advance { runner, _, observe in [try runner.embed(observe)] }
+        for layer in 0..<reference.layerCount {
+            try advance { try $0.block(layer, $1, $2) }
+        }
+        try advance { try $0.finish($1, $2) }
+        if reference.hasLogits, test.hasLogits, ledger.holds("logits") { try compareLogits(&logits) }
+    }
+
+    // MARK: Steps
+
+    private func advance(_ step: @escaping Advance) throws {
+        var taps: [String: HiddenState] = [:]
+        let inputs = state.map { [$0] } ?? []
+        let next = try step(reference, inputs) { [ledger] _, values in
+            guard ledger.holds(values.tap.name) else { return }
+            taps[values.tap.name] = try HiddenState(
+                rowCount: values.tap.rowCount, featureCount: values.tap.featureCount, copying: values.values)
+        }
+        let kept = taps
+        exactState = try step(exact, inputs) { [self] _, values in add(.floor, values, to: kept) }[0]
+        disturbedState = try disturbed.map {
+            try step($0, inputs) { [self] _, values in add(.storage, values, to: kept) }[0]
+        }
+        try advanceTest(step, inputs, kept)
+        state = next[0]
+        let walked = comparison.reference.checkpoint.reader.contents.tensors.reduce(0) { $0 + $1.byteCount }
+        comparison.progress(walked / (reference.layerCount + 2))
+    }
+
+    private func advanceTest(_ step: Advance, _ inputs: [HiddenState], _ kept: [String: HiddenState]) throws {
+        // Where the states are the same, so is what comes of them.
+        if let own = testState, let other = inputs.first, !own.hasSameBytes(as: other) {
+            let results = try step(test, [own, other]) { [self] index, values in
+                add(index == 0 ? .accumulated : .isolated, values, to: kept)
+            }
+            (testState, isolatedState) = (results[0], results[1])
+        } else {
+            let results = try step(test, inputs) { [self] _, values in
+                add(.accumulated, values, to: kept)
+                add(.isolated, values, to: kept)
+            }
+            (testState, isolatedState) = (results[0], results[0])
+        }
+    }
+
+    private func add(_ column: TapLedger.Column, _ values: TapValues, to kept: [String: HiddenState]) {
+        guard let reference = kept[values.tap.name], reference.featureCount == values.tap.featureCount else { return }
+        let segments = values.tap.name == "pooler" ? sequenceSegments : segments
+        let offset = firstSequence * segments.length
+        reference.withNumbers {
+            ledger.add(
+                column, values.tap.name, $0, values.values, segments: segments.segments[...],
+                features: values.tap.featureCount, offset: offset)
+        }
+    }
+
+    // MARK: Logits
+
+    private func compareLogits(_ logits: inout LogitsFigures) throws {
+        guard let state, let testState, let isolatedState, let exactState else { return }
+        let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
+        let classes = reference.model.spec.vocabularySize
+        let runners = [reference, test, exact] + (disturbed.map { [$0] } ?? [])
+        for piece in segments.pieces(rowCount: (runners.map(\.logitsRowsPerPiece).min() ?? 1) / 4) {
+            let range = piece.first!.lowerBound..<piece.last!.upperBound
+            let own = try reference.logits([state], rows: range)[0]
+            func add(_ column: TapLedger.Column, _ values: HiddenState) {
+                own.withNumbers { own in
+                    values.withNumbers {
+                        ledger.add(
+                            column, "logits", own, $0, segments: piece, firstRow: range.lowerBound, features: classes,
+                            offset: firstSequence * tokens.length)
+                    }
+                }
+            }
+            add(.floor, try exact.logits([exactState], rows: range)[0])
+            if let disturbed, let disturbedState {
+                add(.storage, try disturbed.logits([disturbedState], rows: range)[0])
+            }
+            let isSame = testState === isolatedState
+            let results = try test.logits(isSame ? [testState] : [testState, isolatedState], rows: range)
+            add(.accumulated, results[0])
+            add(.isolated, results[isSame ? 0 : 1])
+            try own.withNumbers { own in
+                try results[0].withNumbers {
+                    try comparison.add(
+                        own, $0, segments: piece, firstRow: range.lowerBound, classes: classes,
+                        firstSequence: firstSequence, to: &logits)
+                }
+            }
+        }
+    }
+}
+
+extension RowSegments {
+    /// Runs of segments that together span few rows.
+    func pieces(rowCount: Int) -> [ArraySlice<Range<Int>>] {
+        var pieces: [ArraySlice<Range<Int>>] = []
+        var begin = 0
+        for index in segments.indices {
+            if index > begin, segments[index].upperBound - segments[begin].lowerBound > rowCount {
+                pieces.append(segments[begin..<index])
+                begin = index
+            }
+        }
+        if begin < segments.count { pieces.append(segments[begin...]) }
+        return pieces
+    }
+}
+
+extension HiddenState {
+    func hasSameBytes(as other: HiddenState) -> Bool {
+        guard rowCount == other.rowCount, featureCount == other.featureCount, precision == other.precision else {
+            return false
+        }
+        return withNumbers { own in other.withNumbers { own.bytes.elementsEqual($0.bytes) } }
+    }
+}
+
+extension TokenBatch {
+    /// Some of the sequences.
+    func part(_ sequences: Range<Int>) throws -> TokenBatch {
+        func part(_ lists: [[Int]]?) -> [[Int]]? { lists.map { Array($0[sequences]) } }
+        return try TokenBatch(
+            inputIDs: Array(inputIDs[sequences]), attentionMask: part(attentionMask), tokenTypeIDs: part(tokenTypeIDs),
+            positionIDs: part(positionIDs), source: source)
+    }
+}

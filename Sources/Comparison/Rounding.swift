@@ -1,0 +1,144 @@
+import AssayCKernels
+import AssayCheckpoints
+import AssayPackings
+import AssayTensors
+
+/// The rounding that a weight's declared storage stands for: half a unit in the last place of a plain type, half a step
+/// of a quantized one. What is said of a storage that we know nothing of is that it rounds nothing.
+struct Rounding: Sendable {
+    private enum Kind: Sendable {
+        case none
+        case plain(significantBits: Int, leastExponent: Int)
+        case steps(bits: Int, unit: Double)
+    }
+
+    let tensor: any LogicalTensor
+    private let kind: Kind
+    private let reader: any CheckpointReader
+
+    init(of tensor: any LogicalTensor, in checkpoint: LogicalCheckpoint) {
+        self.tensor = tensor
+        reader = checkpoint.reader
+        switch tensor.storage {
+        case .plain(let type):
+            kind = Self.plain(type).map { .plain(significantBits: $0.bits, leastExponent: $0.least) } ?? .none
+        case .quantized(let bits, _, _, _):
+            let types = tensor.parts.map { checkpoint.reader.contents.tensors[$0].elementType }
+            let scaleType = types.first { $0 == .bf16 || $0 == .f16 } ?? .f32
+            kind = .steps(bits: bits, unit: Self.unit(of: scaleType))
+        }
+    }
+
+    /// Significant bits, the leading one counted, and the exponent of the least normal number.
+    ///
+    /// - Source: formats/element-types.md.
+    private static func plain(_ type: ElementType) -> (bits: Int, least: Int)? {
+        switch type {
+        case .f64: (53, -1022)
+        case .f32: (24, -126)
+        case .bf16: (8, -126)
+        case .f16: (11, -14)
+        case .f8e4m3: (4, -6)
+        case .f8e4m3fnuz: (4, -7)
+        case .f8e5m2: (3, -14)
+        case .f8e5m2fnuz: (3, -15)
+        case .f6e2m3: (4, 0)
+        case .f6e3m2: (3, -2)
+        case .f4: (2, 0)
+        case .bool, .u8, .i8, .i16, .u16, .i32, .u32, .i64, .u64, .c64, .f8e8m0: nil
+        }
+    }
+
+    /// Half a unit in the last place of a type, relative to the value.
+    private static func unit(of type: ElementType) -> Double {
+        switch type {
+        case .bf16: 0x1p-8
+        case .f16: 0x1p-11
+        default: 0x1p-24
+        }
+    }
+
+    /// The digest of a stored part's bytes.
+    func digest(of part: Int) throws -> Digest { try reader.digest(of: part) }
+
+    /// What the kernels need to know about some rows, as the tensor is stored.
+    func rows(_ rows: Range<Int>, withCodes: Bool) throws -> RoundingRows {
+        switch kind {
+        case .none: return RoundingRows()
+        case .plain(let bits, let least):
+            return RoundingRows(storage: ck_storage(significantBits: bits, leastExponent: least))
+        case .steps(let bits, let unit):
+            guard let scales = try tensor.readScales(rows: rows), !rows.isEmpty else { return RoundingRows() }
+            let columns = tensor.shape.rowElementCount
+            let groups = scales.count / rows.count
+            let buffer = try ByteBuffer(byteCount: scales.count * 4)
+            scales.withUnsafeBytes { buffer.bytes.copyMemory(from: $0) }
+            var result = RoundingRows(storage: ck_storage(unit: unit, codeLimit: (1 << (bits - 1)) - 1))
+            result.scales = buffer
+            result.groupsPerRow = groups
+            result.groupElementCount = max(1, columns / max(1, groups))
+            if withCodes, let quantized = tensor as? any QuantizedTensor {
+                let codes = try ByteBuffer(byteCount: rows.count * columns)
+                try quantized.readCodes(rows: rows, into: codes.bytes.bindMemory(to: Int8.self))
+                result.codes = codes
+                result.rowElementCount = columns
+            }
+            return result
+        }
+    }
+}
+
+extension ck_storage {
+    fileprivate init(significantBits: Int = 0, leastExponent: Int = 0, unit: Double = 0, codeLimit: Int = 0) {
+        self.init(
+            significant_bits: CInt(significantBits), least_exponent: CInt(leastExponent), scales: nil, scale_stride: 1,
+            group: 1, unit: unit, codes: nil, code_limit: CInt(codeLimit))
+    }
+}
+
+/// Steps and integers of some rows of a weight, held while kernels look at them.
+struct RoundingRows: Sendable {
+    fileprivate var storage: StorageBox
+    fileprivate(set) var groupsPerRow = 0
+    fileprivate var groupElementCount = 1
+    fileprivate var rowElementCount = 0
+    fileprivate var scales: ByteBuffer?
+    fileprivate var codes: ByteBuffer?
+
+    /// A storage without pointers.
+    fileprivate struct StorageBox: @unchecked Sendable {  // reason: its pointers are nil
+        var value: ck_storage
+    }
+
+    fileprivate init(storage: ck_storage = ck_storage()) { self.storage = StorageBox(value: storage) }
+
+    /// Lends what concerns one of the rows, its elements from a column on.
+    func withRow<R>(_ row: Int, _ body: (ck_storage) throws -> R) rethrows -> R {
+        defer { withExtendedLifetime((scales, codes)) {} }
+        var storage = storage.value
+        if let scales {
+            storage.scales =
+                UnsafePointer(scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self)) + row * groupsPerRow
+            storage.scale_stride = 1
+            storage.group = groupElementCount
+        }
+        if let codes {
+            storage.codes =
+                UnsafePointer(codes.bytes.baseAddress!.assumingMemoryBound(to: Int8.self)) + row * rowElementCount
+        }
+        return try body(storage)
+    }
+
+    /// Lends what concerns one column of all rows: what a row of the transposed weight is.
+    func withColumn<R>(_ column: Int, _ body: (ck_storage) throws -> R) rethrows -> R {
+        defer { withExtendedLifetime(scales) {} }
+        var storage = storage.value
+        if let scales {
+            let base = UnsafePointer(scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self))
+            storage.scales = base + column / groupElementCount
+            storage.scale_stride = groupsPerRow
+            storage.group = 1
+        }
+        return try body(storage)
+    }
+}

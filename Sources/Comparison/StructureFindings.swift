@@ -1,0 +1,135 @@
+import AssayCheckpoints
+import AssayModels
+import AssayPackings
+import AssayTensors
+
+/// How two sides differ in what they are, before any number is looked at. Element types and packings are no structure.
+public struct StructureFindings: Sendable {
+    /// A fact of the configuration that differs: "activation", "geluTanh", "geluErf".
+    public struct Fact: Sendable, Equatable {
+        public var name: String
+        public var reference: String
+        public var test: String
+    }
+
+    init() {}
+
+    public struct Misshapen: Sendable, Equatable {
+        public var name: String
+        public var reference: Shape
+        public var test: Shape
+    }
+
+    public internal(set) var facts: [Fact] = []
+    /// Tensors of the reference that the test lacks.
+    public internal(set) var missing: [String] = []
+    /// Tensors of the test that the reference lacks.
+    public internal(set) var extra: [String] = []
+    public internal(set) var misshapen: [Misshapen] = []
+    /// What is wrong with a side by its own configuration, sentences.
+    public internal(set) var faults: [String] = []
+    /// Taps that only one side has, or in another shape.
+    public internal(set) var taps: [String] = []
+
+    public var differs: Bool {
+        !(facts.isEmpty && missing.isEmpty && extra.isEmpty && misshapen.isEmpty && faults.isEmpty && taps.isEmpty)
+    }
+
+    /// A sentence for each finding.
+    public var sentences: [String] {
+        faults + facts.map { "\($0.name): \($0.reference) in A, \($0.test) in B" }
+            + missing.map { "tensor '\($0.escapedForDisplay)' is missing in B" }
+            + extra.map { "tensor '\($0.escapedForDisplay)' is only in B" }
+            + misshapen.map { "tensor '\($0.name.escapedForDisplay)': \($0.reference) in A, \($0.test) in B" } + taps
+    }
+}
+
+extension StructureFindings {
+    /// Compares the checkpoints of two sides.
+    init(_ reference: ComparisonSide, _ test: ComparisonSide) {
+        switch (reference, test) {
+        case (.model(let a), .model(let b)): self.init(a, b)
+        default:
+            guard let a = reference.checkpoint, let b = test.checkpoint else {
+                self.init()
+                return
+            }
+            self.init(a, b)
+        }
+    }
+
+    private init(_ a: LogicalCheckpoint, _ b: LogicalCheckpoint) {
+        for tensor in a.tensors {
+            guard let other = b[tensor.name] else {
+                missing.append(tensor.name)
+                continue
+            }
+            if !WeightPair.fit(tensor, other) {
+                misshapen.append(Misshapen(name: tensor.name, reference: tensor.shape, test: other.shape))
+            }
+        }
+        extra = b.tensors.map(\.name).filter { a[$0] == nil }
+    }
+
+    /// Two models are compared weight by weight by what each is for, so prefixes and old spellings of names are no
+    /// difference.
+    private init(_ a: Model, _ b: Model) {
+        for model in [a, b] where !model.report.isSound {
+            faults += model.report.sentences.map { "\(model.name): \($0)" }
+        }
+        let testFacts = b.spec.facts
+        facts = zip(a.spec.facts, testFacts).compactMap { own, other in
+            own.value == other.value ? nil : Fact(name: own.name, reference: own.value, test: other.value)
+        }
+        guard facts.isEmpty, faults.isEmpty else { return }
+        for (own, other) in zip(a.table.entries, b.table.entries) {
+            if case .tied = own.presence { continue }
+            switch (own.isStored(in: a), other.isStored(in: b)) {
+            case (true, false): missing.append(own.name)
+            case (false, true): extra.append(other.name)
+            default: break
+            }
+        }
+    }
+}
+
+extension TensorTable.Entry {
+    fileprivate func isStored(in model: Model) -> Bool { names.contains { model.checkpoint[$0] != nil } }
+}
+
+extension TransformerSpec {
+    /// Every fact of the specification, in an order that is the same for all.
+    var facts: [(name: String, value: String)] {
+        let attention = block.attention
+        return [
+            ("architecture", architecture), ("layers", "\(layerCount)"), ("hidden size", "\(hiddenSize)"),
+            ("vocabulary size", "\(vocabularySize)"), ("context length", "\(contextLength)"),
+            ("token types", "\(embedding.tokenTypeCount)"), ("embedding norm epsilon", Self.show(embedding.norm)),
+            ("norm placement", block.normPlacement == .beforeSublayer ? "before the sublayer" : "after the residual"),
+            ("norm epsilon", Self.show(block.norm)), ("heads", "\(attention.headCount)"),
+            ("head dimension", "\(attention.headDimension)"), ("attention scale", "\(attention.baseScale)"),
+            ("scale divided by layer", "\(attention.isScaledByInverseLayer)"), ("causal", "\(attention.isCausal)"),
+            ("joined query, key, value", "\(attention.hasFusedProjection)"),
+            ("inner size", "\(block.feedForward.innerSize)"), ("activation", block.feedForward.activation.rawValue),
+            ("final norm epsilon", Self.show(finalNorm)), ("pooler", poolerActivation?.rawValue ?? "none"),
+            ("head", head == nil ? "none" : head!.isTied ? "tied" : "untied"),
+            ("head bias", head.map { "\($0.hasBias)" } ?? "none"),
+            (
+                "head transform",
+                head?.transform.map { "\($0.activation.rawValue), epsilon \($0.norm.epsilon)" } ?? "none"
+            ),
+        ]
+    }
+
+    private static func show(_ norm: NormSpec?) -> String { norm.map { "\($0.epsilon)" } ?? "none" }
+
+    /// Whether hidden states of one can enter the blocks of the other, so that activations can be compared at all.
+    func takesStates(of other: TransformerSpec) -> Bool {
+        layerCount == other.layerCount && hiddenSize == other.hiddenSize && vocabularySize == other.vocabularySize
+            && block.normPlacement == other.block.normPlacement
+            && block.feedForward.innerSize == other.block.feedForward.innerSize
+            && block.attention.headCount * block.attention.headDimension
+                == other.block.attention.headCount * other.block.attention.headDimension
+            && (finalNorm == nil) == (other.finalNorm == nil)
+    }
+}

@@ -1,0 +1,30 @@
+import AssayModels
+
+/// What stands behind taps.
+enum TapSources {
+    /// The slots whose weights a tap is the direct result of, and which slice of a joined matrix.
+    static func feeding(_ tap: TapFigures, _ spec: TransformerSpec) -> [(slot: WeightSlot, slice: Int?)] {
+        func both(_ module: Module, _ slice: Int? = nil) -> [(slot: WeightSlot, slice: Int?)] {
+            [(WeightSlot(module, layer: tap.layer), slice), (WeightSlot(module, layer: tap.layer, .bias), slice)]
+        }
+        let isJoined = spec.block.attention.hasFusedProjection
+        switch tap.point {
+        case "embed":
+            return [Module.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].flatMap { both($0) }
+        case "attn_norm": return both(.attentionNorm)
+        case "q": return isJoined ? both(.queryKeyValue, 0) : both(.query)
+        case "k": return isJoined ? both(.queryKeyValue, 1) : both(.key)
+        case "v": return isJoined ? both(.queryKeyValue, 2) : both(.value)
+        case "attn_out": return both(.attentionOutput)
+        case "mlp_norm": return both(.feedForwardNorm)
+        case "mlp_act": return both(.feedForwardInput)
+        case "mlp_out": return both(.feedForwardOutput)
+        case "final_norm": return both(.finalNorm)
+        case "pooler": return both(.pooler)
+        case "logits":
+            return [Module.headTransform, .headNorm, .head].flatMap { both($0) }
+                + (spec.head?.isTied == true ? both(.tokenEmbedding) : [])
+        default: return []
+        }
+    }
+}

@@ -1,0 +1,264 @@
+import AssayCKernels
+import AssayCheckpoints
+import AssayModels
+import AssayPackings
+import AssayTensors
+
+/// How far one weight is from the reference's, in real numbers, however both are stored.
+public struct WeightFigures: Sendable {
+    /// The reference's name.
+    public let name: String
+    /// Its place in the model, where there is one.
+    public let slot: WeightSlot?
+    public let shape: Shape
+    public let referenceStorage: TensorStorage
+    public let testStorage: TensorStorage
+    /// Whether one side is [in, out] and the other [out, in].
+    public let isTransposed: Bool
+    /// Nil for what is no real number (buffers of integers): those are equal or not.
+    public internal(set) var figures: DifferenceFigures?
+    /// Elements that lie farther apart than the declared storages' rounding of a common value: by more than half a step,
+    /// and not clipped. All of one storage may not differ at all.
+    public internal(set) var beyond = Beyond()
+    /// Those of each slice of a joined matrix: queries, keys, values.
+    var beyondBySlice: [Int] = []
+    /// Whether a square matrix equals the reference's, turned.
+    public internal(set) var isEqualWhenTurned = false
+    public internal(set) var differenceClass = DifferenceClass.identical
+
+    public struct Beyond: Sendable, Equatable {
+        public var count = 0
+        /// The greatest distance in units of what is allowed.
+        public var worst = 0.0
+        /// Of the first such element: its position in the test's order.
+        public var first: Int?
+    }
+
+    fileprivate init(_ pair: WeightPair) {
+        name = pair.name
+        slot = pair.slot
+        shape = pair.reference.shape
+        referenceStorage = pair.reference.storage
+        testStorage = pair.test.storage
+        isTransposed = pair.isTransposed
+        beyondBySlice = [Int](repeating: 0, count: max(1, pair.slices.count))
+    }
+}
+
+/// Compares weights, each streamed by blocks of rows over all threads. A weight that lies turned on one side is held
+/// whole on that side.
+struct WeightComparison: Sendable {
+    let threads: Int
+    private let kernels: RowComparison.KernelPointer
+
+    init(threads: Int) {
+        self.threads = max(1, threads)
+        kernels = RowComparison.KernelPointer(table: ck_math_at(DispatchLevel.current.kernelLevel))
+    }
+
+    /// Elements that are compared at a time; the parts' order fixes the bits of the sums.
+    private static let blockElementCount = 1 << 17
+
+    func compare(_ pair: WeightPair) throws -> WeightFigures {
+        var result = WeightFigures(pair)
+        guard Self.isReal(pair.reference), Self.isReal(pair.test) else {
+            result.differenceClass = try holdSameBytes(pair) ? .identical : .unexplained
+            return result
+        }
+        let blocks = try compareBlocks(pair)
+        var figures = DifferenceFigures()
+        for block in blocks {
+            figures.add(block.sums, at: block.begin)
+            result.beyond.count += block.beyond.count
+            result.beyond.worst = max(result.beyond.worst, block.beyond.worst)
+            if result.beyond.first == nil { result.beyond.first = block.beyond.first }
+            for (slice, count) in block.beyondBySlice.enumerated() { result.beyondBySlice[slice] += count }
+        }
+        result.figures = figures
+        result.differenceClass =
+            figures.isIdentical || (figures.sums.sum_diff2 == 0 && !figures.hasUnmatchedNonFinite)
+            ? .identical : pair.hasOtherStorage && result.beyond.count == 0 ? .storage : .unexplained
+        if result.differenceClass == .unexplained { result.isEqualWhenTurned = try isEqualWhenTurned(pair) }
+        return result
+    }
+
+    private static func isReal(_ tensor: any LogicalTensor) -> Bool {
+        guard case .plain(let type) = tensor.storage else { return true }
+        return type.isFloating
+    }
+
+    // MARK: Blocks
+
+    private struct Block: Sendable {
+        var begin: Int
+        var sums = ck_comparison()
+        var beyond = WeightFigures.Beyond()
+        var beyondBySlice: [Int]
+    }
+
+    private func compareBlocks(_ pair: WeightPair) throws -> [Block] {
+        let shape = pair.test.shape
+        guard shape.elementCount > 0 else { return [] }
+        // A packed test fixes the rows; a packed reference turns the test.
+        let turnsReference = pair.isTransposed && pair.test.orientation != nil
+        let turnsTest = pair.isTransposed && !turnsReference
+        let rowsShape = turnsTest ? pair.reference.shape : shape
+        let turned = try pair.isTransposed ? turnedValues(turnsReference ? pair.reference : pair.test) : nil
+        let step = max(1, Self.blockElementCount / max(1, rowsShape.rowElementCount))
+        let count = (rowsShape.rowCount + step - 1) / step
+        let results = ResultSlots<Block>(count: count)
+        try Parallel.forEach(count, threads: threads) { index in
+            let rows = index * step..<min((index + 1) * step, rowsShape.rowCount)
+            let block = BlockOfRows(
+                pair: pair, rows: rows, columnCount: rowsShape.rowElementCount,
+                turnedReference: turnsReference ? turned : nil, turnedTest: turnsTest ? turned : nil)
+            results.set(index, try compare(block))
+        }
+        return results.all
+    }
+
+    private struct BlockOfRows: Sendable {
+        let pair: WeightPair
+        let rows: Range<Int>
+        let columnCount: Int
+        let turnedReference: ByteBuffer?
+        let turnedTest: ByteBuffer?
+        var elementCount: Int { rows.count * columnCount }
+    }
+
+    private func compare(_ block: BlockOfRows) throws -> Block {
+        let pair = block.pair
+        let begin = block.rows.lowerBound * block.columnCount
+        var result = Block(begin: begin, beyondBySlice: [Int](repeating: 0, count: max(1, pair.slices.count)))
+        let isWide = [pair.reference, pair.test].contains { $0.storage == .plain(.f64) }
+        guard pair.hasOtherStorage || pair.isTransposed || isWide else {
+            let reference = try ByteBuffer(byteCount: block.elementCount * 4)
+            let test = try ByteBuffer(byteCount: block.elementCount * 4)
+            defer { withExtendedLifetime((reference, test)) {} }
+            let a = reference.bytes.bindMemory(to: Float.self)
+            let b = test.bytes.bindMemory(to: Float.self)
+            try pair.reference.read(rows: block.rows, into: a)
+            try pair.test.read(rows: block.rows, into: b)
+            kernels.table.pointee.compare_f32(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
+            return result
+        }
+        let reference = try values(of: pair.reference, block, turned: block.turnedReference)
+        let test = try values(of: pair.test, block, turned: block.turnedTest)
+        defer { withExtendedLifetime((reference, test)) {} }
+        let a = reference.bytes.bindMemory(to: Double.self)
+        let b = test.bytes.bindMemory(to: Double.self)
+        kernels.table.pointee.compare_f64(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
+        if pair.hasOtherStorage, result.sums.count_equal_bits != result.sums.count {
+            try check(block, a.baseAddress!, b.baseAddress!, &result)
+        }
+        return result
+    }
+
+    private func values(
+        of tensor: any LogicalTensor, _ block: BlockOfRows, turned: ByteBuffer?
+    ) throws -> ByteBuffer {
+        let result = try ByteBuffer(byteCount: block.elementCount * 8)
+        if let turned {
+            let begin = block.rows.lowerBound * block.columnCount * 8
+            result.bytes.copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: turned.readOnly[begin..<begin + result.bytes.count]))
+        } else {
+            try tensor.read(rows: block.rows, into: result.bytes.bindMemory(to: Double.self))
+        }
+        return result
+    }
+
+    /// All values of a matrix, [columns, rows].
+    private func turnedValues(_ tensor: any LogicalTensor) throws -> ByteBuffer {
+        let count = tensor.shape.elementCount
+        let result = try ByteBuffer(byteCount: count * 8)
+        let rowCount = tensor.shape.rowCount
+        let columnCount = tensor.shape.rowElementCount
+        let whole = try ByteBuffer(byteCount: count * 8)
+        defer { withExtendedLifetime(whole) {} }
+        let values = whole.bytes.bindMemory(to: Double.self)
+        try tensor.read(rows: 0..<rowCount, into: values)
+        ck_transpose_f64(
+            values.baseAddress, rowCount, columnCount, result.bytes.bindMemory(to: Double.self).baseAddress)
+        return result
+    }
+
+    // MARK: Declared storage
+
+    private func check(
+        _ block: BlockOfRows, _ reference: UnsafePointer<Double>, _ test: UnsafePointer<Double>, _ result: inout Block
+    ) throws {
+        let pair = block.pair
+        // A turned side is stored plainly: it has no scales to look up.
+        let own = try pair.referenceRounding.rows(block.turnedReference == nil ? block.rows : 0..<1, withCodes: true)
+        let other = try pair.testRounding.rows(block.turnedTest == nil ? block.rows : 0..<1, withCodes: true)
+        let columns = block.columnCount
+        for row in block.rows {
+            let local = row - block.rows.lowerBound
+            own.withRow(local) { own in
+                other.withRow(local) { other in
+                    for (slice, range) in segments(of: row, block).enumerated() where !range.isEmpty {
+                        let place = local * columns + range.lowerBound
+                        var a = own.moved(by: range.lowerBound)
+                        var b = other.moved(by: range.lowerBound)
+                        let found = ck_beyond_rounding(reference + place, test + place, range.count, &a, &b)
+                        guard found.count > 0 else { continue }
+                        result.beyond.count += Int(found.count)
+                        result.beyond.worst = max(result.beyond.worst, found.worst)
+                        if result.beyond.first == nil {
+                            result.beyond.first = row * columns + range.lowerBound + Int(found.first)
+                        }
+                        result.beyondBySlice[slice] += Int(found.count)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The columns of a row that belong to each slice of the outputs.
+    private func segments(of row: Int, _ block: BlockOfRows) -> [Range<Int>] {
+        let slices = block.pair.slices
+        guard !slices.isEmpty else { return [0..<block.columnCount] }
+        // Outputs run along the rows of [out, in] and of vectors, along the columns of [in, out]; what is turned is
+        // turned to [out, in].
+        let runsAlongColumns = block.pair.referenceOrientation == .inputOutput && !block.pair.isTransposed
+        return slices.map { runsAlongColumns ? $0 : $0.contains(row) ? 0..<block.columnCount : 0..<0 }
+    }
+
+    // MARK: Others
+
+    private func isEqualWhenTurned(_ pair: WeightPair) throws -> Bool {
+        let dimensions = pair.reference.shape.dimensions
+        guard dimensions.count == 2, dimensions[0] == dimensions[1], dimensions[0] > 1, !pair.isTransposed else {
+            return false
+        }
+        let turned = try turnedValues(pair.test)
+        let reference = try ByteBuffer(byteCount: turned.bytes.count)
+        defer { withExtendedLifetime((turned, reference)) {} }
+        let values = reference.bytes.bindMemory(to: Double.self)
+        try pair.reference.read(rows: 0..<dimensions[0], into: values)
+        var sums = ck_comparison()
+        kernels.table.pointee.compare_f64(
+            values.baseAddress, turned.bytes.bindMemory(to: Double.self).baseAddress, values.count, &sums)
+        // Storage may round; a matrix that is not the reference's turned is nowhere near.
+        return sums.sum_diff2 <= 0.1 * sums.sum_ref2
+    }
+
+    private func holdSameBytes(_ pair: WeightPair) throws -> Bool {
+        guard pair.reference.storage == pair.test.storage, pair.reference.shape == pair.test.shape else { return false }
+        return try zip(pair.reference.parts, pair.test.parts).allSatisfy { a, b in
+            try pair.referenceRounding.digest(of: a) == pair.testRounding.digest(of: b)
+        }
+    }
+}
+
+extension ck_storage {
+    /// The same from a later element of the row on.
+    ///
+    /// - Precondition: where there are scales, the elements begin at 0: only matrices [in, out] are cut along rows, and
+    ///   those are stored plainly.
+    fileprivate func moved(by element: Int) -> ck_storage {
+        precondition(scales == nil || element == 0)
+        return self
+    }
+}

@@ -1,0 +1,172 @@
+import AssayCheckpoints
+import AssayComparison
+import AssayModels
+import AssayPackings
+
+extension DiffReport {
+    /// The findings in lines of at most 80 columns (names longer than that are cut in their middle).
+    public func text(width: Int? = 80) -> String {
+        var sections = [headLines]
+        if result.structure.differs { sections.append(structureLines) }
+        if result.judgesWeights { sections.append(weightLines(width)) }
+        if result.taps?.isEmpty == false { sections.append(tapLines(width)) }
+        if !suspectLines.isEmpty { sections.append(suspectLines) }
+        if result.logits != nil { sections.append(logitsLines) }
+        sections.append(result.notes.map { "note: \($0)" } + Self.wrapped(verdict, to: width))
+        return sections.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
+    }
+
+    private var headLines: [String] {
+        var lines = [side("A", result.reference), side("B", result.test)].flatMap { $0 }
+        if let tokens = result.tokens {
+            let padding = tokens.batchCount * tokens.length - tokens.readCount
+            lines.append(
+                "tokens   \(Quantities.plural(tokens.batchCount, "sequence")) of \(tokens.length)"
+                    + (padding > 0 ? ", \(Quantities.count(padding)) of padding left out" : "")
+                    + ", profile \(result.profile.rawValue)")
+        }
+        return lines
+    }
+
+    private func side(_ letter: String, _ side: ComparisonResult.Side) -> [String] {
+        [
+            TextTable.shortened("\(letter)        \(side.name.escapedForDisplay)", to: 80),
+            TextTable.shortened("         \(side.description)", to: 80),
+        ]
+    }
+
+    // MARK: Structure
+
+    private var structureLines: [String] {
+        let sentences = result.structure.sentences
+        return ["structure differs"] + sentences.prefix(20).flatMap { Self.wrapped("  " + $0, to: 80, indent: "    ") }
+            + (sentences.count > 20 ? ["  ... \(sentences.count) in all"] : [])
+    }
+
+    // MARK: Weights
+
+    /// Weights that differ, the worst first; equal ones are counted.
+    private func weightLines(_ width: Int?) -> [String] {
+        let weights = result.weights ?? []
+        let equal = weights.filter { $0.differenceClass == .identical }.count
+        var lines = ["weights: \(Quantities.count(equal)) of \(Quantities.plural(weights.count, "tensor")) equal"]
+        let different = weights.filter { $0.differenceClass != .identical }
+        guard !different.isEmpty else { return lines }
+        var table = TextTable([
+            ("tensor", .left), ("A", .left), ("B", .left), ("max", .right), ("rel L2", .right), ("dB", .right),
+            ("", .left),
+        ])
+        for weight in different { table.add(row(weight)) }
+        lines += table.lines(width: width)
+        return lines
+    }
+
+    private func row(_ weight: WeightFigures) -> [String] {
+        [
+            weight.name.escapedForDisplay, weight.referenceStorage.label,
+            weight.testStorage.label + (weight.isTransposed ? "ᵀ" : ""),
+            weight.figures.map { figure($0.maximumDifference) } ?? "-",
+            weight.figures.map { figure($0.relativeL2) } ?? "-",
+            weight.figures.map { decibels($0.sqnrDecibels) } ?? "-", short(weight.differenceClass),
+        ]
+    }
+
+    func decibels(_ value: Double) -> String { value.isFinite ? Quantities.rounded(value, digits: 1) : "inf" }
+
+    func short(_ differenceClass: DifferenceClass) -> String {
+        differenceClass == .storage ? "storage" : differenceClass.rawValue
+    }
+
+    private var suspectLines: [String] {
+        result.suspects.prefix(8).flatMap { weight -> [String] in
+            var text = "suspect: '\(weight.name.escapedForDisplay)'"
+            if let figures = weight.figures { text += " differs by relative L2 \(figure(figures.relativeL2))" }
+            if weight.referenceStorage != weight.testStorage, weight.beyond.count > 0 {
+                text +=
+                    ", \(Quantities.plural(weight.beyond.count, "element")) beyond \(weight.testStorage.label)'s rounding"
+                    + " (up to \(figure(weight.beyond.worst)) times)"
+            }
+            if weight.isEqualWhenTurned { text += "; turned it would be equal" }
+            return Self.wrapped(text, to: 80, indent: "  ")
+        }
+    }
+
+    // MARK: Taps
+
+    /// A line a block, then every tap that is unexplained.
+    private func tapLines(_ width: Int?) -> [String] {
+        let taps = result.taps ?? []
+        var table = TextTable([
+            ("tap", .left), ("accumulated", .right), ("isolated", .right), ("floor", .right), ("allowed", .right),
+            ("class", .left),
+        ])
+        for tap in shownTaps(taps) { table.add(row(tap)) }
+        let left = taps.count - shownTaps(taps).count
+        return ["relative L2 of activations"] + table.lines(width: width)
+            + (left > 0 ? ["(\(left) more taps in --json and --report, none of them worse classed)"] : [])
+    }
+
+    private func shownTaps(_ taps: [TapFigures]) -> [TapFigures] {
+        taps.filter { tap in
+            tap.layer == nil || tap.point == "out" || tap.differenceClass == .unexplained || tap.exceedsLimit(result)
+        }
+    }
+
+    private func row(_ tap: TapFigures) -> [String] {
+        [
+            tap.name, figure(tap.accumulated.relativeL2), tap.isolated.map { figure($0.relativeL2) } ?? "-",
+            tap.noiseFloor.map { figure($0) } ?? "-", figure(tap.allowed),
+            short(tap.differenceClass) + (tap.exceedsLimit(result) ? " > limit" : ""),
+        ]
+    }
+
+    // MARK: Logits
+
+    private var logitsLines: [String] {
+        guard let logits = result.logits else { return [] }
+        let kl = logits.kl
+        let error = kl.standardError.map { " ± \(figure($0))" } ?? ""
+        var lines = [
+            "logits at \(Quantities.plural(kl.count, "position"))",
+            "  KL(A || B)   mean \(figure(kl.mean))\(error) nats, median \(figure(kl.median))",
+            "               p99 \(figure(kl.p99)), p99.9 \(figure(kl.p999)), max \(figure(kl.maximum))",
+            "  top-1 flips  \(Quantities.count(logits.flips.count)), \(Quantities.rounded(100 * logits.flipRate, digits: 2)) %",
+        ]
+        for flip in logits.flips.prefix(5) {
+            lines.append(
+                "               sequence \(flip.sequence), position \(flip.position): \(flip.referenceTop) to \(flip.testTop),"
+                    + " A's margin \(figure(flip.margin))")
+        }
+        if let reference = logits.referencePerplexity, let test = logits.testPerplexity {
+            lines.append(
+                "  perplexity   A \(Quantities.figure(reference, significant: 6)), B \(Quantities.figure(test, significant: 6)),"
+                    + " ratio \(Quantities.rounded(test / reference, digits: 6))")
+        }
+        return lines
+    }
+
+    /// Text broken at spaces.
+    static func wrapped(_ text: String, to width: Int?, indent: String = "") -> [String] {
+        guard let width else { return [text] }
+        var lines: [String] = []
+        var line = ""
+        for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+            if !line.isEmpty, line.count + 1 + word.count > width {
+                lines.append(line)
+                line = indent + word
+            } else {
+                line +=
+                    (line.isEmpty && lines.isEmpty && word.isEmpty
+                        ? " " : line.isEmpty ? "" : line.last == " " && line.allSatisfy { $0 == " " } ? "" : " ") + word
+            }
+        }
+        return lines + [line]
+    }
+}
+
+extension TapFigures {
+    func exceedsLimit(_ result: ComparisonResult) -> Bool {
+        guard let limit = result.tolerance.limit else { return false }
+        return !(judged.relativeL2 <= limit)
+    }
+}

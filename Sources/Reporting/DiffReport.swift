@@ -1,0 +1,98 @@
+import AssayCheckpoints
+import AssayComparison
+import AssayModels
+import AssayPackings
+
+/// What a comparison found, as text and as JSON; `HTMLReport` makes the page.
+public struct DiffReport {
+    let result: ComparisonResult
+
+    public init(_ result: ComparisonResult) { self.result = result }
+
+    // MARK: Verdict
+
+    /// One sentence: whether the sides differ, where it starts, what explains it.
+    public var verdict: String {
+        if result.structure.differs { return structureVerdict }
+        guard let worst = result.differenceClass else { return "Nothing was compared." }
+        if let tap = result.firstOutside { return outsideVerdict(tap) }
+        if let weight = result.unexplainedWeights.first {
+            return "B's weights differ from A's more than their storage explains: \(unexplainedWeights), first "
+                + "'\(weight.name.escapedForDisplay)'" + (result.taps == nil ? "." : "; no tap shows it.")
+        }
+        switch worst {
+        case .identical: return "B equals A, bit for bit\(everywhere)."
+        case .arithmetic: return "B differs from A by arithmetic only\(margin)."
+        case .storage: return "B differs from A as the storage of its weights explains (\(storages))\(margin)."
+        case .unexplained: return "B differs from A."
+        }
+    }
+
+    private var structureVerdict: String {
+        let sentences = result.structure.sentences
+        let more = sentences.count > 1 ? " (\(sentences.count) differences in all)" : ""
+        let numbers = result.firstOutside.map { "; activations differ from \($0.name) on" } ?? ""
+        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers)."
+    }
+
+    private func outsideVerdict(_ tap: TapFigures) -> String {
+        let kind = result.isAccumulatedOnly ? "accumulated" : "isolated"
+        let isUnexplained = tap.differenceClass == .unexplained
+        let limit = isUnexplained ? tap.allowed : result.tolerance.limit ?? tap.allowed
+        var text =
+            isUnexplained
+            ? "B differs from A more than arithmetic\(hasOtherStorage ? " and storage explain" : " explains")"
+            : "B differs from A more than --tolerance allows"
+        text +=
+            ": it starts at \(tap.name) (\(kind) relative L2 \(figure(tap.judged.relativeL2)), allowed \(figure(limit)))"
+        let names = result.suspects.map(\.name)
+        if !names.isEmpty {
+            text +=
+                ", where \(names.prefix(2).map { "'\($0.escapedForDisplay)'" }.joined(separator: " and "))"
+                + (names.count > 2 ? " and \(names.count - 2) more tensors of the step" : "")
+                + (names.count == 1 ? " differs" : " differ")
+            if result.suspects.contains(where: \.isEqualWhenTurned) { text += " (turned, it would be equal)" }
+        }
+        if let block = result.largestContribution {
+            text += "; block \(block.layer) adds most (\(figure(block.error)))"
+        }
+        return text + "."
+    }
+
+    private var hasOtherStorage: Bool { result.reference.storages != result.test.storages }
+    private var unexplainedWeights: String {
+        "\(result.unexplainedWeights.count) of \(Quantities.plural(result.weights?.count ?? 0, "tensor"))"
+    }
+    private var storages: String { "A \(result.reference.storages), B \(result.test.storages)" }
+    private var everywhere: String { result.taps == nil ? "" : " at every tap" }
+
+    private var margin: String {
+        guard let tap = result.tightest else { return "" }
+        let kind = result.isAccumulatedOnly ? "accumulated" : "isolated"
+        return ": nearest to its limit is \(tap.name) (\(kind) relative L2 \(figure(tap.judged.relativeL2)), allowed "
+            + "\(figure(tap.allowed)))"
+    }
+
+    func figure(_ value: Double) -> String {
+        value != 0 && (value < 0.001 || value >= 10000) ? Quantities.scientificFigure(value) : Quantities.figure(value)
+    }
+}
+
+extension Quantities {
+    /// "4.1e-07": two digits, for errors that span many powers of ten.
+    static func scientificFigure(_ value: Double) -> String {
+        guard value.isFinite, value != 0 else { return figure(value) }
+        var exponent = 0
+        var mantissa = abs(value)
+        while mantissa >= 9.95 {
+            mantissa /= 10
+            exponent += 1
+        }
+        while mantissa < 0.995 {
+            mantissa *= 10
+            exponent -= 1
+        }
+        let digits = exponent.magnitude < 10 ? "0\(exponent.magnitude)" : "\(exponent.magnitude)"
+        return "\(value < 0 ? "-" : "")\(rounded(mantissa, digits: 1))e\(exponent < 0 ? "-" : "+")\(digits)"
+    }
+}

@@ -1,0 +1,105 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayComparison
+import AssayConversion
+import AssayFormats
+import AssayModels
+import AssayReporting
+import SystemPackage
+
+struct Diff: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract:
+            "Compare two checkpoints: structure, weights, activations at every layer, predictions. A is the reference.",
+        discussion: """
+            Examples:
+              assay diff gpt2 gpt2-int4 --tokens tokens.json
+              assay diff gpt2 gpt2-bf16 --tokens tokens.json --report diff.html
+              assay diff a.safetensors b.safetensors
+              assay diff gpt2 taps.safetensors --profile ref32
+
+            Activations are compared block by block: on the test's own states (accumulated) and on the reference's \
+            (isolated). The verdict goes by the isolated error: identical, arithmetic, explained by storage, or \
+            unexplained. Exit code 1 for the last, or where --tolerance is exceeded; 2 where the structure differs.
+            """)
+
+    @Argument(help: "The reference: a model folder, a checkpoint file, or captured activations.")
+    var a: String
+
+    @Argument(help: "What is compared with it.")
+    var b: String
+
+    @Option(name: .long, help: "Tokens to run both over: a JSON list of lists, or an object with input_ids.")
+    var tokens: String?
+
+    @Option(name: .long, help: "A text file instead, cut into tokens by A's tokenizer.")
+    var text: String?
+
+    @Flag(name: .long, help: "Compare every weight too (without tokens they are compared anyway).")
+    var weights = false
+
+    @Option(name: .long, help: "The arithmetic: ref64, ref32 or fast32.")
+    var profile: Profile = .fast32
+
+    @Option(name: .long, help: "Sequences to walk together; as many as fit unless given. Changes no figure.")
+    var batch: Int?
+
+    @Option(name: .long, help: "Relative L2 that no tap may exceed, whatever explains it.")
+    var tolerance: Double?
+
+    @Option(name: .long, help: "Only taps that match these patterns: 'layers.*.out,logits'.")
+    var taps: String?
+
+    @Option(name: .long, help: "Write a report as one HTML file.")
+    var report: String?
+
+    @Flag(name: .long, help: "Replace the report if it exists.")
+    var overwrite = false
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
+        if let batch, batch < 1 { throw ValidationError("--batch: a number from 1 on, not \(batch)") }
+        if let tolerance, !(tolerance >= 0) { throw ValidationError("--tolerance: a number from 0 on") }
+    }
+
+    func run() throws {
+        let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
+        var options = ComparisonOptions(threads: common.threadCount)
+        options.comparesWeights = weights
+        options.showsWeights = weights || report != nil
+        options.profile = profile
+        options.batchCount = batch
+        options.limit = tolerance
+        options.taps = try taps.map { try TapPattern($0) } ?? .everything
+        let (reference, test) = (try side(a), try side(b))
+        options.tokens = try batch(for: reference)
+        let total = Comparison(reference, test, options).byteCount
+        let bar = Progress("comparing", total: total, quiet: common.quiet)
+        let result = try Comparison(reference, test, options) { bar.advance($0) }.run()
+        bar.finish()
+        let finished = DiffReport(result)
+        if let destination { try HTMLReport(finished).write(to: destination) }
+        try Terminal.write(common.json ? finished.json : finished.text())
+        if result.exitStatus != .done { throw ExitCode(result.exitStatus.rawValue) }
+    }
+
+    private func batch(for reference: ComparisonSide) throws -> TokenBatch? {
+        if let tokens { return try TokensFile.read(FilePath(tokens)) }
+        guard let text else { return nil }
+        guard case .model(let model) = reference else {
+            throw UsageError("\(FilePath(a).forDisplay): --text needs a model folder with a tokenizer as A")
+        }
+        return try TextInput.batch(FilePath(text), for: model.spec, tokenizerIn: FilePath(a))
+    }
+
+    private func side(_ path: String) throws -> ComparisonSide {
+        let checkpoint = try common.open(path)
+        return try ComparisonSide(
+            checkpoint.reader, configuration: checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) },
+            configurationFile: checkpoint.folder.map { $0.appending("config.json").forDisplay } ?? "",
+            name: checkpoint.path.forDisplay)
+    }
+}
+
