@@ -20,7 +20,8 @@ import Testing
 
     @Test(arguments: models, Profile.allCases)
     func threadsChangeNothing(_ name: String, _ profile: Profile) throws {
-        let model = try model(name), tokens = try tokens(name)
+        let model = try model(name)
+        let tokens = try tokens(name)
         let one = try Trace(model, tokens, RunSettings(profile: profile, threads: 1))
         for threads in [2, 3, 8] {
             let trace = try Trace(model, tokens, RunSettings(profile: profile, threads: threads))
@@ -43,7 +44,8 @@ import Testing
     /// Sequences of 100, 37 and 1 tokens, padded on a side to 110, against each alone.
     @Test(arguments: models, [true, false])
     func batchAndPaddingChangeNothing(_ name: String, _ isPaddedLeft: Bool) throws {
-        let model = try model(name), length = 110
+        let model = try model(name)
+        let length = 110
         let sequences = [100, 37, 1].map { MadeUpModel.ids($0, seed: UInt64($0)) }
         func padded(_ values: [Int], _ filler: Int) -> [Int] {
             let padding = [Int](repeating: filler, count: length - values.count)
@@ -72,7 +74,8 @@ import Testing
 
     @Test(arguments: Profile.allCases)
     func prefixGivesTheFirstRowsOfTheWhole(_ profile: Profile) throws {
-        let model = try MadeUpModel.gpt2(), ids = MadeUpModel.ids(140, seed: 9)
+        let model = try MadeUpModel.gpt2()
+        let ids = MadeUpModel.ids(140, seed: 9)
         let settings = RunSettings(profile: profile, threads: 2)
         let whole = try Trace(model, TokenBatch(inputIDs: [ids]), settings)
         for count in [1, 63, 64, 65, 128] {
@@ -85,7 +88,8 @@ import Testing
 
     @Test(arguments: models, Profile.allCases)
     func observingChangesNothing(_ name: String, _ profile: Profile) throws {
-        let runner = try BlockRunner(model(name), tokens: tokens(name), settings: RunSettings(profile: profile, threads: 2))
+        let runner = try BlockRunner(
+            model(name), tokens: tokens(name), settings: RunSettings(profile: profile, threads: 2))
         let all = try Trace(runner)
         let few = try Trace(runner, taps: TapPattern("layers.1.out,logits"))
         #expect(few.taps.map(\.name) == ["layers.1.out", "logits"])
@@ -98,7 +102,8 @@ import Testing
     /// A comparison runs a block on two states at once.
     @Test(arguments: models, Profile.allCases)
     func statesOfOneCallDoNotTouchEachOther(_ name: String, _ profile: Profile) throws {
-        let runner = try BlockRunner(model(name), tokens: tokens(name), settings: RunSettings(profile: profile, threads: 2))
+        let runner = try BlockRunner(
+            model(name), tokens: tokens(name), settings: RunSettings(profile: profile, threads: 2))
         let first = try runner.embed()
         let second = try runner.block(0, [first])[0]
         let together = try runner.block(1, [first, second])
@@ -114,7 +119,8 @@ import Testing
 
     /// A state of another profile is widened exactly or rounded.
     @Test func statesMoveBetweenProfiles() throws {
-        let model = try MadeUpModel.gpt2(), tokens = try tokens("gpt2")
+        let model = try MadeUpModel.gpt2()
+        let tokens = try tokens("gpt2")
         let fast = try BlockRunner(model, tokens: tokens, settings: RunSettings(profile: .fast32))
         let exact = try BlockRunner(model, tokens: tokens, settings: RunSettings(profile: .ref64))
         let state = try fast.embed()

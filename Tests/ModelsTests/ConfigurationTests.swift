@@ -79,7 +79,8 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
             "config.json: rope_theta: expected only keys that are known for this architecture, found 10000"),
         .init(
             [("auto_map\u{1b}", ["a": "b"])],
-            "config.json: auto_map\\u001b: expected only keys that are known for this architecture, found an object of 1"),
+            "config.json: auto_map\\u001b: expected only keys that are known for this architecture, found an object of 1"
+        ),
         .init(
             "bert-mlm", [("num_attention_heads", 4)],
             "config.json: num_attention_heads: expected a divisor of hidden_size 18, found 4"),
@@ -113,7 +114,9 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct ConfigurationTests {
-    @Test(arguments: BadConfiguration.all) func whatCannotBeComputedIsRefusedByKeyAndValue(_ bad: BadConfiguration) throws {
+    @Test(arguments: BadConfiguration.all) func whatCannotBeComputedIsRefusedByKeyAndValue(_ bad: BadConfiguration)
+        throws
+    {
         let error = #expect(throws: StructureError.self) {
             try Golden.named(bad.golden).model(editingConfiguration: { object in
                 for (key, value) in bad.changes { object[key] = value }

@@ -62,7 +62,8 @@ enum MadeUpModel {
     }
 
     private static func fill(
-        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededNumbers, _ name: String, _ shape: [Int], bias: Int?,
+        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededNumbers, _ name: String, _ shape: [Int],
+        bias: Int?,
         _ scale: Float
     ) {
         checkpoint[name + ".weight"] = (shape, numbers.floats(shape.reduce(1, *), scale))

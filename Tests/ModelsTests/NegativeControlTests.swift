@@ -109,7 +109,8 @@ extension MemoryCheckpoint {
     mutating func permuteColumnBlocks(_ module: String, _ order: [Int]) {
         for part in [".weight", ".bias"] {
             var (shape, values) = self[module + part]!
-            let columns = shape.last!, width = columns / order.count
+            let columns = shape.last!
+            let width = columns / order.count
             let old = values
             for row in 0..<values.count / columns {
                 for (to, from) in order.enumerated() {
@@ -124,7 +125,8 @@ extension MemoryCheckpoint {
 
     mutating func transpose(_ name: String) {
         let (shape, values) = self[name]!
-        let rows = shape[0], columns = shape[1]
+        let rows = shape[0]
+        let columns = shape[1]
         let result = (0..<values.count).map { values[$0 % rows * columns + $0 / rows] }
         self[name] = ([columns, rows], result)
     }

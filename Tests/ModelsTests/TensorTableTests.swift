@@ -7,14 +7,16 @@ import Testing
 
 @Suite struct TensorTableTests {
     private func report(
-        _ golden: String, configuration: (inout JSONObject) -> Void = { _ in },
-        _ edit: (inout MemoryCheckpoint) -> Void
+        _ golden: String, layers: JSONValue? = nil, _ edit: (inout MemoryCheckpoint) -> Void
     ) throws -> TableReport {
-        try Golden.named(golden).model(editingConfiguration: configuration) { reader in
-            var checkpoint = MemoryCheckpoint(copying: reader)
-            edit(&checkpoint)
-            return checkpoint
-        }.report
+        try Golden.named(golden).model(
+            editingConfiguration: { if let layers { $0["n_layer"] = layers } },
+            editingWeights: { reader in
+                var checkpoint = MemoryCheckpoint(copying: reader)
+                edit(&checkpoint)
+                return checkpoint
+            }
+        ).report
     }
 
     @Test(arguments: Golden.all) func goldenModelsAreSound(_ golden: Golden) throws {
@@ -61,13 +63,13 @@ import Testing
     }
 
     @Test func fewerLayersThanTensorsLeaveExtraOnes() throws {
-        let report = try report("gpt2-odd-heads", configuration: { $0["n_layer"] = 1 }) { _ in }
+        let report = try report("gpt2-odd-heads", layers: 1) { _ in }
         #expect(report.extra.count == 12)
         #expect(report.extra.allSatisfy { $0.hasPrefix("transformer.h.1.") })
     }
 
     @Test func moreLayersThanTensorsAreMissing() throws {
-        let report = try report("gpt2-odd-heads", configuration: { $0["n_layer"] = 3 }) { _ in }
+        let report = try report("gpt2-odd-heads", layers: 3) { _ in }
         #expect(report.missing.count == 12)
         #expect(report.missing.allSatisfy { $0.hasPrefix("transformer.h.2.") })
     }
@@ -122,7 +124,8 @@ import Testing
         // 53 tokens, 20 positions, 18 features; 2 blocks of 12 n² + 13 n; the final norm.
         #expect(summary.parameterCount == (53 + 20) * 18 + 2 * (12 * 18 * 18 + 13 * 18) + 2 * 18)
         #expect(summary.isHeadTied && summary.hasHead && !summary.hasPooler)
-        #expect(try ModelSummary(Golden.named("gpt2-untied").model()).parameterCount == summary.parameterCount + 53 * 18)
+        #expect(
+            try ModelSummary(Golden.named("gpt2-untied").model()).parameterCount == summary.parameterCount + 53 * 18)
         #expect(try ModelSummary(Golden.named("bert-pooler").model()).hasPooler)
     }
 }

@@ -30,7 +30,8 @@ struct TokenizerCase: Sendable, CustomTestStringConvertible {
 
     @Test(arguments: TokenizerCase.bpe) func vocabularyAndMergesGiveTheSame(_ expected: TokenizerCase) throws {
         let folder = TokenizerCase.folder.appending("bpe")
-        let vocabulary = try InputFile(folder.appending("vocab.json")), merges = try InputFile(folder.appending("merges.txt"))
+        let vocabulary = try InputFile(folder.appending("vocab.json"))
+        let merges = try InputFile(folder.appending("merges.txt"))
         let tokenizer = try BytePairEncoding(
             vocabulary: TokenizerFile.vocabulary(parsing: vocabulary.bytes(0..<vocabulary.byteCount), vocabulary.path),
             vocabulary.path,

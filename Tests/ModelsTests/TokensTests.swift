@@ -43,7 +43,8 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         .init(
             "[[0, 46], [1, 47]]",
             "input_ids: expected numbers from 0 to 46 (vocab_size), found 47 in sequence 1 at position 1"),
-        .init("[[0, -1]]", "input_ids: expected numbers from 0 to 46 (vocab_size), found -1 in sequence 0 at position 1"),
+        .init(
+            "[[0, -1]]", "input_ids: expected numbers from 0 to 46 (vocab_size), found -1 in sequence 0 at position 1"),
         .init(
             "[[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]]",
             "input_ids: expected at most 18 tokens a sequence, as the model has positions, found 19"),
@@ -92,9 +93,11 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
 
 @Suite struct TapPatternTests {
     static let cases: [(String, String, Bool)] = [
-        ("*", "layers.0.q", true), ("layers.*.out", "layers.11.out", true), ("layers.*.out", "layers.0.attn_out", false),
+        ("*", "layers.0.q", true), ("layers.*.out", "layers.11.out", true),
+        ("layers.*.out", "layers.0.attn_out", false),
         ("layers.?.out", "layers.11.out", false), ("logits,pooler", "pooler", true), ("logits,pooler", "log", false),
-        ("*attn*", "layers.0.attn_norm", true), ("*.q", "layers.0.q", true), ("*.q", "q", false), ("embed", "embed", true),
+        ("*attn*", "layers.0.attn_norm", true), ("*.q", "layers.0.q", true), ("*.q", "q", false),
+        ("embed", "embed", true),
         ("embed?", "embed", false), ("*out*out", "layers.0.attn_out", false), ("**", "", true), ("?", "", false),
     ]
 
@@ -103,7 +106,8 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         #expect(try TapPattern(pattern).matches(name) == isMatch, "\(pattern) \(name)")
     }
 
-    @Test(arguments: ["", ",", "a,,b", String(repeating: "*", count: 5000)]) func badPatternsAreRefused(_ text: String) {
+    @Test(arguments: ["", ",", "a,,b", String(repeating: "*", count: 5000)]) func badPatternsAreRefused(_ text: String)
+    {
         #expect(throws: UsageError.self) { try TapPattern(text) }
     }
 

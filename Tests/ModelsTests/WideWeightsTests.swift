@@ -38,7 +38,9 @@ import Testing
         return try Trace(model, golden.tokens(), RunSettings(profile: profile, threads: 2))
     }
 
-    @Test(arguments: ["gpt2-odd-heads", "bert-mlm-untied", "bert-pooler"]) func ref64KeepsEveryDigit(_ name: String) throws {
+    @Test(arguments: ["gpt2-odd-heads", "bert-mlm-untied", "bert-pooler"]) func ref64KeepsEveryDigit(_ name: String)
+        throws
+    {
         let golden = Golden.named(name)
         let narrow = try trace(golden, factor: nil, .ref64)
         let same = try trace(golden, factor: 1, .ref64)

@@ -59,7 +59,8 @@ public struct BytePairEncoding: Tokenizer {
         byteIDs = try Self.byteLetters.enumerated().map { byte, letter in
             guard let id = vocabulary[letter] else {
                 throw CheckpointError(
-                    vocabularyPath, .part("vocabulary"), expected: "a token for every byte", found: "none for byte \(byte)")
+                    vocabularyPath, .part("vocabulary"), expected: "a token for every byte",
+                    found: "none for byte \(byte)")
             }
             return id
         }

@@ -67,14 +67,17 @@ public enum TokenizerFolder {
             return try WordPiece(vocabularyText: vocabulary.bytes, vocabulary.path)
         }
         throw UsageError(
-            "\(folder.forDisplay): no tokenizer (tokenizer.json, vocab.json with merges.txt, or vocab.txt); use --tokens")
+            "\(folder.forDisplay): no tokenizer (tokenizer.json, vocab.json with merges.txt, or vocab.txt); use --tokens"
+        )
     }
 
     static func tokenizer(of file: TokenizerFile) throws -> any Tokenizer {
         switch file.modelType {
         case "BPE": return try BytePairEncoding(file)
         case "WordPiece": return try WordPiece(file)
-        default: throw file.unsupported("model.type", "'\(file.modelType.escapedForDisplay)'", expected: "'BPE' or 'WordPiece'")
+        default:
+            throw file.unsupported(
+                "model.type", "'\(file.modelType.escapedForDisplay)'", expected: "'BPE' or 'WordPiece'")
         }
     }
 
@@ -103,7 +106,8 @@ struct AddedTokens: Sendable {
     /// Cuts a text at the tokens: the leftmost first, of several the longest.
     func split(_ text: [UInt8]) -> [Piece] {
         var pieces: [Piece] = []
-        var start = 0, place = 0
+        var start = 0
+        var place = 0
         while place < text.count {
             let found = byFirstByte[text[place]]?.first { text[place...].starts(with: $0.bytes) }
             guard let found else {

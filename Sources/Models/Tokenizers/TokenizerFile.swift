@@ -84,7 +84,8 @@ struct TokenizerFile {
 
     private mutating func readAddedTokens() throws {
         for value in sections["added_tokens"]?.array ?? [] {
-            guard let token = value.object, let content = token["content"]?.string, let id = token["id"]?.int, id >= 0 else {
+            guard let token = value.object, let content = token["content"]?.string, let id = token["id"]?.int, id >= 0
+            else {
                 throw CheckpointError(
                     path, .part("added_tokens"), expected: "objects with content and id", found: value.kind)
             }

@@ -107,7 +107,8 @@ public struct WordPiece: Tokenizer {
     private static func template(
         _ processor: JSONObject, _ file: TokenizerFile
     ) throws -> (prefix: [Int], suffix: [Int]) {
-        var prefix: [Int] = [], suffix: [Int] = []
+        var prefix: [Int] = []
+        var suffix: [Int] = []
         var isBehind = false
         for item in processor["single"]?.array ?? [] {
             if item.object?["Sequence"] != nil {
@@ -164,7 +165,8 @@ public struct WordPiece: Tokenizer {
     /// Ideographs, which stand without spaces between words.
     private static func isChinese(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
-        case 0x4E00...0x9FFF, 0x3400...0x4DBF, 0x20000...0x2A6DF, 0x2A700...0x2B73F, 0x2B740...0x2B81F, 0x2B920...0x2CEAF,
+        case 0x4E00...0x9FFF, 0x3400...0x4DBF, 0x20000...0x2A6DF, 0x2A700...0x2B73F, 0x2B740...0x2B81F,
+            0x2B920...0x2CEAF,
             0xF900...0xFAFF, 0x2F800...0x2FA1F:
             true
         default: false
