@@ -126,7 +126,9 @@ private func divergence(_ reference: [Float], _ test: [Float]) throws -> LogitsF
 // MARK: Rounding
 
 private func beyond(_ reference: [Double], _ test: [Double], _ a: ck_storage, _ b: ck_storage) -> ck_beyond {
-    withUnsafePointer(to: a) { a in withUnsafePointer(to: b) { ck_beyond_rounding(reference, test, reference.count, a, b) } }
+    withUnsafePointer(to: a) { a in
+        withUnsafePointer(to: b) { ck_beyond_rounding(reference, test, reference.count, a, b) }
+    }
 }
 
 private func storage(_ bits: Int32, _ least: Int32) -> ck_storage {
@@ -180,7 +182,8 @@ func whatATypeRoundsIsWithinItsHalfUnit(_ type: ElementType, _ bits: Int32, _ le
     scales.withUnsafeBufferPointer { scales in
         codes.withUnsafeBufferPointer { codes in
             let storage = ck_storage(
-                significant_bits: 0, least_exponent: 0, scales: scales.baseAddress, scale_stride: 1, group: 5, unit: 0x1p-24,
+                significant_bits: 0, least_exponent: 0, scales: scales.baseAddress, scale_stride: 1, group: 5,
+                unit: 0x1p-24,
                 codes: codes.baseAddress, code_limit: 7)
             let plain = AssayComparisonTests.storage(24, -126)
             #expect(beyond([3.7, 9, -9, 1.7, -6], test, plain, storage).count == 0)

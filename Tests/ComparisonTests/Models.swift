@@ -90,7 +90,8 @@ enum Models {
 extension Comparison {
     /// Runs a comparison over tokens.
     static func result(
-        _ a: ComparisonSide, _ b: ComparisonSide, _ tokens: TokenBatch?, _ change: (inout ComparisonOptions) -> Void = { _ in }
+        _ a: ComparisonSide, _ b: ComparisonSide, _ tokens: TokenBatch?,
+        _ change: (inout ComparisonOptions) -> Void = { _ in }
     ) throws -> ComparisonResult {
         var options = ComparisonOptions(threads: 2)
         options.tokens = tokens
@@ -102,7 +103,9 @@ extension Comparison {
 extension MemoryCheckpoint {
     /// Packs the linear weights of a GPT-2 as compressed-tensors does, rounded to nearest, the range of a group cut to a
     /// part of itself.
-    func quantized(bits: Int, groupSize: Int?, clip: Float = 1, scales change: (String, inout [Float]) -> Void = { _, _ in }) -> MemoryCheckpoint {
+    func quantized(
+        bits: Int, groupSize: Int?, clip: Float = 1, scales change: (String, inout [Float]) -> Void = { _, _ in }
+    ) -> MemoryCheckpoint {
         var result = self
         for info in contents.tensors where info.shape.rank == 2 && info.name.hasPrefix("h.") {
             let inputs = info.shape.dimensions[0], outputs = info.shape.dimensions[1]

@@ -9,7 +9,8 @@ private let golden = Models.Golden(name: "gpt2-untied")
 
 @Test func anElementTypeIsNoStructure() throws {
     let result = try Comparison.result(
-        golden.side(), ComparisonSide(golden.weights().cast(to: .bf16), configuration: golden.configuration(), name: "b"), nil)
+        golden.side(),
+        ComparisonSide(golden.weights().cast(to: .bf16), configuration: golden.configuration(), name: "b"), nil)
     #expect(!result.structure.differs)
     #expect(result.exitStatus == .done)
     #expect(result.weights?.count == 29)
@@ -98,7 +99,9 @@ func activationsOfAnotherFrameworkDifferByArithmetic(_ name: String) throws {
     for (a, b) in [(try golden.side(), capture), (capture, try golden.side())] {
         let result = try Comparison.result(a, b, golden.tokens()) { $0.profile = .ref32 }
         #expect(result.isAccumulatedOnly)
-        #expect(result.exitStatus == .done, "\(result.firstOutside.map { "\($0.name) \($0.accumulated.relativeL2)" } ?? "")")
+        #expect(
+            result.exitStatus == .done, "\(result.firstOutside.map { "\($0.name) \($0.accumulated.relativeL2)" } ?? "")"
+        )
         #expect(result.taps?.allSatisfy { $0.isolated == nil } == true)
     }
 }

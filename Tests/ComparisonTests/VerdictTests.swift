@@ -53,10 +53,12 @@ private let changes: [Change] = [
         model: "gpt2-untied", testDescription: "the head", first: "logits", differenceClass: .unexplained,
         weights: { $0["lm_head.weight"][3] += 0.01 }),
     Change(
-        model: "gpt2-untied", testDescription: "not a number", first: "layers.0.attn_out", differenceClass: .unexplained,
+        model: "gpt2-untied", testDescription: "not a number", first: "layers.0.attn_out",
+        differenceClass: .unexplained,
         weights: { $0["transformer.h.0.attn.c_proj.bias"][0] = .nan }),
     Change(
-        model: "gpt2-untied", testDescription: "the other GELU", first: "layers.0.mlp_act", differenceClass: .unexplained,
+        model: "gpt2-untied", testDescription: "the other GELU", first: "layers.0.mlp_act",
+        differenceClass: .unexplained,
         status: .structureDiffers, configuration: { $0["activation_function"] = "gelu" }),
     Change(
         model: "gpt2-untied", testDescription: "another epsilon", first: "layers.0.attn_norm",
@@ -126,7 +128,8 @@ private let changes: [Change] = [
     let weights = Models.madeUp()
     for (a, b) in [(weights, weights.cast(to: type)), (weights.cast(to: type), weights)] {
         let result = try Comparison.result(
-            Models.madeUpSide(a), Models.madeUpSide(b), Models.madeUpTokens(padded: true)) { $0.comparesWeights = true }
+            Models.madeUpSide(a), Models.madeUpSide(b), Models.madeUpTokens(padded: true)
+        ) { $0.comparesWeights = true }
         #expect(result.exitStatus == .done)
         #expect(result.differenceClass == (type == .f64 ? .identical : .storage))
         #expect(!result.structure.differs)
@@ -190,10 +193,13 @@ private let schemes = [
     }
 }
 
-@Test(arguments: schemes, [Float(1.1), 0.9]) func aDamagedScaleIsFoundBehindItsTap(_ scheme: Scheme, _ factor: Float) throws {
+@Test(arguments: schemes, [Float(1.1), 0.9]) func aDamagedScaleIsFoundBehindItsTap(_ scheme: Scheme, _ factor: Float)
+    throws
+{
     let weights = Models.madeUp()
     // Output 150 of the joined matrix belongs to the values; one row of 192.
-    let quantized = weights.quantized(bits: scheme.bits, groupSize: scheme.groupSize, clip: scheme.clip) { name, scales in
+    let quantized = weights.quantized(bits: scheme.bits, groupSize: scheme.groupSize, clip: scheme.clip) {
+        name, scales in
         let groups = scales.count / 192
         if name == "h.1.attn.c_attn.weight" { for group in 0..<groups { scales[150 * groups + group] *= factor } }
     }
@@ -208,7 +214,9 @@ private let schemes = [
     let weights = Models.madeUp()
     let quantized = weights.quantized(bits: 8, groupSize: nil)
     for (limit, status) in [(0.1, ExitStatus.done), (1e-4, .numbersDiffer)] {
-        let result = try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(quantized), Models.madeUpTokens()) {
+        let result = try Comparison.result(
+            Models.madeUpSide(weights), Models.madeUpSide(quantized), Models.madeUpTokens()
+        ) {
             $0.limit = limit
         }
         #expect(result.exitStatus == status)
@@ -230,8 +238,11 @@ private let schemes = [
             $0.comparesWeights = true
         }
         let taps = try #require(result.taps).map { tap in
-            [tap.accumulated.relativeL2, tap.isolated!.relativeL2, tap.noiseFloor!, tap.storageTerm!, tap.isolated!.cosine!]
-                .map(\.bitPattern) + [UInt64(tap.accumulated.indexOfMaximum), UInt64(tap.accumulated.count)]
+            [
+                tap.accumulated.relativeL2, tap.isolated!.relativeL2, tap.noiseFloor!, tap.storageTerm!,
+                tap.isolated!.cosine!,
+            ]
+            .map(\.bitPattern) + [UInt64(tap.accumulated.indexOfMaximum), UInt64(tap.accumulated.count)]
         }
         let logits = try #require(result.logits).positions.map { [$0.kl.bitPattern, $0.margin.bitPattern] }
         return taps + logits + result.weights!.map { [$0.figures!.relativeL2.bitPattern] }

@@ -11,7 +11,9 @@ private let root = FilePath(#filePath).removingLastComponent().removingLastCompo
     .appending("fixtures").appending("golden").appending("models")
 
 /// A golden model with one configuration value changed, under some name.
-private func side(_ model: String, name: String, _ change: (inout JSONObject) -> Void = { _ in }) throws -> ComparisonSide {
+private func side(_ model: String, name: String, _ change: (inout JSONObject) -> Void = { _ in }) throws
+    -> ComparisonSide
+{
     let folder = root.appending(model)
     let file = try InputFile(folder.appending("config.json"))
     var configuration = try #require(JSONValue(parsing: file.bytes(0..<file.byteCount)).object)
@@ -82,7 +84,9 @@ private func imbalance(_ html: String) -> String? {
 
 @Test func pagesShowWhatTheyHave() throws {
     let other = HTMLReport(try report("gpt2-untied", "gpt2-untied") { $0["activation_function"] = "gelu" }).html
-    for title in ["Error by layer", "Taps by layer", "Predictions by position", "Structure", "Every tap", "Every weight"] {
+    for title in [
+        "Error by layer", "Taps by layer", "Predictions by position", "Structure", "Every tap", "Every weight",
+    ] {
         #expect(other.contains(title), "\(title)")
     }
     #expect(HTMLReport(try report("gpt2-act-gelu", "gpt2-act-relu")).html.contains("<h2>Weights</h2>"))
