@@ -108,7 +108,8 @@ extension MemoryCheckpoint {
     ) -> MemoryCheckpoint {
         var result = self
         for info in contents.tensors where info.shape.rank == 2 && info.name.hasPrefix("h.") {
-            let inputs = info.shape.dimensions[0], outputs = info.shape.dimensions[1]
+            let inputs = info.shape.dimensions[0]
+            let outputs = info.shape.dimensions[1]
             let group = groupSize ?? inputs
             let values = self[info.name]
             var codes = [Int](repeating: 0, count: inputs * outputs)

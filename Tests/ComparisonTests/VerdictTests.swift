@@ -99,7 +99,8 @@ private let changes: [Change] = [
     let result = try Comparison.result(
         golden.side(),
         golden.side { weights in
-            let size = weights.shape(name)[0], values = weights[name]
+            let size = weights.shape(name)[0]
+            let values = weights[name]
             weights[name] = (0..<size * size).map { values[$0 % size * size + $0 / size] }
         }, golden.tokens())
     #expect(result.firstOutside?.name == "layers.0.attn_out")
@@ -171,7 +172,9 @@ private let changes: [Change] = [
 }
 
 struct Scheme: Sendable, CustomTestStringConvertible {
-    var bits: Int, groupSize: Int?, clip: Float = 1
+    var bits: Int
+    var groupSize: Int?
+    var clip: Float = 1
     var testDescription: String { "int\(bits)\(groupSize.map { "-g\($0)" } ?? ""), clipped at \(clip)" }
 }
 
