@@ -8,6 +8,7 @@ after each rounding, so that the rounding of one is made good by those above it.
 """
 
 import os
+import struct
 
 from mpmath import mp, mpf
 
@@ -157,5 +158,32 @@ def write_coefficients():
         file.write("\n".join(lines) + "\n")
 
 
+def golden_arguments(name):
+    """Where errors show: both sides of every seam, the ends of the range, and numbers between."""
+    span = {"exp": 740, "tanh": 22, "erf": 6, "log": 40, "sine": 3000, "cosine": 3000}[name]
+    seams = [0.5, 0.624999, 0.625, 0.999999, 1.0, 1.000001, 0.7071067, 1.4142136, 1e-5, 1e-300, 5e-324]
+    state, between = 1, []
+    for _ in range(150):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        between.append((state / 2**63 - 1) * span * (abs(state / 2**63 - 1) if len(between) % 2 else 1))
+    both = [sign * x for x in seams + [span / 4, span / 1.0] for sign in (1, -1)]
+    return [abs(x) for x in seams + between] if name == "log" else both + between
+
+
+def write_goldens():
+    functions = {"exp": mp.exp, "tanh": mp.tanh, "erf": mp.erf, "log": mp.log, "sine": mp.sin, "cosine": mp.cos}
+    lines = ["// Arguments and values of the float64 functions, to 50 digits and then rounded, as bit patterns.",
+             "// Made by scripts/minimax.py; do not edit.", "", "enum FunctionGoldens {"]
+    for name, function in functions.items():
+        lines.append(f"    static let {name}: [(argument: UInt64, value: UInt64)] = [")
+        for x in golden_arguments(name):
+            bits = [struct.unpack("<Q", struct.pack("<d", v))[0] for v in (x, float(function(mpf(x))))]
+            lines.append(f"        (0x{bits[0]:016x}, 0x{bits[1]:016x}),")
+        lines.append("    ]")
+    with open(os.path.join(ROOT, "Tests/CKernelsTests/FunctionGoldens.swift"), "w") as file:
+        file.write("\n".join(lines) + "\n}\n")
+
+
 if __name__ == "__main__":
+    write_goldens()
     write_coefficients()

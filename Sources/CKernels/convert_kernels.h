@@ -192,16 +192,16 @@ static void CK_NAME(f32_f64)(void *restrict out, const void *restrict in, size_t
     for (size_t i = 0; i < count; i++) wide[i] = (double)values[i];
 }
 
+/// The limits are the ties above the largest and below the smallest float32, both of which round away from it.
 static void CK_NAME(f64_f32)(void *restrict out, const void *restrict in, size_t count, ck_tally *tally) {
     const loose_f64 *restrict wide = in;
     loose_f32 *restrict values = out;
     uint64_t overflowed = 0, underflowed = 0;
     for (size_t i = 0; i < count; i++) {
-        double value = wide[i];
-        float rounded = (float)value;
-        values[i] = rounded;
-        overflowed += (__builtin_fabsf(rounded) == __builtin_inff()) & (__builtin_fabs(value) < __builtin_inf());
-        underflowed += (rounded == 0) & (value != 0);
+        double magnitude = __builtin_fabs(wide[i]);
+        values[i] = (float)wide[i];
+        overflowed += (magnitude >= 0x1.ffffffp127) & (magnitude < __builtin_inf());
+        underflowed += (magnitude <= 0x1p-150) & (magnitude > 0);
     }
     tally->overflowed += overflowed;
     tally->underflowed += underflowed;

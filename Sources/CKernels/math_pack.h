@@ -51,31 +51,33 @@ INLINE OF(eight) OF(two_columns)(const float *w, size_t n_stride) {
     return x;
 }
 
-INLINE void OF(put_eight)(REAL *to, OF(eight) x) {
-    const OF(eight_real) converted = __builtin_convertvector(x, OF(eight_real));
-    __builtin_memcpy(to, &converted, sizeof converted);
-}
-
 /// Four steps of k for eight columns, each contiguous along k: a transposition in registers.
-INLINE void OF(transpose_eight)(const float *w, size_t n_stride, REAL *packed) {
+INLINE void OF(transpose_eight)(const float *w, size_t n_stride, OF(eight_real) *steps) {
     const OF(eight) a = OF(two_columns)(w, n_stride), b = OF(two_columns)(w + n_stride, n_stride);
     const OF(eight) c = OF(two_columns)(w + 2 * n_stride, n_stride), d = OF(two_columns)(w + 3 * n_stride, n_stride);
     const OF(eight) ab = __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
     const OF(eight) cd = __builtin_shufflevector(c, d, 0, 8, 1, 9, 4, 12, 5, 13);
     const OF(eight) ab_high = __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
     const OF(eight) cd_high = __builtin_shufflevector(c, d, 2, 10, 3, 11, 6, 14, 7, 15);
-    OF(put_eight)(packed, __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13));
-    OF(put_eight)(packed + OF(PANEL_WIDTH), __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15));
-    OF(put_eight)(packed + 2 * OF(PANEL_WIDTH), __builtin_shufflevector(ab_high, cd_high, 0, 1, 8, 9, 4, 5, 12, 13));
-    OF(put_eight)(packed + 3 * OF(PANEL_WIDTH), __builtin_shufflevector(ab_high, cd_high, 2, 3, 10, 11, 6, 7, 14, 15));
+    const OF(eight) whole[4] = {
+        __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13),
+        __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15),
+        __builtin_shufflevector(ab_high, cd_high, 0, 1, 8, 9, 4, 5, 12, 13),
+        __builtin_shufflevector(ab_high, cd_high, 2, 3, 10, 11, 6, 7, 14, 15),
+    };
+    UNROLL for (size_t s = 0; s < 4; s++) steps[s] = __builtin_convertvector(whole[s], OF(eight_real));
 }
 
 /// A whole panel whose columns are contiguous along k.
 static void OF(pack_columns)(const float *w, size_t n_stride, size_t k, REAL *packed) {
     const size_t even = k / 4 * 4;
     for (size_t i = 0; i < even; i += 4)
-        UNROLL for (size_t j = 0; j < OF(PANEL_WIDTH); j += 8)
-            OF(transpose_eight)(w + j * n_stride + i, n_stride, packed + i * OF(PANEL_WIDTH) + j);
+        UNROLL for (size_t j = 0; j < OF(PANEL_WIDTH); j += 8) {
+            OF(eight_real) steps[4];
+            OF(transpose_eight)(w + j * n_stride + i, n_stride, steps);
+            UNROLL for (size_t s = 0; s < 4; s++)
+                __builtin_memcpy(packed + (i + s) * OF(PANEL_WIDTH) + j, &steps[s], sizeof steps[s]);
+        }
     OF(pack_elements)(w + even, 1, n_stride, k - even, OF(PANEL_WIDTH), packed + even * OF(PANEL_WIDTH));
 }
 

@@ -128,11 +128,18 @@ static void OF(row_of_panels)(const OF(step) *s) {
     OF(deposit)(1, WIDTH, sums, s->c, 0, WIDTH * OF(REGISTER_WIDTH), s->is_first);
 }
 
+/// One or two rows do not keep the multipliers busy: a last tile of so few shares with the one before it.
+INLINE size_t OF(rows_of_whole_tiles)(size_t rows) {
+    const size_t whole = rows / TILE_ROWS * TILE_ROWS;
+    return whole > 0 && whole < rows && rows - whole < TILE_ROWS / 2 ? whole - TILE_ROWS : whole;
+}
+
 /// Many rows: blocks of them, each copied once for all panels, then panels, then tiles.
 static void OF(many_rows)(const OF(step) *s, size_t m) {
     _Alignas(64) REAL block[OF(BLOCK_ROWS) * CK_PRODUCT_BLOCK];
     for (size_t row = 0; row < m; row += OF(BLOCK_ROWS)) {
-        const size_t rows = m - row < OF(BLOCK_ROWS) ? m - row : OF(BLOCK_ROWS), whole = rows / TILE_ROWS * TILE_ROWS;
+        const size_t rows = m - row < OF(BLOCK_ROWS) ? m - row : OF(BLOCK_ROWS);
+        const size_t whole = OF(rows_of_whole_tiles)(rows), left = rows - whole;
         for (size_t r = 0; r < whole; r++)
             __builtin_memcpy(block + r * CK_PRODUCT_BLOCK, s->a + (row + r) * s->a_stride, s->depth * sizeof *block);
         const REAL *b = s->b;
@@ -140,7 +147,8 @@ static void OF(many_rows)(const OF(step) *s, size_t m) {
             for (size_t r = 0; r < whole; r += TILE_ROWS)
                 OF(whole_tile)(block + r * CK_PRODUCT_BLOCK, b, s->depth, s->c + (row + r) * s->c_stride + j,
                                s->c_stride, OF(columns_left)(s, j), s->is_first);
-        if (whole < rows) OF(few_rows)(s, row + whole, rows - whole);
+        if (left > TILE_ROWS) OF(few_rows)(s, row + whole, left / 2);
+        if (left) OF(few_rows)(s, row + (left > TILE_ROWS ? whole + left / 2 : whole), left > TILE_ROWS ? left - left / 2 : left);
     }
 }
 
@@ -178,10 +186,16 @@ static void OF(product)(const REAL *a, size_t a_stride, const REAL *packed, REAL
     }
 }
 
+#include "math_row.h"
+
 static void OF(product_unpacked)(const REAL *a, size_t a_stride, const float *w, size_t k_stride, size_t n_stride,
                                  REAL *c, size_t c_stride, size_t m, size_t k, size_t n, size_t panel_begin,
                                  size_t panel_end, REAL *scratch, size_t scratch_count) {
     if (k == 0) return OF(clear_columns)(c, c_stride, m, n, panel_begin, panel_end);
+    const size_t columns = OF(columns_between)(panel_begin, panel_end, n), column = panel_begin * OF(PANEL_WIDTH);
+    const size_t taken = OF(row_takes)(m, k_stride, n_stride, columns) / OF(PANEL_WIDTH) * OF(PANEL_WIDTH);
+    OF(row_product)(a, w + column * n_stride, k_stride, n_stride, c + column, k, taken);
+    panel_begin += taken / OF(PANEL_WIDTH);
     const size_t held = scratch_count / (CK_PRODUCT_BLOCK * OF(PANEL_WIDTH));
     const size_t wanted = OF(panels_together)(m, panel_end - panel_begin);
     const size_t together = held > wanted ? wanted : held > 1 ? held : 1;

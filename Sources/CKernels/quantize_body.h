@@ -12,13 +12,28 @@ static uint32_t LEVEL(magnitude)(const float *x, size_t n) {
 
 /// Smallest and largest of finite weights and zero.
 static void LEVEL(extent)(const float *x, size_t n, float *low, float *high) {
-    float least = 0, most = 0;
-    for (size_t i = 0; i < n; i++) {
-        least = x[i] < least ? x[i] : least;
-        most = x[i] > most ? x[i] : most;
+    f32x16 least = 0, most = 0;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        f32x16 v;
+        memcpy(&v, x + i, sizeof v);
+        least = v < least ? v : least;
+        most = v > most ? v : most;
     }
-    *low = least;
-    *high = most;
+    float lows[16], highs[16];
+    memcpy(lows, &least, sizeof lows);
+    memcpy(highs, &most, sizeof highs);
+    for (size_t lane = 0; i < n; i++, lane++) {
+        lows[lane] = x[i] < lows[lane] ? x[i] : lows[lane];
+        highs[lane] = x[i] > highs[lane] ? x[i] : highs[lane];
+    }
+    for (int width = 8; width > 0; width /= 2)
+        for (int lane = 0; lane < width; lane++) {
+            lows[lane] = lows[lane + width] < lows[lane] ? lows[lane + width] : lows[lane];
+            highs[lane] = highs[lane + width] > highs[lane] ? highs[lane + width] : highs[lane];
+        }
+    *low = lows[0];
+    *high = highs[0];
 }
 
 /// The scales and zero points to try for a group, the widest first.
@@ -60,13 +75,13 @@ static int LEVEL(best_candidate)(const float *x, size_t n, const ck_quantize_sch
             f32x16 inverse, zero, sum = 0;
             memcpy(&inverse, c->inverse + 16 * half, sizeof inverse);
             memcpy(&zero, c->zero + 16 * half, sizeof zero);
-            const f32x16 low = code_min - zero, high = code_max - zero;
+            const f32x16 low = code_min, high = code_max;
             for (size_t i = start; i < end; i++) {
-                const f32x16 step = x[i] * inverse;
-                f32x16 code = step < low ? low : step;
-                code = code > high ? high : code;
+                const f32x16 place = x[i] * inverse + zero;
+                f32x16 code = place > low ? place : low;
+                code = code < high ? code : high;
                 code = (code + ROUND_EVEN) - ROUND_EVEN;
-                const f32x16 error = step - code;
+                const f32x16 error = place - code;
                 sum += error * error;
             }
             total[half] += sum;
@@ -74,12 +89,10 @@ static int LEVEL(best_candidate)(const float *x, size_t n, const ck_quantize_sch
     }
     float sums[CK_CLIP_CANDIDATES];
     memcpy(sums, total, sizeof sums);
+    double errors[CK_CLIP_CANDIDATES];
+    for (int i = 0; i < CK_CLIP_CANDIDATES; i++) errors[i] = (double)c->scale[i] * c->scale[i] * sums[i];
     int best = 0;
-    double least = INFINITY;
-    for (int i = 0; i < CK_CLIP_CANDIDATES; i++) {
-        const double error = (double)c->scale[i] * c->scale[i] * sums[i];
-        if (error < least) least = error, best = i;
-    }
+    for (int i = 1; i < CK_CLIP_CANDIDATES; i++) best = errors[i] < errors[best] ? i : best;
     return best;
 }
 
@@ -203,6 +216,15 @@ static void LEVEL(pack_row)(const int8_t *codes, size_t count, int bits, uint8_t
         for (; i < count; i++) packed[i] = (uint8_t)codes[i] ^ 0x80;
         at = count;
     } else if (bits == 4) {
+        for (; i + 32 <= count; i += 32) {
+            i8x32 pairs;
+            memcpy(&pairs, codes + i, sizeof pairs);
+            pairs ^= 8;
+            const i8x16 first = __builtin_shufflevector(pairs, pairs, EVEN_16);
+            const i8x16 second = __builtin_shufflevector(pairs, pairs, ODD_16);
+            const i8x16 bytes = (first & 15) | (second << 4);
+            memcpy(packed + i / 2, &bytes, sizeof bytes);
+        }
         for (; i + 2 <= count; i += 2)
             packed[i / 2] = (uint8_t)(((uint8_t)codes[i] ^ 8) & 15) | (uint8_t)(((uint8_t)codes[i + 1] ^ 8) << 4);
         at = i / 2;
@@ -222,6 +244,13 @@ static void LEVEL(unpack_row)(const uint8_t *packed, size_t count, int bits, int
     if (bits == 8) {
         for (; i < count; i++) codes[i] = (int8_t)(packed[i] ^ 0x80);
     } else if (bits == 4) {
+        for (; i + 32 <= count; i += 32) {
+            u8x16 bytes;
+            memcpy(&bytes, packed + i / 2, sizeof bytes);
+            const u8x16 first = bytes & 15, second = bytes >> 4;
+            const u8x32 pairs = __builtin_shufflevector(first, second, INTERLEAVE_16) - 8;
+            memcpy(codes + i, &pairs, sizeof pairs);
+        }
         for (; i + 2 <= count; i += 2) {
             codes[i] = (int8_t)((packed[i / 2] & 15) - 8);
             codes[i + 1] = (int8_t)((packed[i / 2] >> 4) - 8);
@@ -233,14 +262,34 @@ static void LEVEL(unpack_row)(const uint8_t *packed, size_t count, int bits, int
     if (i < count) unpack_some(packed + at, ((count - i) * (size_t)bits + 7) / 8, count - i, bits, codes + i);
 }
 
+/// Tiles of 8 by 8 in registers: three rounds of interleaving.
+static void LEVEL(transpose_tile)(const float *from, size_t from_stride, float *to, size_t to_stride) {
+    f32x8 a[8], b[8];
+    for (int i = 0; i < 8; i++) memcpy(&a[i], from + (size_t)i * from_stride, sizeof a[i]);
+    for (int i = 0; i < 4; i++) {
+        b[2 * i] = __builtin_shufflevector(a[i], a[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+        b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 4; i++) {
+        a[2 * i] = __builtin_shufflevector(b[i], b[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+        a[2 * i + 1] = __builtin_shufflevector(b[i], b[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 4; i++) {
+        b[2 * i] = __builtin_shufflevector(a[i], a[i + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+        b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    for (int i = 0; i < 8; i++) memcpy(to + (size_t)i * to_stride, &b[i], sizeof b[i]);
+}
+
 static void LEVEL(transpose)(
     const float *from, size_t from_stride, size_t rows, size_t columns, float *to, size_t to_stride) {
-    for (size_t r = 0; r < rows; r += 16)
-        for (size_t c = 0; c < columns; c += 16) {
-            const size_t r_end = r + 16 < rows ? r + 16 : rows, c_end = c + 16 < columns ? c + 16 : columns;
-            for (size_t j = c; j < c_end; j++)
-                for (size_t i = r; i < r_end; i++) to[j * to_stride + i] = from[i * from_stride + j];
-        }
+    const size_t whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8;
+    for (size_t c = 0; c < whole_columns; c += 8)
+        for (size_t r = 0; r < whole_rows; r += 8)
+            LEVEL(transpose_tile)(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
+    for (size_t c = 0; c < columns; c++)
+        for (size_t r = c < whole_columns ? whole_rows : 0; r < rows; r++)
+            to[c * to_stride + r] = from[r * from_stride + c];
 }
 
 static const ck_quantize LEVEL(table) = {

@@ -1,1 +1,197 @@
 #include "czstd.h"
+#include <string.h>
+
+/// The most that one block may hold.
+#define BLOCK_MAXIMUM ((size_t)1 << 17)
+
+/// The largest window that is read, the default limit of the zstd tool.
+#define WINDOW_MAXIMUM (1ull << 27)
+
+enum { raw_block = 0, repeated_block = 1 };
+
+static inline uint16_t load16(const uint8_t *p) { uint16_t x; memcpy(&x, p, 2); return x; }
+static inline uint32_t load32(const uint8_t *p) { uint32_t x; memcpy(&x, p, 4); return x; }
+static inline uint64_t load64(const uint8_t *p) { uint64_t x; memcpy(&x, p, 8); return x; }
+
+// XXH64, by its specification (xxhash.com: doc/xxhash_spec.md).
+
+static const uint64_t prime1 = 0x9E3779B185EBCA87u, prime2 = 0xC2B2AE3D27D4EB4Fu, prime3 = 0x165667B19E3779F9u,
+                      prime4 = 0x85EBCA77C2B2AE63u, prime5 = 0x27D4EB2F165667C5u;
+
+static inline uint64_t rotate(uint64_t x, int bits) { return x << bits | x >> (64 - bits); }
+static inline uint64_t round64(uint64_t lane, uint64_t input) { return rotate(lane + input * prime2, 31) * prime1; }
+static inline uint64_t merge(uint64_t hash, uint64_t lane) { return (hash ^ round64(0, lane)) * prime1 + prime4; }
+
+uint64_t czstd_xxh64(const void *bytes, size_t count) {
+    const uint8_t *p = bytes, *end = p + count;
+    uint64_t hash = prime5;
+    if (count >= 32) {
+        uint64_t a = prime1 + prime2, b = prime2, c = 0, d = 0 - prime1;
+        for (; end - p >= 32; p += 32) {
+            a = round64(a, load64(p));
+            b = round64(b, load64(p + 8));
+            c = round64(c, load64(p + 16));
+            d = round64(d, load64(p + 24));
+        }
+        hash = rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
+        hash = merge(merge(merge(merge(hash, a), b), c), d);
+    }
+    hash += count;
+    for (; end - p >= 8; p += 8) hash = rotate(hash ^ round64(0, load64(p)), 27) * prime1 + prime4;
+    if (end - p >= 4) {
+        hash = rotate(hash ^ load32(p) * prime1, 23) * prime2 + prime3;
+        p += 4;
+    }
+    for (; p < end; p++) hash = rotate(hash ^ *p * prime5, 11) * prime1;
+    hash = (hash ^ hash >> 33) * prime2;
+    hash = (hash ^ hash >> 29) * prime3;
+    return hash ^ hash >> 32;
+}
+
+// Writing frames of our own (RFC 8878, section 3.1.1): single segment, content size, checksum.
+
+static size_t put_header(uint8_t *out, size_t count) {
+    // Bits 7-6: bytes of the content size (0: 1, 1: 2, 2: 4, 3: 8); bit 5: single segment; bit 2: checksum.
+    unsigned code = count < 256 ? 0 : count < 65536 + 256 ? 1 : count <= 0xFFFFFFFFu ? 2 : 3;
+    uint32_t magic = ZSTD_MAGICNUMBER;
+    uint64_t size = code == 1 ? count - 256 : count;
+    memcpy(out, &magic, 4);
+    out[4] = (uint8_t)(code << 6 | 1 << 5 | 1 << 2);
+    memcpy(out + 5, &size, (size_t)1 << code);
+    return 5 + ((size_t)1 << code);
+}
+
+static size_t put_block_header(uint8_t *out, int is_last, unsigned type, size_t size) {
+    uint32_t header = (uint32_t)(size << 3 | type << 1 | (unsigned)is_last);
+    memcpy(out, &header, 3);
+    return 3;
+}
+
+static size_t put_checksum(uint8_t *out, uint64_t hash) {
+    uint32_t lower = (uint32_t)hash;
+    memcpy(out, &lower, 4);
+    return 4;
+}
+
+size_t czstd_stored_byte_count(size_t count) {
+    uint8_t header[13];
+    size_t blocks = count == 0 ? 1 : (count + BLOCK_MAXIMUM - 1) / BLOCK_MAXIMUM;
+    return put_header(header, count) + 3 * blocks + count + 4;
+}
+
+size_t czstd_frame_bound(size_t count) {
+    size_t stored = czstd_stored_byte_count(count), compressed = ZSTD_compressBound(count) + 17;
+    return stored > compressed ? stored : compressed;
+}
+
+size_t czstd_store(uint8_t *frame, const uint8_t *bytes, size_t count) {
+    size_t length = put_header(frame, count), done = 0;
+    do {
+        size_t size = count - done < BLOCK_MAXIMUM ? count - done : BLOCK_MAXIMUM;
+        length += put_block_header(frame + length, done + size == count, raw_block, size);
+        memcpy(frame + length, bytes + done, size);
+        length += size;
+        done += size;
+    } while (done < count);
+    return length + put_checksum(frame + length, czstd_xxh64(bytes, count));
+}
+
+size_t czstd_repeat(uint8_t *frame, const uint8_t *bytes, size_t count) {
+    size_t length = put_header(frame, count), done = 0;
+    do {
+        size_t size = count - done < BLOCK_MAXIMUM ? count - done : BLOCK_MAXIMUM;
+        length += put_block_header(frame + length, done + size == count, repeated_block, size);
+        frame[length++] = bytes[0];
+        done += size;
+    } while (done < count);
+    return length + put_checksum(frame + length, czstd_xxh64(bytes, count));
+}
+
+int czstd_is_constant(const uint8_t *bytes, size_t count) {
+    return count < 2 || memcmp(bytes, bytes + 1, count - 1) == 0;
+}
+
+size_t czstd_compress(
+    ZSTD_CCtx *context, czstd_effort effort, uint8_t *frame, size_t capacity, const uint8_t *bytes, size_t count) {
+    const struct { ZSTD_cParameter name; int value; } settings[] = {
+        {ZSTD_c_compressionLevel, effort == CZSTD_ENTROPY ? -100000 : effort == CZSTD_FAST ? 1 : 9},
+        {ZSTD_c_minMatch, effort == CZSTD_ENTROPY ? 7 : 0},
+        {ZSTD_c_literalCompressionMode, ZSTD_ps_enable},
+        {ZSTD_c_checksumFlag, 1},
+        {ZSTD_c_contentSizeFlag, 1},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        size_t result = ZSTD_CCtx_setParameter(context, settings[i].name, settings[i].value);
+        if (ZSTD_isError(result)) return result;
+    }
+    return ZSTD_compress2(context, frame, capacity, bytes, count);
+}
+
+// Reading.
+
+/// The descriptor's bit that means nothing; we want it 0, so that no bit of a file can change unnoticed.
+#define UNUSED_BIT 0x10
+
+czstd_fault czstd_check_header(const uint8_t *frame, size_t length, size_t count, uint64_t *said) {
+    ZSTD_frameHeader header;
+    *said = 0;
+    if (length < 5 || load32(frame) != ZSTD_MAGICNUMBER)
+        return length >= 4 && (load32(frame) & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START
+            ? CZSTD_SKIPPABLE : CZSTD_NOT_A_FRAME;
+    // A window log beyond what libzstd knows is an error there, so it is judged here: bits 7-3 plus 10.
+    if (!(frame[4] & 0x20) && length > 5 && (frame[5] >> 3) + 10 > 27) {
+        *said = 1ull << ((frame[5] >> 3) + 10);
+        return CZSTD_WINDOW;
+    }
+    if (ZSTD_getFrameHeader(&header, frame, length) != 0 || frame[4] & UNUSED_BIT) return CZSTD_NOT_A_FRAME;
+    if (header.dictID != 0) return CZSTD_DICTIONARY;
+    if (header.frameContentSize == ZSTD_CONTENTSIZE_UNKNOWN) return CZSTD_NO_SIZE;
+    *said = header.frameContentSize;
+    if (header.frameContentSize != count) return CZSTD_OTHER_SIZE;
+    *said = header.windowSize;
+    if (header.windowSize > WINDOW_MAXIMUM) return CZSTD_WINDOW;
+    return header.checksumFlag ? CZSTD_FINE : CZSTD_NO_CHECKSUM;
+}
+
+/// Copies a frame whose blocks are all stored.
+///
+/// - Returns: 1, or 0 where the frame is of another kind or broken, which libzstd finds out.
+static int copy_stored(uint8_t *bytes, size_t count, const uint8_t *frame, size_t length) {
+    size_t at = ZSTD_frameHeaderSize(frame, length), done = 0;
+    while (1) {
+        if (length - at < 3) return 0;
+        uint32_t header = (uint32_t)load16(frame + at) | (uint32_t)frame[at + 2] << 16;
+        size_t size = header >> 3;
+        at += 3;
+        if ((header >> 1 & 3) != raw_block || size > BLOCK_MAXIMUM || size > length - at || size > count - done) return 0;
+        memcpy(bytes + done, frame + at, size);
+        done += size;
+        at += size;
+        if (header & 1) break;
+    }
+    return done == count && length - at == 4;
+}
+
+czstd_fault czstd_decode(
+    ZSTD_DCtx *context, int is_vouched_for, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length,
+    uint64_t *said) {
+    czstd_fault fault = czstd_check_header(frame, length, count, said);
+    if (fault != CZSTD_FINE) return fault;
+    if (copy_stored(bytes, count, frame, length)) {
+        if (is_vouched_for || (uint32_t)czstd_xxh64(bytes, count) == load32(frame + length - 4)) return CZSTD_FINE;
+        return CZSTD_CHECKSUM;
+    }
+    ZSTD_DCtx_setParameter(
+        context, ZSTD_d_forceIgnoreChecksum, is_vouched_for ? ZSTD_d_ignoreChecksum : ZSTD_d_validateChecksum);
+    size_t ends = ZSTD_findFrameCompressedSize(frame, length);
+    if (ZSTD_isError(ends)) return CZSTD_BLOCKS;
+    if (ends != length) return CZSTD_OTHER_LENGTH;
+    size_t result = ZSTD_decompressDCtx(context, bytes, count, frame, length);
+    if (result == count) return CZSTD_FINE;
+    return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? CZSTD_CHECKSUM : CZSTD_BLOCKS;
+}
+
+size_t czstd_frame_length(const uint8_t *frame, size_t length) {
+    size_t result = ZSTD_findFrameCompressedSize(frame, length);
+    return ZSTD_isError(result) || result > length ? 0 : result;
+}

@@ -7,13 +7,17 @@ public struct WritePlan: Sendable {
     public var metadata: [(key: String, value: String)]
     /// Set where the tensors are those of a file of another format, unchanged.
     public var originalHeader: OriginalHeader?
+    /// Whether the file is to hold the tensors in this very order, where its format would choose another.
+    public var keepsOrder: Bool
 
     public init(
-        tensors: [TensorInfo], metadata: [(key: String, value: String)], originalHeader: OriginalHeader? = nil
+        tensors: [TensorInfo], metadata: [(key: String, value: String)], originalHeader: OriginalHeader? = nil,
+        keepsOrder: Bool = false
     ) {
         self.tensors = tensors
         self.metadata = metadata
         self.originalHeader = originalHeader
+        self.keepsOrder = keepsOrder
     }
 }
 

@@ -57,8 +57,8 @@ public struct CheckpointContents: Sendable {
     public static let foreignKey = "assay.foreign"
 
     /// The position of every name.
-    public func indexByName() -> [String: Int] {
-        Dictionary(tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    public func indexByName() -> NameMap<Int> {
+        NameMap(tensors.enumerated().map { ($1.name, $0) })
     }
 }
 

@@ -8,7 +8,7 @@ import SystemPackage
 public struct CapturedActivations: Sendable {
     public let name: String
     private let reader: any CheckpointReader
-    private let positions: [String: Int]
+    private let positions: NameMap<Int>
 
     /// Tensors beside the taps: what the model was fed.
     private static let inputs: Set<String> = ["input_ids", "attention_mask", "token_type_ids", "position_ids"]

@@ -59,7 +59,11 @@ public struct ConversionPlan: Sendable {
         isFolder = target.isFolder
         companions =
             try isFolder ? CompanionFiles(of: source, changes: changes) : CompanionFiles(leaving: source.folder)
-        self.notes = notes
+        self.notes =
+            notes
+            + StagedOutput.leftovers(of: options.destination).map {
+                "\($0.forDisplay) is left from a run that was killed; it can be removed"
+            }
         let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
         files = try target.split(steps, aliases).map { name, steps, aliases in
             try Self.planFile(
@@ -80,9 +84,10 @@ public struct ConversionPlan: Sendable {
             tensors += step.outputs
         }
         tensors += aliases
-        var seen = Set<String>()
-        for tensor in tensors where !seen.insert(tensor.name).inserted {
-            throw UsageError("tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
+        var seen = NameSet()
+        for tensor in tensors where !seen.insert(tensor.name) {
+            throw UsageError(
+                "tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
         }
         let plan = WritePlan(tensors: tensors, metadata: contents.metadata, originalHeader: originalHeader)
         try format.capabilities.check(plan, formatName: format.name)
@@ -111,7 +116,7 @@ extension ConversionPlan {
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
         var dropped: [(name: String, rule: String)] = []
-        var kept: [String: TensorInfo] = [:]
+        var kept = NameMap<TensorInfo>()
         for (index, info) in source.contents.tensors.enumerated() {
             if let rule = options.ruleDropping(info.name) {
                 dropped.append((info.name, rule))
@@ -151,7 +156,8 @@ extension ConversionPlan {
         }
         let name = info.name.escapedForDisplay
         guard let conversion = ElementConversion(from: info.elementType, to: type) else {
-            throw UsageError("tensor '\(name)': a conversion from \(info.elementType.name) to \(type.name) does not exist")
+            throw UsageError(
+                "tensor '\(name)': a conversion from \(info.elementType.name) to \(type.name) does not exist")
         }
         guard let output = TensorInfo(name: info.name, elementType: type, shape: info.shape) else {
             throw UsageError("tensor '\(name)': \(type.name) \(info.shape) does not fill whole bytes")

@@ -25,6 +25,17 @@ public struct ConversionOutcome: Sendable {
     public var steps: [Step]
     public var wasVerified: Bool
     public var tally: ConversionTally
+    /// Where the time went; no part of a certificate.
+    public var seconds = PhaseSeconds()
+
+    public struct PhaseSeconds: Sendable {
+        /// Reading, computing and handing over to the system.
+        public var converting = 0.0
+        /// Waiting until the disk has it.
+        public var flushing = 0.0
+        /// Reading it again and comparing.
+        public var verifying = 0.0
+    }
 
     /// The content digest of the source tensors that were used, and of the destination.
     public var destinationContentDigest: Digest? {
@@ -73,10 +84,13 @@ extension ConversionPlan {
             try write(file, to: path, &outcome) { progress?(.converting, $0) }
         }
         for file in source.files { try checkUnchanged(file) }
-        for (file, planned) in zip(outcome.files, files) where options.verifies {
-            let path = isFolder ? staged.staging.appending(file.name) : staged.staging
-            try verify(file, planned, at: path) { progress?(.verifying, $0) }
+        let verification = try ContinuousClock().measure {
+            for file in outcome.files where options.verifies {
+                let path = isFolder ? staged.staging.appending(file.name) : staged.staging
+                try verify(file, at: path) { progress?(.verifying, $0) }
+            }
         }
+        outcome.seconds.verifying = verification / .seconds(1)
         if isFolder {
             if files.count > 1 { try writeIndex(into: staged.staging) }
             try companions.write(into: staged.staging)
@@ -90,7 +104,8 @@ extension ConversionPlan {
             guard let a = try SystemCall.status(path), let b = try SystemCall.status(destination) else { continue }
             guard a.device != b.device || a.inode != b.inode else {
                 throw UsageError(
-                    "\(destination.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to")
+                    "\(destination.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to"
+                )
             }
         }
     }
@@ -105,16 +120,22 @@ extension ConversionPlan {
         _ file: PlannedFile, to path: FilePath, _ outcome: inout ConversionOutcome,
         progress: @escaping @Sendable (Int) -> Void
     ) throws {
+        let clock = ContinuousClock()
+        let begin = clock.now
         let output = try OutputFile(creating: path)
         let writer = try format.makeWriter(file.plan, output, options.writing)
         let takesDigests = options.takesDigests || options.verifies || format.capabilities.storesDigests
         let pipeline = Pipeline(
             reader: source.reader, steps: file.steps, positions: file.positions, writer: writer,
-            threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests, progress: progress)
+            threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests,
+            progress: progress)
         let results = try pipeline.run()
         let digests = takesDigests ? Self.digests(of: file.plan, results.flatMap { $0.outputDigests.map { $0! } }) : nil
         try writer.finish(digests: digests ?? [])
+        let written = clock.now
         try output.synchronize()
+        outcome.seconds.converting += (written - begin) / .seconds(1)
+        outcome.seconds.flushing += (clock.now - written) / .seconds(1)
         let byteCount = try SystemCall.status(path)?.byteCount ?? 0
         outcome.files.append(
             .init(name: file.name, tensors: file.plan.tensors, digests: digests, byteCount: byteCount))
@@ -130,13 +151,13 @@ extension ConversionPlan {
     /// The digests of all tensors of a plan from those of its stored ones; an alias has its target's.
     private static func digests(of plan: WritePlan, _ stored: [Digest]) -> [Digest] {
         let names = plan.tensors.filter { $0.aliasOf == nil }.map(\.name)
-        let byName = Dictionary(uniqueKeysWithValues: zip(names, stored))
+        let byName = NameMap(zip(names, stored))
         return plan.tensors.map { byName[$0.aliasOf ?? $0.name]! }
     }
 
     /// Reads a written file with a new descriptor and compares every tensor with what was meant.
     private func verify(
-        _ file: ConversionOutcome.File, _ planned: PlannedFile, at path: FilePath,
+        _ file: ConversionOutcome.File, at path: FilePath,
         progress: @escaping @Sendable (Int) -> Void
     ) throws {
         let reader = try format.open(try InputFile(path), options.reading)

@@ -20,7 +20,8 @@ struct Destination {
             guard shards > 0 else { throw UsageError("--shard-size: must be above zero") }
             guard isFolder else {
                 throw UsageError(
-                    "--shard-size: shards are written into a folder; name one as the destination, and the format with --to")
+                    "--shard-size: shards are written into a folder; name one as the destination, and the format with --to"
+                )
             }
         }
         if byExtension == nil, source.folder == nil, !isFolder, options.formatName == nil {
@@ -70,7 +71,7 @@ struct Destination {
         }
         guard groups.count > 1 else { return [(fileName, steps, aliases)] }
         return groups.enumerated().map { index, group in
-            let names = Set(group.flatMap { $0.outputs.map(\.name) })
+            let names = NameSet(group.flatMap { $0.outputs.map(\.name) })
             return (shardName(index, of: groups.count), group, aliases.filter { names.contains($0.aliasOf!) })
         }
     }

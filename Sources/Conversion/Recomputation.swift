@@ -1,5 +1,7 @@
 import AssayCheckpoints
 import AssayFormats
+import AssayPackings
+import AssayQuantization
 import AssayTensors
 
 /// Carries steps out without writing anything, to learn what digests their outputs have.
@@ -41,13 +43,39 @@ public enum Recomputation {
     /// Makes the steps that recorded transforms stand for.
     public struct Factory: Sendable {
         private let source: Checkpoint
+        private let logical: LogicalCheckpoint
+        /// Logical tensors by the stored tensor that is their only part.
+        private let weights: [Int: any LogicalTensor]
 
-        /// - Parameter operations: all that will be asked for.
-        public init(_ source: Checkpoint, operations: [String]) throws { self.source = source }
+        public init(_ source: Checkpoint) throws {
+            self.source = source
+            logical = try LogicalCheckpoint(source.reader)
+            weights = Dictionary(
+                logical.tensors.filter { $0.parts.count == 1 }.map { ($0.parts[0], $0) },
+                uniquingKeysWith: { first, _ in first })
+        }
 
+        /// - Parameters:
+        ///   - operation: what the step's `transform` said.
+        ///   - index: the source tensor.
+        ///   - outputs: what was made of it.
         /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
         public func step(_ operation: String, _ index: Int, outputs: [TensorInfo]) throws -> (any TensorStep)? {
-            Recomputation.step(operation, index, of: source.contents, outputs: outputs)
+            if let step = Recomputation.step(operation, index, of: source.contents, outputs: outputs) { return step }
+            return try quantizeStep(operation, index, outputs)
+        }
+
+        private func quantizeStep(
+            _ text: String, _ index: Int, _ outputs: [TensorInfo]
+        ) throws -> (any TensorStep)? {
+            guard let operation = QuantizeOperation(text), let weight = weights[index] else { return nil }
+            let candidate = CandidateWeight(
+                name: weight.name, tensor: weight, orientation: operation.isTransposed ? .inputOutput : .outputInput)
+            let plan = try QuantizationPlan(operation.scheme, weights: [candidate], options: operation.options)
+            guard case .quantize(let made, _) = plan.decisions[0], made == outputs else { return nil }
+            return QuantizeStep(
+                source: index, sourceByteCount: source.contents.tensors[index].byteCount, outputs: made, plan,
+                weight: 0, options: operation.options)
         }
     }
 

@@ -81,18 +81,30 @@ public struct Checkpoint: Sendable {
             throw try noWeights(in: folder, names: names)
         }
         for other in groups.dropFirst() {
-            warnings.append("\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
+            warnings.append(
+                "\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
         }
         if let index = chosen.indexNames.first {
             guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
             return try openIndex(folder.appending(index), options, folder: folder, warnings: warnings)
         }
-        guard chosen.names.count == 1 else { throw ambiguous(folder, chosen.names) }
-        let file = folder.appending(chosen.names[0])
+        let name = try onlyFile(of: chosen, in: folder)
+        let others = chosen.names.filter { $0 != name }
+        if !others.isEmpty { warnings.append("\(name) is read; \(others.joined(separator: ", ")) beside it not") }
+        let file = folder.appending(name)
         let reader = try reader(of: file, options)
         return Checkpoint(
             path: folder, reader: reader, files: [file], index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings)
+    }
+
+    /// The only file, or among several the one with the usual name.
+    private static func onlyFile(of group: WeightGroup, in folder: FilePath) throws -> String {
+        let usual = group.names.filter { $0.hasPrefix("model.") }
+        guard let name = group.names.count == 1 ? group.names[0] : usual.count == 1 ? usual[0] : nil else {
+            throw ambiguous(folder, group.names)
+        }
+        return name
     }
 
     /// The files of one format in a folder.
@@ -117,11 +129,14 @@ public struct Checkpoint: Sendable {
     private static func ambiguous(_ folder: FilePath, _ names: [String]) -> StructureError {
         StructureError(
             "\(folder.forDisplay): the folder holds \(names.count) checkpoints and no index that joins them"
-                + " (\(names.prefix(5).map(\.escapedForDisplay).joined(separator: ", "))\(names.count > 5 ? ", ..." : "")); name one of them")
+                + " (\(names.prefix(5).map(\.escapedForDisplay).joined(separator: ", "))\(names.count > 5 ? ", ..." : "")); name one of them"
+        )
     }
 
     private static func noWeights(in folder: FilePath, names: [String]) throws -> CheckpointError {
-        let unfinished = names.first { $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial") }
+        let unfinished = names.first {
+            $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial")
+        }
         let known = FormatRegistry.all.flatMap { $0.fileExtensions }.joined(separator: ", ")
         return CheckpointError(
             folder, .file, expected: "a model folder with weights (\(known))",

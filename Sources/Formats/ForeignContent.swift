@@ -21,7 +21,10 @@ enum ForeignContent {
 
     private static let magics: [(magic: [UInt8], name: String)] = [
         (Array("GGUF".utf8), "a GGUF file, which this version cannot read yet"),
-        (Array("PK\u{3}\u{4}".utf8), "a zip archive (PyTorch, .npz and .keras files are), which this version cannot read yet"),
+        (
+            Array("PK\u{3}\u{4}".utf8),
+            "a zip archive (PyTorch, .npz and .keras files are), which this version cannot read yet"
+        ),
         ([0x80, 0x02], "a Python pickle, which this version cannot read yet"),
         ([0x93] + Array("NUMPY".utf8), "a NumPy .npy file, which this version cannot read yet"),
         ([0x1F, 0x8B], "gzip data; unpack it first"),

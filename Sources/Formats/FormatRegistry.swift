@@ -3,7 +3,9 @@ import AssayCheckpoints
 /// The formats, in the order in which they look at a file. One line an entry.
 public enum FormatRegistry {
     public static let all: [any CheckpointFormat.Type] = [
-        Safetensors.self
+        Safetensors.self,
+        HDF5.self,
+        ZPlanes.self,
     ]
 
     /// The format with a name ("hdf5"), or nil.

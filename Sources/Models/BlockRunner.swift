@@ -59,18 +59,23 @@ public final class BlockRunner: Sendable {
 
     /// What leaves a block, for each of some hidden states that enter it.
     ///
-    /// - Parameter states: each [batch · time, hidden], of either precision.
+    /// - Parameters:
+    ///   - layer: from 0 on.
+    ///   - states: each [batch · time, hidden], of either precision. A state of another shape is a mistake of the caller.
+    ///   - observe: called for a tap of every state before the next tap.
     public func block(
         _ layer: Int, _ states: [HiddenState], _ observe: TapObserver? = nil
     ) throws -> [HiddenState] {
-        try engine.block(layer, states, observe)
+        precondition((0..<layerCount).contains(layer) && states.allSatisfy(isHiddenState))
+        return try engine.block(layer, states, observe)
     }
 
     /// The last steps but the logits: final norm, pooler, the head's transform.
     ///
     /// - Returns: what enters the product with the head's matrix, or the final hidden states of a bare body.
     public func finish(_ states: [HiddenState], _ observe: TapObserver? = nil) throws -> [HiddenState] {
-        try engine.finish(states, observe)
+        precondition(states.allSatisfy(isHiddenState))
+        return try engine.finish(states, observe)
     }
 
     /// Logits of all rows in pieces of some rows, all states' at once; nothing for a bare body.
@@ -82,6 +87,7 @@ public final class BlockRunner: Sendable {
         _ features: [HiddenState], _ body: (_ rows: Range<Int>, _ logits: [HiddenState]) throws -> Void
     ) throws {
         guard hasLogits else { return }
+        precondition(features.allSatisfy(isHiddenState))
         let rowCount = tokens.batchCount * tokens.length
         let step = logitsRowsPerPiece
         for start in stride(from: 0, to: rowCount, by: step) {
@@ -104,6 +110,10 @@ public final class BlockRunner: Sendable {
     }
 
     private static let logitsByteCount = 64 << 20
+
+    private func isHiddenState(_ state: HiddenState) -> Bool {
+        state.rowCount == tokens.batchCount * tokens.length && state.featureCount == model.spec.hiddenSize
+    }
 }
 
 /// A step of a forward pass.

@@ -6,7 +6,7 @@ import AssayTensors
 public struct Model: Sendable {
     /// The path of the checkpoint, for messages and reports.
     public let name: String
-    public let spec: TransformerSpec
+    public internal(set) var spec: TransformerSpec
     public let table: TensorTable
     public let report: TableReport
     public let checkpoint: LogicalCheckpoint
@@ -20,7 +20,8 @@ public struct Model: Sendable {
     /// - Throws: `StructureError` where the architecture is unknown or the configuration cannot be computed; missing,
     ///   extra and misshapen tensors are listed in `report`.
     public init(
-        _ checkpoint: LogicalCheckpoint, configuration: JSONObject, configurationFile: String = "config.json", name: String
+        _ checkpoint: LogicalCheckpoint, configuration: JSONObject, configurationFile: String = "config.json",
+        name: String
     ) throws {
         let architecture = try ArchitectureRegistry.architecture(for: configuration, file: configurationFile)
         let naming = architecture.naming
@@ -42,7 +43,8 @@ public struct Model: Sendable {
     }
 
     public init(
-        _ reader: any CheckpointReader, configuration: JSONObject, configurationFile: String = "config.json", name: String
+        _ reader: any CheckpointReader, configuration: JSONObject, configurationFile: String = "config.json",
+        name: String
     ) throws {
         try self.init(
             LogicalCheckpoint(reader, configuration: configuration), configuration: configuration,
@@ -115,7 +117,8 @@ public struct Model: Sendable {
         for start in stride(from: 0, to: a.shape.rowCount, by: step) {
             let rows = start..<min(start + step, a.shape.rowCount)
             let count = rows.count * width
-            let first = try ByteBuffer(byteCount: count * 8), second = try ByteBuffer(byteCount: count * 8)
+            let first = try ByteBuffer(byteCount: count * 8)
+            let second = try ByteBuffer(byteCount: count * 8)
             defer { withExtendedLifetime((first, second)) {} }
             try a.read(rows: rows, into: first.bytes.bindMemory(to: Double.self))
             try b.read(rows: rows, into: second.bytes.bindMemory(to: Double.self))

@@ -64,7 +64,8 @@ public struct Naming: Sendable {
         guard let module = modules.first(where: { $0.module == slot.module }) else { return [] }
         let stem = Self.fill(module.hf, layer: slot.layer)
         let name = (prefixed && !module.isOutsidePrefix ? prefix : "") + stem + "." + slot.part.rawValue
-        return [name] + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
+        return [name]
+            + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
     }
 
     static func fill(_ pattern: String, layer: Int?) -> String {

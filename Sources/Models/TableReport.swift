@@ -58,7 +58,11 @@ extension TensorTable {
                 if entry.presence == .required { report.missing.append(entry.name) }
                 continue
             }
-            report.copies += standing.dropFirst().map { (name: $0, of: name) }
+            if entry.hasEqualNames {
+                report.copies += standing.dropFirst().map { (name: $0, of: name) }
+            } else {
+                report.ignored += standing.dropFirst()
+            }
             let tensor = checkpoint.tensors[position]
             let expected = entry.shape(orientation: tensor.orientation)
             if tensor.shape != expected {

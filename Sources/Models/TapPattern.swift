@@ -34,7 +34,8 @@ public struct TapPattern: Sendable {
 
     /// Greedy matching that returns to the last star only: at most pattern times name steps.
     private static func matches(_ pattern: ArraySlice<UInt8>, _ name: ArraySlice<UInt8>) -> Bool {
-        var p = pattern.startIndex, n = name.startIndex
+        var p = pattern.startIndex
+        var n = name.startIndex
         var retry: (pattern: Int, name: Int)?
         while n < name.endIndex {
             if p < pattern.endIndex, pattern[p] == UInt8(ascii: "*") {

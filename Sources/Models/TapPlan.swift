@@ -9,7 +9,8 @@ struct TapPlan {
     }
 
     var taps: [PlannedTap] {
-        taps(of: .embed) + (0..<spec.layerCount).flatMap { taps(of: .block($0)) } + taps(of: .finish) + taps(of: .logits)
+        taps(of: .embed) + (0..<spec.layerCount).flatMap { taps(of: .block($0)) } + taps(of: .finish)
+            + taps(of: .logits)
     }
 
     func taps(of step: ForwardStep) -> [PlannedTap] {
@@ -27,9 +28,15 @@ struct TapPlan {
     private var blockTaps: [TapPoint] {
         switch spec.block.normPlacement {
         case .beforeSublayer:
-            [.attentionNorm, .query, .key, .value, .attentionOutput, .feedForwardNorm, .activation, .feedForwardOutput, .out]
+            [
+                .attentionNorm, .query, .key, .value, .attentionOutput, .feedForwardNorm, .activation,
+                .feedForwardOutput, .out,
+            ]
         case .afterResidual:
-            [.query, .key, .value, .attentionOutput, .attentionNorm, .activation, .feedForwardOutput, .feedForwardNorm, .out]
+            [
+                .query, .key, .value, .attentionOutput, .attentionNorm, .activation, .feedForwardOutput,
+                .feedForwardNorm, .out,
+            ]
         }
     }
 

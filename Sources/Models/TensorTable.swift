@@ -16,6 +16,9 @@ public struct TensorTable: Sendable {
         public let orientation: WeightOrientation?
         public let role: TensorRole
         public let presence: Presence
+        /// Whether a tensor that stands under another of the names too must hold the same values; otherwise it is a weight
+        /// of its own, and not used.
+        public let hasEqualNames: Bool
 
         public var name: String { names[0] }
         /// Whether schemes for linear weights apply. Embeddings, norms, biases and heads stay as they are.
@@ -120,7 +123,9 @@ private struct TableBuilder {
         try add(
             WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
             head.isTied ? .tied(to: WeightSlot(.tokenEmbedding)) : .required)
-        if head.hasBias { try add(WeightSlot(.head, .bias), [spec.vocabularySize], .bias) }
+        if head.hasBias {
+            try add(WeightSlot(.head, .bias), [spec.vocabularySize], .bias, hasEqualNames: head.isTied)
+        }
     }
 
     private mutating func addNorm(_ module: Module, _ size: Int, _ layer: Int? = nil) throws(StructureError) {
@@ -140,7 +145,7 @@ private struct TableBuilder {
 
     private mutating func add(
         _ slot: WeightSlot, _ dimensions: [Int], _ role: TensorRole, _ orientation: WeightOrientation? = nil,
-        _ presence: TensorTable.Presence = .required
+        _ presence: TensorTable.Presence = .required, hasEqualNames: Bool = true
     ) throws(StructureError) {
         let names = naming.names(of: slot, prefixed: isPrefixed)
         // An architecture that does not name an optional module has none.
@@ -151,6 +156,7 @@ private struct TableBuilder {
         }
         entries.append(
             TensorTable.Entry(
-                slot: slot, names: names, shape: shape, orientation: orientation, role: role, presence: presence))
+                slot: slot, names: names, shape: shape, orientation: orientation, role: role, presence: presence,
+                hasEqualNames: hasEqualNames))
     }
 }

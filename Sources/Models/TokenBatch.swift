@@ -101,7 +101,8 @@ public struct TokenBatch: Sendable, Equatable {
         try check(.attentionMask, attentionMask, below: 2, "a mask of 0 and 1")
         for (sequence, mask) in attentionMask.enumerated() where !mask.contains(1) {
             throw error(
-                .attentionMask, expected: "a position that is read in every sequence", found: "none in sequence \(sequence)")
+                .attentionMask, expected: "a position that is read in every sequence",
+                found: "none in sequence \(sequence)")
         }
     }
 

@@ -6,7 +6,7 @@ public struct LogicalCheckpoint: Sendable {
     public let reader: any CheckpointReader
     /// Packed ones first where their packing puts them, then plain ones, in the order of their first stored part.
     public let tensors: [any LogicalTensor]
-    private let positions: [String: Int]
+    private let positions: NameMap<Int>
 
     /// - Parameter configuration: the model's `config.json`, where there is one.
     /// - Throws: `StructureError` where a packing is incomplete, or two logical tensors would have one name.
@@ -24,7 +24,7 @@ public struct LogicalCheckpoint: Sendable {
             logical.append(PlainTensor(reader: reader, index: index))
         }
         logical.sort { $0.parts.min()! < $1.parts.min()! }
-        var positions: [String: Int] = [:]
+        var positions = NameMap<Int>()
         for (index, tensor) in logical.enumerated() {
             guard positions.updateValue(index, forKey: tensor.name) == nil else {
                 throw StructureError(

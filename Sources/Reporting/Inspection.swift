@@ -141,7 +141,8 @@ public struct Inspection {
                 "  complete    "
                     + (report.isSound
                         ? "yes" + (report.ignored.isEmpty ? "" : ", \(report.ignored.count) not needed")
-                        : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen"))
+                        : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen")
+            )
             lines += report.sentences.prefix(10).map { "              \($0)" }
             if report.sentences.count > 10 { lines.append("              ... \(report.sentences.count) in all") }
             return lines
@@ -195,8 +196,8 @@ public struct Inspection {
     }
 
     private var uniqueMetadata: [(key: String, value: JSONValue)] {
-        var seen = Set<String>()
-        return checkpoint.contents.metadata.filter { seen.insert($0.key).inserted }.map { ($0.key, .string($0.value)) }
+        var seen = NameSet()
+        return checkpoint.contents.metadata.filter { seen.insert($0.key) }.map { ($0.key, .string($0.value)) }
     }
 
     private func tensorJSON(_ position: Int, _ info: TensorInfo) -> JSONValue {
@@ -233,7 +234,8 @@ public struct Inspection {
                 "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),
                 "vocabulary": JSONValue(summary.vocabularySize), "context": JSONValue(summary.contextLength),
                 "headTied": .bool(summary.isHeadTied),
-                "missing": .array(report.missing.map { .string($0) }), "extra": .array(report.extra.map { .string($0) }),
+                "missing": .array(report.missing.map { .string($0) }),
+                "extra": .array(report.extra.map { .string($0) }),
                 "misshapen": .array(
                     report.misshapen.map {
                         [

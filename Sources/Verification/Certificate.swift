@@ -83,7 +83,8 @@ extension Certificate {
         self.fileDigests = fileDigests
         transforms = outcome.steps.map {
             Transform(
-                source: $0.source, outputs: $0.outputs, operation: $0.transform, overflowed: $0.findings.tally.overflowed,
+                source: $0.source, outputs: $0.outputs, operation: $0.transform,
+                overflowed: $0.findings.tally.overflowed,
                 underflowed: $0.findings.tally.underflowed, quantization: $0.findings.quantization)
         }
         dropped = plan.dropped.map { Drop(name: $0.name, rule: $0.rule) }
@@ -92,10 +93,9 @@ extension Certificate {
 
     /// The tensors that were read, and the aliases of those.
     private static func sourceTensors(_ plan: ConversionPlan, _ outcome: ConversionOutcome) -> [Tensor] {
-        let digests = Dictionary(
-            outcome.steps.compactMap { step in step.sourceDigest.map { (step.source, $0) } },
-            uniquingKeysWith: { first, _ in first })
-        let dropped = Set(plan.dropped.map(\.name))
+        let digests = NameMap(
+            outcome.steps.compactMap { step in step.sourceDigest.map { (step.source, $0) } })
+        let dropped = NameSet(plan.dropped.map(\.name))
         return plan.source.contents.tensors.compactMap { info in
             guard !dropped.contains(info.name) else { return nil }
             return (digests[info.name] ?? info.aliasOf.flatMap { digests[$0] }).map { Tensor(info: info, digest: $0) }

@@ -61,7 +61,8 @@ public struct Verifier {
             report.statements += try compareFiles(certificate)
         }
         if let source {
-            report.statements += try certificate.map { try recompute($0, source, digests) }
+            report.statements +=
+                try certificate.map { try recompute($0, source, digests) }
                 ?? compareDirectly(source, digests)
         }
         return report
@@ -77,8 +78,8 @@ public struct Verifier {
         var options = ConversionOptions(destination: "")
         options.threads = threads
         let results = try Recomputation.run(steps, on: reader, options, progress: progress)
-        let byName = Dictionary(
-            zip(stored.map { tensors[$0].name }, results.map(\.sourceDigest)), uniquingKeysWith: { first, _ in first })
+        let byName = NameMap(
+            zip(stored.map { tensors[$0].name }, results.map(\.sourceDigest)))
         return tensors.map { byName[$0.aliasOf ?? $0.name]! }
     }
 
@@ -95,9 +96,9 @@ public struct Verifier {
 
     private func compare(_ certificate: Certificate, _ digests: [Digest]) -> [VerifiedStatement] {
         let tensors = checkpoint.contents.tensors
-        let found = Dictionary(
-            zip(tensors.map(\.name), zip(tensors, digests)), uniquingKeysWith: { first, _ in first })
-        let wanted = Set(certificate.destinationTensors.map(\.info.name))
+        let found = NameMap(
+            zip(tensors.map(\.name), zip(tensors, digests)))
+        let wanted = NameSet(certificate.destinationTensors.map(\.info.name))
         let missing = certificate.destinationTensors.map(\.info.name).filter { found[$0] == nil }
         let extra = tensors.map(\.name).filter { !wanted.contains($0) }
         var misshapen: [String] = []
@@ -120,18 +121,21 @@ public struct Verifier {
             VerifiedStatement(
                 statement: "their bytes have the certificate's digests",
                 result: wrong.isEmpty ? .holds : .fails(.invalidFile),
-                detail: wrong.isEmpty ? "content \(certificate.destinationContentDigest)" : "other bytes in \(Self.list(wrong))"),
+                detail: wrong.isEmpty
+                    ? "content \(certificate.destinationContentDigest)" : "other bytes in \(Self.list(wrong))"),
         ]
     }
 
     private func compareFiles(_ certificate: Certificate) throws -> [VerifiedStatement] {
         try certificate.fileDigests.map { name, digest in
             let statement = "the file \(name.escapedForDisplay) has the certificate's digest"
-            guard let path = checkpoint.files.first(where: { $0.lastComponent?.string == name }) ?? checkpoint.files.first
+            guard
+                let path = checkpoint.files.first(where: { $0.lastComponent?.string == name }) ?? checkpoint.files.first
             else { return VerifiedStatement(statement: statement, result: .notChecked, detail: "no such file") }
             let found = try CertificateFile.digest(of: path)
             return VerifiedStatement(
-                statement: statement, result: found == digest ? .holds : .fails(.invalidFile), detail: "sha256 \(found)")
+                statement: statement, result: found == digest ? .holds : .fails(.invalidFile), detail: "sha256 \(found)"
+            )
         }
     }
 
@@ -142,14 +146,14 @@ public struct Verifier {
         _ certificate: Certificate, _ source: Checkpoint, _ digests: [Digest]
     ) throws -> [VerifiedStatement] {
         let positions = source.contents.indexByName()
-        let made = Dictionary(
-            zip(checkpoint.contents.tensors.map(\.name), digests), uniquingKeysWith: { first, _ in first })
-        let infos = Dictionary(
-            certificate.destinationTensors.map { ($0.info.name, $0.info) }, uniquingKeysWith: { first, _ in first })
+        let made = NameMap(
+            zip(checkpoint.contents.tensors.map(\.name), digests))
+        let infos = NameMap(
+            certificate.destinationTensors.map { ($0.info.name, $0.info) })
         var steps: [any TensorStep] = []
         var absent: [String] = []
         var unknown: [String] = []
-        let factory = try Recomputation.Factory(source, operations: certificate.transforms.map(\.operation))
+        let factory = try Recomputation.Factory(source)
         for transform in certificate.transforms {
             guard let index = positions[transform.source] else {
                 absent.append(transform.source)
@@ -176,8 +180,8 @@ public struct Verifier {
         _ certificate: Certificate, _ source: Checkpoint, _ steps: [any TensorStep], _ results: [Recomputation.Result],
         absent: [String]
     ) -> VerifiedStatement {
-        let recorded = Dictionary(
-            certificate.sourceTensors.map { ($0.info.name, $0.digest) }, uniquingKeysWith: { first, _ in first })
+        let recorded = NameMap(
+            certificate.sourceTensors.map { ($0.info.name, $0.digest) })
         let changed = zip(steps, results).filter { step, result in
             recorded[source.contents.tensors[step.source].name] != result.sourceDigest
         }.map { source.contents.tensors[$0.0.source].name }
@@ -192,7 +196,7 @@ public struct Verifier {
     }
 
     private func transformStatement(
-        _ steps: [any TensorStep], _ results: [Recomputation.Result], _ made: [String: Digest], unknown: [String]
+        _ steps: [any TensorStep], _ results: [Recomputation.Result], _ made: NameMap<Digest>, unknown: [String]
     ) -> VerifiedStatement {
         var wrong: [String] = []
         for (step, result) in zip(steps, results) {
@@ -218,8 +222,9 @@ public struct Verifier {
 
     /// Every tensor of the source went somewhere, or was dropped by a rule.
     private func coverageStatement(_ certificate: Certificate, _ source: Checkpoint) -> VerifiedStatement {
-        let used = Set(certificate.transforms.map(\.source)).union(certificate.dropped.map(\.name))
-            .union(certificate.destinationTensors.compactMap { $0.info.aliasOf == nil ? nil : $0.info.name })
+        var used = NameSet(certificate.transforms.map(\.source))
+        used.formUnion(certificate.dropped.map(\.name))
+        used.formUnion(certificate.destinationTensors.compactMap { $0.info.aliasOf == nil ? nil : $0.info.name })
         let lost = source.contents.tensors.map(\.name).filter { !used.contains($0) }
         let dropped = certificate.dropped.count
         return VerifiedStatement(
@@ -252,10 +257,10 @@ public struct Verifier {
             }
             steps.append(step)
         }
-        let names = Set(contents.tensors.map(\.name))
+        let names = NameSet(contents.tensors.map(\.name))
         let lost = source.contents.tensors.map(\.name).filter { !names.contains($0) }
         let results = try Recomputation.run(steps, on: source.reader, options, progress: progress)
-        let made = Dictionary(zip(contents.tensors.map(\.name), digests), uniquingKeysWith: { first, _ in first })
+        let made = NameMap(zip(contents.tensors.map(\.name), digests))
         var equality = transformStatement(steps, results, made, unknown: [])
         equality.statement = "the bytes are those of \(source.path.forDisplay), copied or cast"
         if case .fails = equality.result { equality.result = .fails(.numbersDiffer) }

@@ -6,7 +6,8 @@ struct Assay: ParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "assay",
-        abstract: "Move model checkpoints between formats and precisions, and prove that what arrives still computes the same.",
+        abstract:
+            "Move model checkpoints between formats and precisions, and prove that what arrives still computes the same.",
         discussion: """
             Start with 'assay inspect MODEL' on a checkpoint file or a model folder; 'assay help convert' and its like \
             show examples.
@@ -15,5 +16,7 @@ struct Assay: ParsableCommand {
             3 a file is invalid or damaged, 4 the system failed us, 64 usage.
             """,
         version: "assay \(version)",
-        subcommands: [Inspect.self, Convert.self, Diff.self, Verify.self])
+        subcommands: [
+            Inspect.self, Convert.self, Quantize.self, Run.self, Diff.self, Verify.self, HDF5ListingCommand.self,
+        ])
 }

@@ -35,8 +35,9 @@ struct CommonOptions: ParsableArguments {
     }
 
     /// Opens a checkpoint and passes on what was seen and tolerated.
-    func open(_ path: String) throws -> Checkpoint {
+    func open(_ path: String, notesWarnings: Bool = true) throws -> Checkpoint {
         let checkpoint = try Checkpoint.open(FilePath(path), reading)
+        guard notesWarnings else { return checkpoint }
         for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
         return checkpoint
     }
@@ -62,7 +63,9 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Print what would be done, and do nothing.")
     var dryRun = false
 
-    @Flag(name: .customLong("no-verify"), help: "Do not read the output again before publishing it; the certificate says so.")
+    @Flag(
+        name: .customLong("no-verify"),
+        help: "Do not read the output again before publishing it; the certificate says so.")
     var skipsVerification = false
 
     @Option(name: .long, help: "Where to write the certificate, or 'none'.")

@@ -12,13 +12,17 @@ struct ConversionSession {
     let common: CommonOptions
 
     func run() throws {
-        if output.dryRun { return try Terminal.write(common.json ? ConversionReport.json(of: plan) : ConversionReport.text(of: plan)) }
+        if output.dryRun {
+            return try Terminal.write(common.json ? ConversionReport.json(of: plan) : ConversionReport.text(of: plan))
+        }
         for line in plan.notes { common.note("note: \(line)") }
         if !plan.isFolder, plan.source.folder != nil {
-            common.note("note: only the weights are converted into a file; name a folder to take the configuration along")
+            common.note(
+                "note: only the weights are converted into a file; name a folder to take the configuration along")
         }
         let begin = Progress.now()
-        let bar = Progress(operation == "quantize" ? "quantizing" : "converting", total: plan.sourceByteCount, quiet: common.quiet)
+        let bar = Progress(
+            operation == "quantize" ? "quantizing" : "converting", total: plan.sourceByteCount, quiet: common.quiet)
         let check = Progress("verifying", total: plan.destinationByteCount, quiet: common.quiet)
         let finished = try plan.run { phase, bytes in
             switch phase {
@@ -38,7 +42,7 @@ struct ConversionSession {
         try Terminal.write(
             common.json
                 ? ConversionReport.json(of: finished, certificate: path)
-                : ConversionReport.text(of: finished, certificate: path, seconds: seconds))
+                : ConversionReport.text(of: finished, certificate: path, seconds: seconds, width: Terminal.outputWidth))
     }
 
     private func makeCertificate(_ finished: FinishedConversion) throws -> Certificate? {

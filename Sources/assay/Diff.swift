@@ -32,6 +32,9 @@ struct Diff: ParsableCommand {
     @Option(name: .long, help: "Tokens to run both over: a JSON list of lists, or an object with input_ids.")
     var tokens: String?
 
+    @Option(name: .long, help: "A text file instead, cut into tokens by A's tokenizer.")
+    var text: String?
+
     @Flag(name: .long, help: "Compare every weight too (without tokens they are compared anyway).")
     var weights = false
 
@@ -56,6 +59,7 @@ struct Diff: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
         if let batch, batch < 1 { throw ValidationError("--batch: a number from 1 on, not \(batch)") }
         if let tolerance, !(tolerance >= 0) { throw ValidationError("--tolerance: a number from 0 on") }
     }
@@ -63,7 +67,6 @@ struct Diff: ParsableCommand {
     func run() throws {
         let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
         var options = ComparisonOptions(threads: common.threadCount)
-        options.tokens = try tokens.map { try TokensFile.read(FilePath($0)) }
         options.comparesWeights = weights
         options.showsWeights = weights || report != nil
         options.profile = profile
@@ -71,6 +74,7 @@ struct Diff: ParsableCommand {
         options.limit = tolerance
         options.taps = try taps.map { try TapPattern($0) } ?? .everything
         let (reference, test) = (try side(a), try side(b))
+        options.tokens = try batch(for: reference)
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
         let result = try Comparison(reference, test, options) { bar.advance($0) }.run()
@@ -81,6 +85,15 @@ struct Diff: ParsableCommand {
         if result.exitStatus != .done { throw ExitCode(result.exitStatus.rawValue) }
     }
 
+    private func batch(for reference: ComparisonSide) throws -> TokenBatch? {
+        if let tokens { return try TokensFile.read(FilePath(tokens)) }
+        guard let text else { return nil }
+        guard case .model(let model) = reference else {
+            throw UsageError("\(FilePath(a).forDisplay): --text needs a model folder with a tokenizer as A")
+        }
+        return try TextInput.batch(FilePath(text), for: model.spec, tokenizerIn: FilePath(a))
+    }
+
     private func side(_ path: String) throws -> ComparisonSide {
         let checkpoint = try common.open(path)
         return try ComparisonSide(
@@ -89,5 +102,3 @@ struct Diff: ParsableCommand {
             name: checkpoint.path.forDisplay)
     }
 }
-
-extension Profile: ExpressibleByArgument {}

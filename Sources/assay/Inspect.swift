@@ -21,7 +21,8 @@ struct Inspect: ParsableCommand {
     @Argument(help: "Only tensors whose name matches this pattern ('*' and '?').")
     var pattern: String?
 
-    @Flag(name: .long, help: "Read the data too: minimum, maximum, mean, standard deviation, zeros, NaN and infinities.")
+    @Flag(
+        name: .long, help: "Read the data too: minimum, maximum, mean, standard deviation, zeros, NaN and infinities.")
     var stats = false
 
     @Flag(name: .long, help: "Compute the content digest where the file does not store it.")
@@ -30,7 +31,7 @@ struct Inspect: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let checkpoint = try common.open(path)
+        let checkpoint = try common.open(path, notesWarnings: false)
         let inspection = try Inspection(
             of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest, computesStatistics: stats,
             threads: common.threadCount)

@@ -122,7 +122,8 @@ struct Trace: Equatable {
 
 func relativeL2(_ test: [Double], _ reference: [Double]) -> Double {
     guard test.count == reference.count else { return .infinity }
-    var difference = 0.0, norm = 0.0
+    var difference = 0.0
+    var norm = 0.0
     for (t, r) in zip(test, reference) {
         difference += (t - r) * (t - r)
         norm += r * r

@@ -22,7 +22,8 @@ import Testing
         let trace = try Trace(golden.model(), golden.tokens(), RunSettings(profile: .ref64, threads: 2))
         // gelu_fast writes sqrt(2/pi) with ten digits (0.7978845608): 3.6e-12 of the argument, of which we compute the
         // exact one.
-        try expect(trace, is: golden.taps("taps64.safetensors"), within: golden.name.hasSuffix("gelu_fast") ? 1e-11 : 1e-12)
+        try expect(
+            trace, is: golden.taps("taps64.safetensors"), within: golden.name.hasSuffix("gelu_fast") ? 1e-11 : 1e-12)
     }
 
     @Test(arguments: Golden.all)

@@ -5,12 +5,14 @@ import AssayTensors
 import SystemPackage
 import Testing
 
-/// Files of the compressed-tensors library, with what it decodes them to.
-private let golden: FilePath = {
+private let fixtures: FilePath = {
     var path = FilePath(#filePath)
     path.removeLastComponent()
-    return path.appending("../../fixtures/golden/compressed-tensors").lexicallyNormalized()
+    return path.appending("../../fixtures/golden").lexicallyNormalized()
 }()
+
+/// Single weights written by the compressed-tensors library, with what it decodes them to.
+private let golden = fixtures.appending("packings/compressed-tensors")
 
 struct GoldenCase: Sendable, CustomTestStringConvertible {
     var testDescription: String
@@ -100,6 +102,34 @@ private func values(_ tensor: any LogicalTensor, rows: Range<Int>) throws -> [Fl
     let bare = try LogicalCheckpoint(packed.reader)
     let rows = 0..<packed.tensors[0].shape.rowCount
     #expect(try values(bare.tensors[0], rows: rows) == values(packed.tensors[0], rows: rows))
+}
+
+@Test(
+    arguments: [
+        "int8-channel", "int8-channel-asymmetric", "int8-tensor", "pack-int3-channel-odd", "pack-int4-channel-odd",
+        "pack-int4-g32", "pack-int4-g32-asymmetric", "pack-int4-g32-asymmetric-bf16", "pack-int8-g32",
+    ]) func wholeModelsDecodeToTheLibrarysBits(_ name: String) throws
+{
+    let folder = fixtures.appending("compressed-tensors").appending(name)
+    func json(_ name: String) throws -> JSONObject {
+        let file = try InputFile(folder.appending(name))
+        return try JSONValue(parsing: file.bytes(0..<file.byteCount)).object!
+    }
+    let reader = try Checkpoint.reader(of: folder.appending("model.safetensors"), ReadingOptions())
+    let checkpoint = try LogicalCheckpoint(reader, configuration: json("config.json"))
+    let expected = try json("expected.json")
+    #expect(checkpoint.tensors.count { $0 is any QuantizedTensor } == expected.members.count)
+    for (name, entry) in expected.members {
+        let tensor = try #require(checkpoint[name] as? any QuantizedTensor)
+        let decoded = try values(tensor, rows: 0..<tensor.shape.rowCount)
+        var hasher = DigestHasher()
+        decoded.withUnsafeBytes { hasher.update($0) }
+        #expect(hasher.finalize().description == entry.object?["sha256"]?.string, "\(name)")
+        // In float64 the same numbers.
+        var wide = [Double](repeating: .nan, count: decoded.count)
+        try wide.withUnsafeMutableBufferPointer { try tensor.read(rows: 0..<tensor.shape.rowCount, into: $0) }
+        #expect(wide == decoded.map(Double.init))
+    }
 }
 
 // MARK: - Refusals

@@ -61,7 +61,8 @@ public final class StagedOutput: Sendable {
             throw UsageError("\(destination.forDisplay): is a symbolic link; name its target, or remove the link")
         default:
             throw UsageError(
-                "\(destination.forDisplay): expected a \(isFolder ? "folder" : "file") to replace, found something else")
+                "\(destination.forDisplay): expected a \(isFolder ? "folder" : "file") to replace, found something else"
+            )
         }
     }
 
@@ -70,6 +71,20 @@ public final class StagedOutput: Sendable {
         let random = String(UInt32.random(in: 0 ... .max), radix: 36)
         let stem = String(decoding: name.utf8.prefix(180), as: UTF8.self)
         return ".\(stem).\(getpid())-\(random).assay-partial"
+    }
+
+    /// What runs that were killed left beside a destination: staged under its name by a process that is no more.
+    public static func leftovers(of destination: FilePath) -> [FilePath] {
+        let normalized = destination.lexicallyNormalized()
+        let folder = normalized.removingLastComponent()
+        let prefix = ".\(normalized.lastComponent?.string ?? "")."
+        let names = (try? SystemCall.names(in: folder.isEmpty ? "." : folder)) ?? []
+        return names.filter { name in
+            guard name.hasPrefix(prefix), name.hasSuffix(".assay-partial"),
+                let process = pid_t(name.dropFirst(prefix.count).prefix { $0 != "-" })
+            else { return false }
+            return kill(process, 0) == -1 && errno == ESRCH
+        }.map { folder.appending($0) }
     }
 
     deinit {

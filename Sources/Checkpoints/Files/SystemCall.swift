@@ -164,6 +164,13 @@ package enum SystemCall {
         try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
     }
 
+    /// Makes a symbolic link.
+    package static func link(_ path: FilePath, to target: FilePath) throws(SystemError) {
+        try retrying("create the link", path) {
+            path.withPlatformString { path in target.withPlatformString { symlink($0, path) } }
+        }
+    }
+
     /// Removes a file, or an empty folder. Absence is no error.
     package static func removeIfPresent(_ path: FilePath) {
         _ = path.withPlatformString { remove($0) }

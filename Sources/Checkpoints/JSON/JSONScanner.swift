@@ -131,10 +131,11 @@ public struct JSONScanner {
         switch peek {
         case UInt8(ascii: "{"):
             var members: [(key: String, value: JSONValue)] = []
-            var seen = Set<String>()
+            var seen = NameSet()
             try object { scanner, key, offset in
-                guard seen.insert(key).inserted else {
-                    throw JSONError(offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
+                guard seen.insert(key) else {
+                    throw JSONError(
+                        offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
                 }
                 members.append((key, try scanner.value()))
             }

@@ -60,12 +60,12 @@ public enum JSONValue: Sendable, Equatable {
 /// The members of a JSON object, in order, each key once.
 public struct JSONObject: Sendable, Equatable {
     public private(set) var members: [(key: String, value: JSONValue)]
-    private var positions: [String: Int]
+    private var positions: NameMap<Int>
 
     /// - Precondition: no key stands twice.
     public init(_ members: [(key: String, value: JSONValue)] = []) {
         self.members = members
-        positions = Dictionary(uniqueKeysWithValues: members.enumerated().map { ($1.key, $0) })
+        positions = NameMap(members.enumerated().map { ($1.key, $0) })
     }
 
     public subscript(key: String) -> JSONValue? {
@@ -76,14 +76,15 @@ public struct JSONObject: Sendable, Equatable {
             case (nil, let value?):
                 positions[key] = members.count
                 members.append((key, value))
-            case (_?, nil): self = JSONObject(members.filter { $0.key != key })
+            case (_?, nil): self = JSONObject(members.filter { ExactName($0.key) != ExactName(key) })
             case (nil, nil): break
             }
         }
     }
 
     public static func == (a: JSONObject, b: JSONObject) -> Bool {
-        a.members.count == b.members.count && zip(a.members, b.members).allSatisfy { $0.key == $1.key && $0.value == $1.value }
+        a.members.count == b.members.count
+            && zip(a.members, b.members).allSatisfy { $0.key == $1.key && $0.value == $1.value }
     }
 }
 

@@ -69,7 +69,8 @@ struct SafetensorsHeader {
         }
         guard length >= 2 else {
             throw CheckpointError(
-                file.path, .byte(0), expected: "a header of at least 2 bytes, '{}'", found: "a header length of \(length)")
+                file.path, .byte(0), expected: "a header of at least 2 bytes, '{}'",
+                found: "a header length of \(length)")
         }
         return try file.bytes(8..<8 + Int(length))
     }
@@ -86,7 +87,8 @@ struct SafetensorsHeader {
             if start < end, let previous {
                 throw CheckpointError(
                     path, .tensor(entry.info.name),
-                    expected: "data_offsets from byte \(end), where tensor '\(previous.info.name.escapedForDisplay)' ends",
+                    expected:
+                        "data_offsets from byte \(end), where tensor '\(previous.info.name.escapedForDisplay)' ends",
                     found: "an overlap from byte \(start) on")
             }
             guard start == end else {
@@ -112,7 +114,8 @@ struct SafetensorsHeader {
             let surplus = dataByteCount - end
             throw CheckpointError(
                 path, .part("end"), expected: "the file to end with the last tensor",
-                found: "\(surplus) bytes more; if they are not wanted, cut them off with 'truncate -s -\(surplus) FILE'")
+                found: "\(surplus) bytes more; if they are not wanted, cut them off with 'truncate -s -\(surplus) FILE'"
+            )
         }
     }
 }

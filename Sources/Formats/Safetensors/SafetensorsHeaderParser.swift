@@ -6,7 +6,7 @@ import SystemPackage
 struct SafetensorsHeaderParser {
     private(set) var entries: [SafetensorsHeader.Entry] = []
     private(set) var metadata: [(key: String, value: String)] = []
-    private var names = Set<String>()
+    private var names = NameSet()
     private let path: FilePath
 
     private init(_ path: FilePath) { self.path = path }
@@ -29,7 +29,7 @@ struct SafetensorsHeaderParser {
 
     private mutating func scanHeader(_ scanner: inout JSONScanner) throws {
         try scanner.object { scanner, name, offset in
-            guard names.insert(name).inserted else {
+            guard names.insert(name) else {
                 throw CheckpointError(
                     path, name == SafetensorsHeader.metadataKey ? .part("header") : .tensor(name),
                     expected: "each name once",
@@ -44,9 +44,9 @@ struct SafetensorsHeaderParser {
     }
 
     private mutating func scanMetadata(_ scanner: inout JSONScanner) throws {
-        var keys = Set<String>()
+        var keys = NameSet()
         try scanner.object { scanner, key, offset in
-            guard keys.insert(key).inserted else {
+            guard keys.insert(key) else {
                 throw JSONError(
                     offset: offset, expected: "each metadata key once", found: "'\(key.escapedForDisplay)' again")
             }

@@ -12,7 +12,7 @@ struct SafetensorsReader: CheckpointReader {
         let header = try SafetensorsHeader(of: file)
         self.file = file
         let (aliases, metadata) = Self.aliases(in: header)
-        let positions = Dictionary(uniqueKeysWithValues: header.entries.enumerated().map { ($1.info.name, $0) })
+        let positions = NameMap(header.entries.enumerated().map { ($1.info.name, $0) })
         let begin = header.dataOffset
         offsets =
             header.entries.map { begin + $0.range.lowerBound }
@@ -29,7 +29,7 @@ struct SafetensorsReader: CheckpointReader {
         in header: SafetensorsHeader
     ) -> (aliases: [TensorInfo], metadata: [(key: String, value: String)]) {
         guard !header.metadata.isEmpty else { return ([], []) }
-        let stored = Dictionary(uniqueKeysWithValues: header.entries.map { ($0.info.name, $0.info) })
+        let stored = NameMap(header.entries.map { ($0.info.name, $0.info) })
         var aliases: [TensorInfo] = []
         var metadata: [(key: String, value: String)] = []
         for (key, value) in header.metadata {

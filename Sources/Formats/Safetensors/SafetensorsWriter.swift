@@ -12,8 +12,8 @@ struct SafetensorsWriter: CheckpointWriter {
     init(_ plan: WritePlan, _ output: OutputFile) throws {
         let layout = try Self.layout(for: plan, output)
         self.output = output
-        let begins = Dictionary(
-            uniqueKeysWithValues: layout.entries.map { ($0.info.name, layout.header.count + 8 + $0.range.lowerBound) })
+        let begins = NameMap(
+            layout.entries.map { ($0.info.name, layout.header.count + 8 + $0.range.lowerBound) })
         offsets = plan.tensors.map { $0.aliasOf == nil ? begins[$0.name] : nil }
         let total = layout.header.count + 8 + (layout.entries.last?.range.upperBound ?? 0)
         try output.reserve(total)
@@ -50,16 +50,19 @@ struct SafetensorsWriter: CheckpointWriter {
     private static func describes(_ header: SafetensorsHeader, _ plan: WritePlan) -> Bool {
         let stored = plan.tensors.filter { $0.aliasOf == nil }
         guard header.entries.count == stored.count else { return false }
-        let infos = Dictionary(stored.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let infos = NameMap(stored.map { ($0.name, $0) })
         guard header.entries.allSatisfy({ infos[$0.info.name] == $0.info }) else { return false }
-        let wanted = Dictionary(metadata(of: plan), uniquingKeysWith: { first, _ in first })
+        let wanted = NameMap(metadata(of: plan))
         return header.metadata.count == wanted.count && header.metadata.allSatisfy { wanted[$0.key] == $0.value }
     }
 
     private static func newLayout(for plan: WritePlan) throws -> Layout {
-        let ordered = plan.tensors.filter { $0.aliasOf == nil }.sorted {
-            let (a, b) = (rank($0.elementType), rank($1.elementType))
-            return a != b ? a > b : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+        var ordered = plan.tensors.filter { $0.aliasOf == nil }
+        if !plan.keepsOrder {
+            ordered.sort {
+                let (a, b) = (rank($0.elementType), rank($1.elementType))
+                return a != b ? a > b : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+            }
         }
         var end = 0
         let entries = try ordered.map { info in
@@ -84,7 +87,9 @@ struct SafetensorsWriter: CheckpointWriter {
     /// orientation that the names follow, and transformers refuses files that do not say so.
     private static func metadata(of plan: WritePlan) -> [(String, String)] {
         var metadata: [(String, String)] = plan.metadata.map { ($0.key, $0.value) }
-        if plan.originalHeader == nil, !metadata.contains(where: { $0.0 == "format" }) { metadata.append(("format", "pt")) }
+        if plan.originalHeader == nil, !metadata.contains(where: { $0.0 == "format" }) {
+            metadata.append(("format", "pt"))
+        }
         for tensor in plan.tensors {
             if let target = tensor.aliasOf { metadata.append((tensor.name, target)) }
         }

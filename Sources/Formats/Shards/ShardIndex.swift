@@ -10,7 +10,7 @@ struct ShardIndex {
     /// Each file once, in the order of their names.
     var fileNames: [String]
     /// The file of every tensor.
-    var fileByTensor: [String: String]
+    var fileByTensor: NameMap<String>
     var totalSize: Int?
     /// What else `metadata` says.
     var metadata: [(key: String, value: String)]
@@ -32,11 +32,13 @@ struct ShardIndex {
                 file.path, .part("weight_map"), expected: "an object from tensor names to file names",
                 found: value.object?["weight_map"]?.kind ?? "none")
         }
-        fileByTensor = [:]
+        fileByTensor = NameMap()
         for (name, value) in map.members {
             fileByTensor[name] = try Self.fileName(value, of: name, file.path)
         }
-        fileNames = Set(fileByTensor.values).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        fileNames = Set(fileByTensor.pairs.map { ExactName($0.value) }).map(\.text).sorted {
+            $0.utf8.lexicographicallyPrecedes($1.utf8)
+        }
         let about = value.object?["metadata"]?.object
         totalSize = about?["total_size"]?.int
         metadata = (about?.members ?? []).compactMap { key, value in
@@ -51,13 +53,15 @@ struct ShardIndex {
         guard let name = value.string else {
             throw CheckpointError(path, place, expected: "a file name", found: value.kind)
         }
-        guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
+        guard !name.isEmpty, name != ".", name != "..",
+            !name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
         else {
             throw CheckpointError(
                 path, place, expected: "a plain file name beside the index", found: "'\(name.escapedForDisplay)'")
         }
         guard !name.hasSuffix(fileSuffix) else {
-            throw CheckpointError(path, place, expected: "a file of tensors", found: "another index, '\(name.escapedForDisplay)'")
+            throw CheckpointError(
+                path, place, expected: "a file of tensors", found: "another index, '\(name.escapedForDisplay)'")
         }
         return name
     }

@@ -52,25 +52,28 @@ struct ShardedReader: CheckpointReader {
     }
 
     private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
-        var found: [String: String] = [:]
+        var found = NameMap<String>()
         var unlisted: [String] = []
         for (fileName, reader) in zip(index.fileNames, shards) {
             for tensor in reader.contents.tensors {
                 if let other = found.updateValue(fileName, forKey: tensor.name) {
                     throw StructureError(
-                        "\(indexPath.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)")
+                        "\(indexPath.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
+                    )
                 }
                 if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.fileByTensor.filter { found[$0.key] != $0.value }.keys.sorted()
+        let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted()
         guard absent.isEmpty else {
             throw StructureError(
-                "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names: \(list(absent))")
+                "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names: \(list(absent))"
+            )
         }
         guard unlisted.isEmpty else {
             throw StructureError(
-                "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index: \(list(unlisted))")
+                "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index: \(list(unlisted))"
+            )
         }
     }
 

@@ -30,7 +30,8 @@ enum BERT: Architecture {
             hiddenSize: hiddenSize,
             layerCount: try configuration.size("num_hidden_layers"),
             contextLength: try configuration.size("max_position_embeddings"),
-            embedding: EmbeddingSpec(tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2, norm: norm),
+            embedding: EmbeddingSpec(
+                tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2, norm: norm),
             block: BlockSpec(
                 normPlacement: .afterResidual, norm: norm,
                 attention: AttentionSpec(
@@ -55,7 +56,8 @@ enum BERT: Architecture {
             harmless: [
                 "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "directionality",
             ],
-            harmlessPrefixes: ["pooler_"])  // sizes of another pooler that Google's configurations list; none reads them
+            // Sizes of another pooler, in Google's configurations; nothing reads them.
+            harmlessPrefixes: ["pooler_"])
         return spec
     }
 

@@ -42,7 +42,8 @@ public struct ConfigurationReader {
     private mutating func wholeNumber(_ key: String, from smallest: Int) throws(StructureError) -> Int? {
         guard let value = take(key) else { return nil }
         guard let number = value.int, number >= smallest, number <= Self.largestSize else {
-            throw error(key, expected: "a whole number from \(smallest) to \(Self.largestSize)", found: Self.show(value))
+            throw error(
+                key, expected: "a whole number from \(smallest) to \(Self.largestSize)", found: Self.show(value))
         }
         return number
     }

@@ -13,7 +13,8 @@ enum HarmlessKeys {
     private static let storage: Set<String> = ["torch_dtype", "dtype", "use_bfloat16", "quantization_config"]
 
     private static let training: Set<String> = [
-        "initializer_range", "initializer_factor", "gradient_checkpointing", "problem_type", "num_labels", "_num_labels",
+        "initializer_range", "initializer_factor", "gradient_checkpointing", "problem_type", "num_labels",
+        "_num_labels",
         "id2label", "label2id",
     ]
 
@@ -28,7 +29,8 @@ enum HarmlessKeys {
 
     /// What the library hands back, and how it computes it.
     private static let outputs: Set<String> = [
-        "output_hidden_states", "output_attentions", "output_scores", "output_past", "return_dict", "return_dict_in_generate",
+        "output_hidden_states", "output_attentions", "output_scores", "output_past", "return_dict",
+        "return_dict_in_generate",
         "use_return_dict", "torchscript", "attn_implementation", "_attn_implementation", "_attn_implementation_autoset",
         "chunk_size_feed_forward", "tie_encoder_decoder", "tie_last_hidden_states",
     ]

@@ -53,7 +53,8 @@ extension BlockEngine {
                     HeadRows(
                         q: q.row(row + rows.lowerBound) + column, k: k.row(row) + column, v: v.row(row) + column,
                         out: result.row(row + rows.lowerBound) + column, stride: q.columnCount, rows: rows.count,
-                        width: width, scale: scale, keyBegin: keys.range.lowerBound, ends: ends.baseAddress!, mask: mask))
+                        width: width, scale: scale, keyBegin: keys.range.lowerBound, ends: ends.baseAddress!, mask: mask
+                    ))
             }
             if let mask = keys.mask { mask.withUnsafeBufferPointer { attend($0.baseAddress) } } else { attend(nil) }
         }

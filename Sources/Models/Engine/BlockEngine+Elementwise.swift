@@ -118,7 +118,8 @@ extension BlockEngine {
         let count = spec.hiddenSize
         if table.isWide {
             try table.read(
-                rows: row..<row + 1, into: UnsafeMutableRawBufferPointer(start: result, count: count * table.elementByteCount))
+                rows: row..<row + 1,
+                into: UnsafeMutableRawBufferPointer(start: result, count: count * table.elementByteCount))
             return
         }
         try withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { values in

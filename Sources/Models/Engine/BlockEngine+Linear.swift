@@ -33,7 +33,7 @@ extension BlockEngine {
                         0..<(piece.count + panelWidth - 1) / panelWidth)
                 }
             }
-            try results.forEach { try complete($0, bias, outputs) }
+            for result in results { complete(result, bias, outputs) }
             return results
         }
     }
@@ -61,10 +61,12 @@ extension BlockEngine {
         let base = buffer.bytes.baseAddress! + start * weight.elementByteCount
         if weight.isWide {
             S.pack(
-                kernels, base.assumingMemoryBound(to: Double.self), strides, inputs, outputs.count, panels, packed.pointer)
+                kernels, base.assumingMemoryBound(to: Double.self), strides, inputs, outputs.count, panels,
+                packed.pointer)
         } else {
             S.pack(
-                kernels, base.assumingMemoryBound(to: Float.self), strides, inputs, outputs.count, panels, packed.pointer)
+                kernels, base.assumingMemoryBound(to: Float.self), strides, inputs, outputs.count, panels,
+                packed.pointer)
         }
         return packed
     }
@@ -82,7 +84,7 @@ extension BlockEngine {
     private static var packedByteCount: Int { 1 << 20 }
 
     /// Adds the bias and rounds, rows divided among threads.
-    private func complete(_ result: Matrix<S>, _ bias: BorrowedVector?, _ outputs: Range<Int>) throws {
+    private func complete(_ result: Matrix<S>, _ bias: BorrowedVector?, _ outputs: Range<Int>) {
         guard bias != nil || roundsToFloat32 else { return }
         forEachRows(of: result) { rows in
             if let bias { add(bias, outputs, to: result, rows) }

@@ -116,7 +116,9 @@ struct BlockEngine<S: Scalar>: Engine {
     ) throws -> [Matrix<S>] {
         let attention = spec.block.attention
         let width = attention.headCount * attention.headDimension
-        let q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>]
+        let q: [Matrix<S>]
+        let k: [Matrix<S>]
+        let v: [Matrix<S>]
         if attention.hasFusedProjection {
             let slices = (0..<3).map { $0 * width..<($0 + 1) * width }
             let parts = try linear(inputs, WeightSlot(.queryKeyValue, layer: layer), slices: slices)
@@ -185,11 +187,13 @@ struct BlockEngine<S: Scalar>: Engine {
         let count = matrix.rowCount * matrix.columnCount
         guard roundsToFloat32 else {
             return HiddenState(
-                rowCount: matrix.rowCount, featureCount: matrix.columnCount, precision: S.precision, buffer: matrix.buffer)
+                rowCount: matrix.rowCount, featureCount: matrix.columnCount, precision: S.precision,
+                buffer: matrix.buffer)
         }
         let buffer = try ByteBuffer(byteCount: count * 4)
         S.narrow(
-            kernels, matrix.pointer, buffer.bytes.baseAddress!.bindMemory(to: Float.self, capacity: max(count, 1)), count)
+            kernels, matrix.pointer, buffer.bytes.baseAddress!.bindMemory(to: Float.self, capacity: max(count, 1)),
+            count)
         return HiddenState(
             rowCount: matrix.rowCount, featureCount: matrix.columnCount, precision: .float32, buffer: buffer)
     }

@@ -176,7 +176,8 @@ extension Double: Scalar {
             w, strides.input, strides.output, inputs, outputs, panels.lowerBound, panels.upperBound, packed)
     }
     static func product(
-        _ k: KernelTable, _ a: UnsafePointer<Double>, _ packed: UnsafePointer<Double>, _ c: UnsafeMutablePointer<Double>,
+        _ k: KernelTable, _ a: UnsafePointer<Double>, _ packed: UnsafePointer<Double>,
+        _ c: UnsafeMutablePointer<Double>,
         _ cStride: Int, _ rows: Int, _ inputs: Int, _ outputs: Int, _ panels: Range<Int>
     ) {
         k.pointer.pointee.product_f64(

@@ -13,17 +13,17 @@ public enum CompressedTensors: Packing {
         in reader: any CheckpointReader, configuration: JSONObject?
     ) throws -> [any LogicalTensor] {
         let tensors = reader.contents.tensors
-        var modules: [String: Parts] = [:]
+        var modules: [ExactName: Parts] = [:]
         var order: [String] = []
         for (index, tensor) in tensors.enumerated() {
             guard let (module, part) = split(tensor.name) else { continue }
-            if modules[module] == nil { order.append(module) }
-            modules[module, default: Parts()].positions[part] = index
+            if modules[ExactName(module)] == nil { order.append(module) }
+            modules[ExactName(module), default: Parts()].positions[part] = index
         }
         let declared = DeclaredSchemes(configuration)
         let positions = reader.contents.indexByName()
         return try order.map { module in
-            var parts = modules[module]!
+            var parts = modules[ExactName(module)]!
             parts.positions[.weight] = positions[module.qualified(.weight)]
             return try CompressedTensor(reader: reader, module: module, parts: parts, declared: declared)
         }

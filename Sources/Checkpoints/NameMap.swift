@@ -1,0 +1,63 @@
+/// A text that is equal to another only where all bytes are.
+///
+/// Swift's strings are equal where they are canonically equivalent, so that one "é" and the other, of two scalars, would
+/// be the same key. Names in files are bytes, and both may stand in one.
+public struct ExactName: Hashable, Sendable {
+    public let text: String
+
+    public init(_ text: String) { self.text = text }
+
+    public static func == (a: ExactName, b: ExactName) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+    public func hash(into hasher: inout Hasher) {
+        var text = text
+        text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+}
+
+/// Values by exact names.
+public struct NameMap<Value> {
+    private var values: [ExactName: Value]
+
+    public init() { values = [:] }
+
+    /// The first of equal names counts.
+    public init(_ pairs: some Sequence<(String, Value)>) {
+        values = Dictionary(pairs.map { (ExactName($0.0), $0.1) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    public subscript(name: String) -> Value? {
+        get { values[ExactName(name)] }
+        set { values[ExactName(name)] = newValue }
+    }
+
+    /// - Returns: the value that was there.
+    @discardableResult
+    public mutating func updateValue(_ value: Value, forKey name: String) -> Value? {
+        values.updateValue(value, forKey: ExactName(name))
+    }
+
+    /// In no order.
+    public var pairs: [(name: String, value: Value)] { values.map { ($0.key.text, $0.value) } }
+    /// In no order.
+    public var keys: [String] { values.keys.map(\.text) }
+    public var count: Int { values.count }
+}
+
+extension NameMap: Sendable where Value: Sendable {}
+
+/// A set of exact names.
+public struct NameSet: Sendable {
+    private var names: Set<ExactName>
+
+    public init(_ names: some Sequence<String> = []) { self.names = Set(names.map { ExactName($0) }) }
+
+    public func contains(_ name: String) -> Bool { names.contains(ExactName(name)) }
+
+    /// - Returns: whether it was new.
+    public mutating func insert(_ name: String) -> Bool { names.insert(ExactName(name)).inserted }
+
+    public mutating func formUnion(_ other: some Sequence<String>) { names.formUnion(other.map { ExactName($0) }) }
+
+    public var count: Int { names.count }
+}

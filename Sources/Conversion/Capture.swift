@@ -1,0 +1,86 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayModels
+import AssayTensors
+import SystemPackage
+
+/// Writes the taps of a forward pass into one safetensors file while it runs.
+///
+/// The file holds each tap as float32 (float64 under ref64), [batch, time, features], in forward order, and the tokens
+/// themselves; its metadata names the model, the profile, the arithmetic version and the tokens' digest. The page is
+/// `formats/taps.md`.
+public enum Capture {
+    /// Runs a model and captures what the pattern names.
+    ///
+    /// - Parameter observe: sees the same taps; for figures on the way.
+    public static func run(
+        _ runner: BlockRunner, taps pattern: TapPattern, to destination: FilePath, overwrite: Bool,
+        observe: (TapValues) throws -> Void = { _ in }
+    ) throws {
+        let taps = ForwardPass.plannedTaps(of: runner, taps: pattern)
+        guard !taps.isEmpty else {
+            throw UsageError("--taps: '\(pattern.text.escapedForDisplay)' matches no tap of this model")
+        }
+        let tokens = try tokenTensors(runner.tokens)
+        let plan = try plan(for: runner, taps, tokens.map(\.info))
+        let staged = try StagedOutput(destination, isFolder: false, overwrite: overwrite)
+        let output = try OutputFile(creating: staged.staging)
+        let writer = try Safetensors.makeWriter(plan, output, WritingOptions())
+        let positions = Dictionary(uniqueKeysWithValues: taps.enumerated().map { ($1.name, $0) })
+        try ForwardPass.run(runner, taps: pattern) { values in
+            try write(values, positions[values.tap.name]!, writer)
+            try observe(values)
+        }
+        for (index, (_, bytes)) in tokens.enumerated() {
+            try bytes.withUnsafeBytes {
+                try writer.write(taps.count + index, 0..<$0.count, $0, inTurn: { try $0() })
+            }
+        }
+        try writer.finish(digests: [])
+        try output.synchronize()
+        try staged.publish()
+    }
+
+    private static func write(_ values: TapValues, _ position: Int, _ writer: any CheckpointWriter) throws {
+        let bytes = values.values.bytes
+        let rowByteCount = bytes.count / max(values.rows.count, 1)
+        let start = values.rows.lowerBound * rowByteCount
+        try writer.write(position, start..<start + bytes.count, bytes, inTurn: { try $0() })
+    }
+
+    private static func plan(
+        for runner: BlockRunner, _ taps: [PlannedTap], _ tokens: [TensorInfo]
+    ) throws -> WritePlan {
+        let type: ElementType = runner.settings.profile.precision == .float64 ? .f64 : .f32
+        let infos = try taps.map { tap in
+            guard let shape = Shape(tap.shape), let info = TensorInfo(name: tap.name, elementType: type, shape: shape)
+            else {
+                throw UsageError("tap '\(tap.name)': is too large for a file")
+            }
+            return info
+        }
+        return WritePlan(
+            tensors: infos + tokens,
+            metadata: [
+                ("assay.capture", "1"),
+                ("assay.model", runner.model.name.split(separator: "/").last.map { String($0) } ?? ""),
+                ("assay.profile", runner.settings.profile.rawValue), ("assay.arithmetic", "\(Arithmetic.version)"),
+                ("assay.tokens", "\(runner.tokens.digest)"),
+            ], keepsOrder: true)
+    }
+
+    /// The ids and the masks that were given, [batch, time], int64.
+    private static func tokenTensors(_ tokens: TokenBatch) throws -> [(info: TensorInfo, bytes: [UInt8])] {
+        let parts: [(name: String, rows: [[Int]]?)] = [
+            ("input_ids", tokens.inputIDs), ("attention_mask", tokens.attentionMask),
+            ("token_type_ids", tokens.tokenTypeIDs), ("position_ids", tokens.positionIDs),
+        ]
+        return parts.compactMap { name, rows in
+            guard let rows, let shape = Shape([tokens.batchCount, tokens.length]),
+                let info = TensorInfo(name: name, elementType: .i64, shape: shape)
+            else { return nil }
+            let bytes = rows.joined().flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
+            return (info, bytes)
+        }
+    }
+}

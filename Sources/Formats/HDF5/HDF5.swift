@@ -1,0 +1,134 @@
+import AssayCheckpoints
+import AssayTensors
+import SystemPackage
+
+/// HDF5: any tree of numeric datasets as tensors named by their paths. `formats/hdf5.md` has the rules.
+public enum HDF5: CheckpointFormat {
+    public static let name = "hdf5"
+    public static let fileExtensions = [".h5", ".hdf5"]
+    public static let capabilities = FormatCapabilities(
+        maximumRank: 32, holdsAliases: true, holdsMetadata: true, storesDigests: false, objection: objection)
+
+    private static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+
+    /// The signature stands at the start, or behind a user block of 512 bytes times a power of two.
+    public static func recognizes(_ file: InputFile) throws -> Bool {
+        var offset = 0
+        while offset <= file.byteCount - signature.count {
+            if try file.bytes(offset..<offset + signature.count) == signature { return true }
+            offset = offset == 0 ? 512 : offset * 2
+        }
+        return false
+    }
+
+    public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
+        guard let program = options.hdf5Helper else {
+            throw UsageError(
+                "\(file.path.forDisplay): HDF5 is read with the help of a process of its own; name its program in"
+                    + " ReadingOptions.hdf5Helper")
+        }
+        let listing = try HDF5Helper(program: program).listing(of: file)
+        do {
+            return try reader(of: file, HDF5Structure(parsing: listing, of: file), options)
+        } catch let error as JSONError {
+            throw malformed(program, file, error.offset, error.expected, error.found)
+        } catch let error as HDF5Structure.Malformed {
+            throw malformed(program, file, error.offset, error.expected, error.found)
+        }
+    }
+
+    private static func malformed(
+        _ program: FilePath, _ file: InputFile, _ offset: Int, _ expected: String, _ found: String
+    ) -> CheckpointError {
+        CheckpointError(
+            file.path, .part("listing by \(program.forDisplay)"), expected: "\(expected) at byte \(offset)",
+            found: found)
+    }
+
+    private static func reader(
+        of file: InputFile, _ structure: HDF5Structure, _ options: ReadingOptions
+    ) throws -> HDF5Reader {
+        try checkPaths(of: structure, file)
+        var checker = HDF5LayoutChecker(file: file)
+        var tensors = try structure.datasets.map { try checker.tensor($0) }
+        try checker.checkOverlaps(tensors)
+        // In the order of the data; what has none comes last, by name.
+        tensors.sort {
+            ($0.firstOffset ?? .max, $0.info.name) < ($1.firstOffset ?? .max, $1.info.name)
+        }
+        try addAliases(structure.aliases, to: &tensors, file)
+        let contents = CheckpointContents(
+            formatName: name, tensors: tensors.map(\.info), metadata: HDF5Metadata.metadata(of: structure),
+            fileByteCount: file.byteCount, warnings: structure.warnings)
+        return HDF5Reader(file, contents, tensors, threads: options.threads)
+    }
+
+    /// Damaged groups may hold a name twice, and a listing is believed in nothing.
+    private static func checkPaths(of structure: HDF5Structure, _ file: InputFile) throws {
+        var seen = Set<String>()
+        let datasets = structure.datasets.map(\.path) + structure.aliases.map(\.path)
+        for path in datasets + structure.groups.map(\.path) where path != "/" {
+            // A group's path ends with a slash; the name is the same without.
+            let name = String(path.hasSuffix("/") ? path.dropFirst().dropLast() : path.dropFirst())
+            let isPath = path.hasPrefix("/") && objection(name) == nil
+            guard isPath, seen.insert(name).inserted else {
+                throw CheckpointError(
+                    file.path, .part("object '\(path.escapedForDisplay)'"), expected: "a path of its own",
+                    found: isPath ? "it twice" : "one that is none")
+            }
+        }
+    }
+
+    private static func addAliases(
+        _ aliases: [(path: String, target: String)], to tensors: inout [HDF5Tensor], _ file: InputFile
+    ) throws {
+        let positions = Dictionary(
+            tensors.enumerated().map { ($1.info.name, $0) }, uniquingKeysWith: { first, _ in first })
+        for alias in aliases {
+            let name = String(alias.path.dropFirst())
+            let target = String(alias.target.dropFirst())
+            // A second link to a dataset that was left out is left out too.
+            guard let position = positions[target] else { continue }
+            var tensor = tensors[position]
+            tensor.info.name = name
+            tensor.info.aliasOf = target
+            tensors.append(tensor)
+        }
+    }
+
+    public static func makeWriter(
+        _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
+    ) throws -> any CheckpointWriter {
+        try checkPaths(plan)
+        return try HDF5Writer(plan, output, deflateLevel: options.deflateLevel)
+    }
+
+    // MARK: Names
+
+    @Sendable private static func objection(_ name: String) -> String? {
+        if name.isEmpty { return "is empty" }
+        if name.utf8.contains(0) { return "contains a NUL" }
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        if parts.contains("") { return "has a '/' at an end, or two in a row" }
+        if parts.contains(".") || parts.contains("..") { return "has a part that is '.' or '..'" }
+        if parts.count > HDF5Limits.depth + 1 { return "has more than \(HDF5Limits.depth + 1) parts" }
+        return nil
+    }
+
+    /// A path is a dataset or a group, not both.
+    private static func checkPaths(_ plan: WritePlan) throws {
+        let names = Set(plan.tensors.map(\.name))
+        for tensor in plan.tensors {
+            var end = tensor.name.startIndex
+            while let slash = tensor.name[end...].firstIndex(of: "/") {
+                let group = String(tensor.name[..<slash])
+                guard !names.contains(group) else {
+                    throw UsageError(
+                        "tensors '\(group.escapedForDisplay)' and '\(tensor.name.escapedForDisplay)': hdf5 cannot hold"
+                            + " both, a path is a dataset or a group")
+                }
+                end = tensor.name.index(after: slash)
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+import AssayCHDF5
+import AssayCheckpoints
+
+/// Attributes as JSON, in the helper's process: `"name":{"type":T,"shape":[...],"value":V}` joined by commas.
+///
+/// `formats/hdf5.md` lists the types. What cannot be carried along (references, compounds) becomes a warning.
+enum HDF5AttributeReader {
+    private final class Names {
+        var names: [String] = []
+        var isForeign = false
+    }
+
+    static func attributes(
+        of object: hid_t, _ place: String, warningsTo output: inout ListingOutput
+    ) throws -> String {
+        let names = Names()
+        let result = withExtendedLifetime(names) {
+            chdf5_visit_attributes(
+                object,
+                { name, context in
+                    let names = Unmanaged<Names>.fromOpaque(context!).takeUnretainedValue()
+                    guard let name, let text = String(validatingCString: name) else {
+                        names.isForeign = true
+                        return 0
+                    }
+                    names.names.append(text)
+                    return 0
+                }, Unmanaged.passUnretained(names).toOpaque())
+        }
+        guard result >= 0 else { throw ListingFailure.damaged("attributes of \(place)") }
+        if names.isForeign { output.warn("\(place) has an attribute whose name is not UTF-8; it is left out") }
+        var texts: [String] = []
+        for name in names.names {
+            let here = "attribute '\(name.escapedForDisplay)' of \(place)"
+            if let text = try value(of: object, name, here, warningsTo: &output) {
+                texts.append("\(JSONValue.quoted(name)):\(text)")
+            }
+        }
+        return texts.joined(separator: ",")
+    }
+
+    private static func value(
+        of object: hid_t, _ name: String, _ place: String, warningsTo output: inout ListingOutput
+    ) throws -> String? {
+        guard let attribute = HDF5Identifier(H5Aopen(object, name, chdf5_default())),
+            let type = HDF5Identifier(H5Aget_type(attribute.raw)),
+            let space = HDF5Identifier(H5Aget_space(attribute.raw))
+        else { throw ListingFailure.damaged(place) }
+        guard let kind = Kind(type.raw) else {
+            output.warn(
+                "\(place) has the type \(HDF5TypeDescription.className(H5Tget_class(type.raw))) and is left out")
+            return nil
+        }
+        guard let shape = try HDF5Dataspace.shape(of: space.raw, place) else {
+            return "{\"type\":\(JSONValue.quoted(kind.name)),\"shape\":null,\"value\":null}"
+        }
+        let count = H5Sget_simple_extent_npoints(space.raw)
+        let size = H5Tget_size(type.raw)
+        guard count >= 0, size > 0, count <= HDF5Limits.attributeByteCount / size else {
+            throw ListingFailure(
+                .init(place), "at most \(HDF5Limits.attributeByteCount) bytes", "\(count) elements of \(size) bytes")
+        }
+        let values = try read(attribute.raw, type.raw, space.raw, kind, Int(count), size, place)
+        let value = shape.isEmpty ? values[0] : "[\(values.joined(separator: ","))]"
+        return "{\"type\":\(JSONValue.quoted(kind.name)),\"shape\":\(shape),\"value\":\(value)}"
+    }
+
+    private static func read(
+        _ attribute: hid_t, _ type: hid_t, _ space: hid_t, _ kind: Kind, _ count: Int, _ size: Int, _ place: String
+    ) throws -> [String] {
+        if case .text(let layout) = kind, layout.size == nil {
+            return try variableStrings(attribute, type, space, count, place)
+        }
+        var bytes = [UInt8](repeating: 0, count: max(count * size, 1))
+        // The file's own type in memory too: the library converts nothing.
+        guard H5Aread(attribute, type, &bytes) >= 0 else { throw ListingFailure.damaged(place) }
+        return (0..<count).map { kind.json(Array(bytes[$0 * size..<($0 + 1) * size])) }
+    }
+
+    private static func variableStrings(
+        _ attribute: hid_t, _ type: hid_t, _ space: hid_t, _ count: Int, _ place: String
+    ) throws -> [String] {
+        var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: max(count, 1))
+        guard H5Aread(attribute, type, &pointers) >= 0 else { throw ListingFailure.damaged(place) }
+        defer { H5Dvlen_reclaim(type, space, chdf5_default(), &pointers) }
+        return pointers.prefix(count).map { pointer in
+            guard let pointer else { return "\"\"" }
+            var bytes: [UInt8] = []
+            var next = pointer
+            while next.pointee != 0 {
+                bytes.append(UInt8(bitPattern: next.pointee))
+                next += 1
+            }
+            return HDF5AttributeText.json(bytes)
+        }
+    }
+
+    /// What an attribute's elements are.
+    enum Kind {
+        case integer(bits: Int, isSigned: Bool, isBigEndian: Bool)
+        case float(bits: Int, isBigEndian: Bool)
+        case bool
+        case text(HDF5StringLayout)
+        case opaque(size: Int, tag: String)
+
+        /// - Returns: nil for what cannot be carried along.
+        init?(_ type: hid_t) {
+            switch H5Tget_class(type) {
+            case H5T_STRING:
+                guard let layout = HDF5StringLayout(type) else { return nil }
+                self = .text(layout)
+            case H5T_OPAQUE:
+                guard let tag = H5Tget_tag(type) else { return nil }
+                defer { H5free_memory(tag) }
+                guard let text = String(validatingCString: tag) else { return nil }
+                self = .opaque(size: H5Tget_size(type), tag: text)
+            case H5T_INTEGER, H5T_FLOAT, H5T_ENUM:
+                guard let stored = try? HDF5StoredType(parsing: HDF5TypeDescription.json(of: type)),
+                    stored.bitsInByte == nil
+                else { return nil }
+                let isBig = stored.isBigEndian
+                switch stored.elementType {
+                case .bool: self = .bool
+                case .f16, .f32, .f64: self = .float(bits: stored.elementType.bitCount, isBigEndian: isBig)
+                case .i8, .i16, .i32, .i64:
+                    self = .integer(bits: stored.elementType.bitCount, isSigned: true, isBigEndian: isBig)
+                case .u8, .u16, .u32, .u64:
+                    self = .integer(bits: stored.elementType.bitCount, isSigned: false, isBigEndian: isBig)
+                default: return nil
+                }
+            default: return nil
+            }
+        }
+
+        /// The name of the type in JSON.
+        var name: String {
+            switch self {
+            case .integer(let bits, let isSigned, _): "\(isSigned ? "I" : "U")\(bits)"
+            case .float(let bits, _): "F\(bits)"
+            case .bool: "BOOL"
+            case .text(let layout): layout.name
+            case .opaque(let size, let tag): "opaque[\(size)] \(tag)"
+            }
+        }
+
+        /// One element as JSON.
+        func json(_ bytes: [UInt8]) -> String {
+            switch self {
+            case .integer(let bits, true, let isBig): "\(Self.word(bytes, isBig).signed(bits))"
+            case .integer(_, false, let isBig): "\(Self.word(bytes, isBig))"
+            case .float(let bits, let isBig): HDF5AttributeNumber.json(Self.word(bytes, isBig), bits: bits)
+            case .bool: bytes[0] == 0 ? "false" : "true"
+            case .text(let layout): HDF5AttributeText.json(layout.content(of: bytes))
+            case .opaque: "\"\(bytes.hexadecimal)\""
+            }
+        }
+
+        private static func word(_ bytes: [UInt8], _ isBigEndian: Bool) -> UInt64 {
+            (isBigEndian ? bytes : bytes.reversed()).reduce(0) { $0 << 8 | UInt64($1) }
+        }
+    }
+}
+
+extension UInt64 {
+    /// The two's complement value of the low `bits` bits.
+    fileprivate func signed(_ bits: Int) -> Int64 {
+        Int64(bitPattern: self << UInt64(64 - bits)) >> Int64(64 - bits)
+    }
+}
+
+/// Floating-point numbers in attributes' JSON: the shortest decimal that reads back as the same bits; for what JSON
+/// lacks a string: "Infinity", "-Infinity", "NaN", and "NaN:7fc00001" for NaNs with other bits.
+enum HDF5AttributeNumber {
+    static func json(_ word: UInt64, bits: Int) -> String {
+        let value = double(word, bits)
+        if value.isNaN {
+            return word == canonicalNaN(bits) ? "\"NaN\"" : "\"NaN:\(hexadecimal(word, bits))\""
+        }
+        if value.isInfinite { return value > 0 ? "\"Infinity\"" : "\"-Infinity\"" }
+        return switch bits {
+        case 16: "\(Float16(bitPattern: UInt16(word)))"
+        case 32: "\(Float(bitPattern: UInt32(word)))"
+        default: "\(value)"
+        }
+    }
+
+    /// The bits of a value, or nil where it is none.
+    static func word(_ value: JSONValue, bits: Int) -> UInt64? {
+        switch value {
+        case .number(let number):
+            switch bits {
+            case 16: Float16(number.text).map { UInt64($0.bitPattern) }
+            case 32: Float(number.text).map { UInt64($0.bitPattern) }
+            default: Double(number.text).map(\.bitPattern)
+            }
+        case .string("NaN"): canonicalNaN(bits)
+        case .string("Infinity"): infinity(bits)
+        case .string("-Infinity"): infinity(bits) | 1 << UInt64(bits - 1)
+        case .string(let text) where text.hasPrefix("NaN:"): UInt64(text.dropFirst(4), radix: 16)
+        default: nil
+        }
+    }
+
+    private static func double(_ word: UInt64, _ bits: Int) -> Double {
+        switch bits {
+        case 16: Double(Float16(bitPattern: UInt16(word)))
+        case 32: Double(Float(bitPattern: UInt32(word)))
+        default: Double(bitPattern: word)
+        }
+    }
+
+    private static func canonicalNaN(_ bits: Int) -> UInt64 {
+        switch bits {
+        case 16: 0x7E00
+        case 32: 0x7FC0_0000
+        default: 0x7FF8_0000_0000_0000
+        }
+    }
+
+    private static func infinity(_ bits: Int) -> UInt64 {
+        switch bits {
+        case 16: 0x7C00
+        case 32: 0x7F80_0000
+        default: 0x7FF0_0000_0000_0000
+        }
+    }
+
+    private static func hexadecimal(_ word: UInt64, _ bits: Int) -> String {
+        let text = String(word, radix: 16)
+        return String(repeating: "0", count: bits / 4 - text.count) + text
+    }
+}
+
+/// Strings in attributes' JSON: a string, or `{"hex":"..."}` where the bytes are not UTF-8.
+enum HDF5AttributeText {
+    static func json(_ bytes: [UInt8]) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else { return "{\"hex\":\"\(bytes.hexadecimal)\"}" }
+        return JSONValue.quoted(text)
+    }
+
+    static func bytes(_ value: JSONValue) -> [UInt8]? {
+        switch value {
+        case .string(let text): Array(text.utf8)
+        case .object(let object): object["hex"]?.string.flatMap { [UInt8](hexadecimal: $0) }
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,187 @@
+import AssayCHDF5
+import AssayCheckpoints
+import AssayTensors
+
+/// Attributes written through libhdf5, under its lock.
+enum HDF5AttributeWriter {
+    /// Why an attribute was not written.
+    struct Failure: Error {
+        var reason: String
+    }
+
+    /// Text, as a string of any length; as opaque bytes where a NUL stands in it.
+    static func write(_ text: String, _ name: String, on object: hid_t) throws {
+        if text.utf8.contains(0) {
+            let bytes = Array(text.utf8)
+            try write(
+                "opaque[\(bytes.count)] \(HDF5Metadata.textTag)", shape: [], [.string(bytes.hexadecimal)], name,
+                on: object)
+        } else {
+            try write("string", shape: [], [.string(text)], name, on: object)
+        }
+    }
+
+    /// An attribute in the form that the listing gave it.
+    static func write(_ description: JSONValue, _ name: String, on object: hid_t) throws {
+        guard let members = description.object, let type = members["type"]?.string, let shape = members["shape"] else {
+            throw Failure(reason: "it has no type and shape")
+        }
+        if shape == .null { return try write(type, shape: nil, [], name, on: object) }
+        let dimensions = shape.array?.compactMap(\.int) ?? []
+        guard let list = shape.array, list.count == dimensions.count, list.count <= 32, let shape = Shape(dimensions),
+            let value = members["value"]
+        else { throw Failure(reason: "its shape is none") }
+        let values = dimensions.isEmpty ? [value] : value.array ?? []
+        guard values.count == shape.elementCount else {
+            throw Failure(reason: "it has \(values.count) values for the shape \(shape)")
+        }
+        try write(type, shape: dimensions, values, name, on: object)
+    }
+
+    static func write(_ typeName: String, shape: [Int]?, _ values: [JSONValue], _ name: String, on object: hid_t) throws
+    {
+        guard let type = HDF5Identifier(makeType(typeName)) else {
+            throw Failure(reason: "its type '\(typeName.escapedForDisplay)' is not known")
+        }
+        guard let space = HDF5Identifier(makeSpace(shape)),
+            let attribute = HDF5Identifier(
+                H5Acreate2(object, name, type.raw, space.raw, chdf5_default(), chdf5_default()))
+        else { throw Failure(reason: "libhdf5 says '\(HDF5Library.errorText())'") }
+        guard shape != nil, !values.isEmpty else { return }
+        let result =
+            if let layout = HDF5StringLayout(name: typeName), layout.size == nil {
+                try writeStrings(values, type.raw, attribute.raw)
+            } else {
+                H5Awrite(attribute.raw, type.raw, try values.flatMap { try bytes(of: $0, typeName) })
+            }
+        guard result >= 0 else { throw Failure(reason: "libhdf5 says '\(HDF5Library.errorText())'") }
+    }
+
+    private static func makeSpace(_ shape: [Int]?) -> hid_t {
+        guard let shape else { return H5Screate(H5S_NULL) }
+        if shape.isEmpty { return H5Screate(H5S_SCALAR) }
+        let dimensions = shape.map { hsize_t($0) }
+        return H5Screate_simple(CInt(shape.count), dimensions, nil)
+    }
+
+    private static func makeType(_ name: String) -> hid_t {
+        if let layout = HDF5StringLayout(name: name) { return layout.makeType() }
+        if let (size, tag) = opaque(name) {
+            let type = H5Tcreate(H5T_OPAQUE, size)
+            H5Tset_tag(type, tag)
+            return type
+        }
+        guard let type = ElementType(name: name), attributeTypes.contains(type) else { return -1 }
+        return HDF5TypeFactory.makeType(type)
+    }
+
+    private static let attributeTypes: Set<ElementType> = [
+        .bool, .u8, .i8, .u16, .i16, .u32, .i32, .u64, .i64, .f16, .f32, .f64,
+    ]
+
+    /// The size and tag that "opaque[12] tag" names.
+    private static func opaque(_ name: String) -> (size: Int, tag: String)? {
+        guard name.hasPrefix("opaque["), let end = name.firstIndex(of: "]"),
+            let size = Int(name[name.index(name.startIndex, offsetBy: 7)..<end]), size > 0,
+            size <= HDF5Limits.attributeByteCount
+        else { return nil }
+        return (size, String(name[end...].dropFirst(2)))
+    }
+
+    private static func writeStrings(_ values: [JSONValue], _ type: hid_t, _ attribute: hid_t) throws -> herr_t {
+        var texts: [[CChar]] = []
+        for value in values {
+            guard let bytes = HDF5AttributeText.bytes(value), !bytes.contains(0) else {
+                throw Failure(reason: "a value is no string")
+            }
+            texts.append(bytes.map { CChar(bitPattern: $0) } + [0])
+        }
+        let lengths = texts.map(\.count)
+        let joined = Array(texts.joined())
+        return joined.withUnsafeBufferPointer { buffer in
+            var start = 0
+            let pointers = lengths.map { length -> UnsafePointer<CChar>? in
+                defer { start += length }
+                return buffer.baseAddress! + start
+            }
+            return H5Awrite(attribute, type, pointers)
+        }
+    }
+
+    private static func bytes(of value: JSONValue, _ typeName: String) throws -> [UInt8] {
+        if let layout = HDF5StringLayout(name: typeName) {
+            guard let bytes = HDF5AttributeText.bytes(value).flatMap({ layout.padded($0) }) else {
+                throw Failure(reason: "a value does not fit \(typeName)")
+            }
+            return bytes
+        }
+        if let (size, _) = opaque(typeName) {
+            guard let bytes = value.string.flatMap({ [UInt8](hexadecimal: $0) }), bytes.count == size else {
+                throw Failure(reason: "a value does not fit \(typeName)")
+            }
+            return bytes
+        }
+        let type = ElementType(name: typeName)!
+        guard let word = word(of: value, type) else { throw Failure(reason: "a value is no \(typeName)") }
+        return (0..<type.bitCount / 8).map { UInt8(truncatingIfNeeded: word >> UInt64($0 * 8)) }
+    }
+
+    private static func word(of value: JSONValue, _ type: ElementType) -> UInt64? {
+        if type.isFloating { return HDF5AttributeNumber.word(value, bits: type.bitCount) }
+        if type == .bool { return value.bool.map { $0 ? 1 : 0 } }
+        guard case .number(let number) = value else { return nil }
+        if let unsigned = UInt64(number.text) {
+            let isSigned = [.i8, .i16, .i32, .i64].contains(type)
+            let limit = UInt64.max >> UInt64(64 - type.bitCount + (isSigned ? 1 : 0))
+            return unsigned <= limit ? unsigned : nil
+        }
+        guard let signed = Int64(number.text), [.i8, .i16, .i32, .i64].contains(type),
+            signed >= Int64.min >> Int64(64 - type.bitCount)
+        else { return nil }
+        return UInt64(bitPattern: signed)
+    }
+}
+
+/// Types of libhdf5 for stored element types.
+enum HDF5TypeFactory {
+    /// - Returns: an identifier to be closed, negative for types that HDF5 lacks (`HDF5Substitute` has those).
+    static func makeType(_ type: ElementType) -> hid_t {
+        switch type {
+        case .i8, .i16, .i32, .i64: H5Tcopy(chdf5_integer(CInt(type.bitCount), 1))
+        case .u8, .u16, .u32, .u64: H5Tcopy(chdf5_integer(CInt(type.bitCount), 0))
+        case .f32: H5Tcopy(chdf5_ieee_f32_little())
+        case .f64: H5Tcopy(chdf5_ieee_f64_little())
+        case .f16: makeHalf()
+        case .bool: makeBool()
+        case .c64: makeComplex()
+        default: -1
+        }
+    }
+
+    private static func makeHalf() -> hid_t {
+        let type = H5Tcopy(chdf5_ieee_f32_little())
+        // Fields first: they must fit the size at every moment.
+        H5Tset_fields(type, 15, 10, 5, 0, 10)
+        H5Tset_size(type, 2)
+        H5Tset_ebias(type, 15)
+        return type
+    }
+
+    /// The enumeration that h5py reads as booleans.
+    private static func makeBool() -> hid_t {
+        let type = H5Tenum_create(chdf5_integer(8, 1))
+        for (name, value) in [("FALSE", Int8(0)), ("TRUE", Int8(1))] {
+            var value = value
+            H5Tenum_insert(type, name, &value)
+        }
+        return type
+    }
+
+    /// The compound that h5py reads as complex numbers.
+    private static func makeComplex() -> hid_t {
+        let type = H5Tcreate(H5T_COMPOUND, 8)
+        H5Tinsert(type, "r", 0, chdf5_ieee_f32_little())
+        H5Tinsert(type, "i", 4, chdf5_ieee_f32_little())
+        return type
+    }
+}

@@ -1,0 +1,52 @@
+import AssayCheckpoints
+import Synchronization
+
+/// Decoded chunks of which a part was asked for, so that the next range finds them; the ones used least recently go
+/// first.
+final class HDF5ChunkCache: Sendable {
+    struct Key: Hashable, Sendable {
+        var tensor: Int, chunk: Int
+    }
+
+    private struct Entry {
+        var bytes: ByteBuffer
+        var lastUse: Int
+    }
+
+    private struct State {
+        var entries: [Key: Entry] = [:]
+        var byteCount = 0
+        var clock = 0
+    }
+
+    /// Bytes that are kept at most.
+    private let limit: Int
+    private let state = Mutex(State())
+
+    init(limit: Int = 64 << 20) { self.limit = limit }
+
+    func bytes(_ key: Key) -> ByteBuffer? {
+        state.withLock { state in
+            state.clock += 1
+            state.entries[key]?.lastUse = state.clock
+            return state.entries[key]?.bytes
+        }
+    }
+
+    func keep(_ bytes: ByteBuffer, as key: Key) {
+        let size = bytes.bytes.count
+        guard size <= limit else { return }
+        state.withLock { state in
+            guard state.entries[key] == nil else { return }
+            while state.byteCount + size > limit,
+                let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })
+            {
+                state.byteCount -= oldest.value.bytes.bytes.count
+                state.entries[oldest.key] = nil
+            }
+            state.clock += 1
+            state.entries[key] = Entry(bytes: bytes, lastUse: state.clock)
+            state.byteCount += size
+        }
+    }
+}

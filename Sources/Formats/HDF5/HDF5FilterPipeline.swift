@@ -1,0 +1,181 @@
+import AssayCDeflate
+import AssayCKernels
+import AssayCheckpoints
+import AssayTensors
+
+/// The filters through which chunks went when they were written, in that order.
+struct HDF5FilterPipeline: Sendable, Equatable {
+    enum Filter: Sendable, Equatable {
+        case deflate
+        /// Of elements of so many bytes.
+        case shuffle(Int)
+        case fletcher32
+    }
+
+    let filters: [Filter]
+
+    private static let checksumByteCount = 4
+
+    /// - Parameter refuse: makes the error for what was found instead.
+    /// - Throws: for filters that are not understood here, by number and name.
+    init(
+        _ stored: [HDF5Structure.Filter], elementSize: Int, refuse: (_ found: String) -> CheckpointError
+    ) throws {
+        var filters: [Filter] = []
+        for filter in stored {
+            switch filter.identifier {
+            case 1: filters.append(.deflate)
+            case 2:
+                guard filter.parameters.first ?? elementSize == elementSize else {
+                    throw refuse("a shuffle of \(filter.parameters[0])-byte elements over \(elementSize)-byte ones")
+                }
+                filters.append(.shuffle(elementSize))
+            case 3: filters.append(.fletcher32)
+            default:
+                let name = filter.name.isEmpty ? Self.names[filter.identifier] ?? "no name" : filter.name
+                throw refuse("filter \(filter.identifier) (\(name.escapedForDisplay)), which is not available")
+            }
+        }
+        guard Set(stored.map(\.identifier)).count == stored.count else { throw refuse("one of them twice") }
+        self.filters = filters
+    }
+
+    init(_ filters: [Filter]) { self.filters = filters }
+
+    private static let names = [4: "szip", 5: "nbit", 6: "scaleoffset"]
+
+    /// The filters that a chunk with this mask went through.
+    private func active(_ mask: UInt32) -> [Filter] {
+        filters.indices.filter { mask & (1 << UInt32($0)) == 0 }.map { filters[$0] }
+    }
+
+    enum StoredSize {
+        case exactly(Int)
+        case compressed
+    }
+
+    /// What a chunk of `byteCount` bytes takes up.
+    func storedSize(of byteCount: Int, mask: UInt32) -> StoredSize {
+        let active = active(mask)
+        if active.contains(.deflate) { return .compressed }
+        return .exactly(byteCount + (active.contains(.fletcher32) ? Self.checksumByteCount : 0))
+    }
+
+    /// What is wrong with a stored chunk.
+    struct Damage: Error {
+        var expected: String, found: String
+    }
+
+    /// Undoes the filters.
+    ///
+    /// - Parameters:
+    ///   - stored: the bytes as they lie in the file; overwritten.
+    ///   - result: exactly the bytes of a chunk.
+    ///   - worker: memory and a decompressor of this thread.
+    func decode(
+        _ stored: UnsafeMutableRawBufferPointer, mask: UInt32, into result: UnsafeMutableRawBufferPointer,
+        _ worker: HDF5ChunkWorker
+    ) throws {
+        var steps = active(mask)
+        var current = UnsafeRawBufferPointer(stored)
+        var isInResult = false
+        while let step = steps.popLast() {
+            let isLast = !steps.contains { $0 != .fletcher32 }
+            switch step {
+            case .fletcher32: current = try Self.checked(current)
+            case .deflate:
+                let size = result.count + (steps.contains(.fletcher32) ? Self.checksumByteCount : 0)
+                let target = isLast && size == result.count ? result : try worker.inflated(size)
+                try worker.inflate(current, into: target)
+                current = UnsafeRawBufferPointer(target)
+                isInResult = isLast && size == result.count
+            case .shuffle(let size):
+                let target =
+                    isLast && current.count == result.count ? result : try worker.unshuffled(current.count)
+                Self.unshuffle(current, size, into: target)
+                current = UnsafeRawBufferPointer(target)
+                isInResult = isLast && current.count == result.count
+            }
+        }
+        guard current.count == result.count else {
+            throw Damage(expected: "\(result.count) bytes", found: "\(current.count)")
+        }
+        if !isInResult { result.copyMemory(from: current) }
+    }
+
+    /// The bytes before a checksum that fits them. Files of old libraries on little-endian machines have its halves'
+    /// bytes exchanged; libhdf5 takes those too.
+    private static func checked(_ bytes: UnsafeRawBufferPointer) throws -> UnsafeRawBufferPointer {
+        guard bytes.count >= checksumByteCount else {
+            throw Damage(expected: "a checksum", found: "\(bytes.count) bytes")
+        }
+        let data = UnsafeRawBufferPointer(rebasing: bytes.dropLast(checksumByteCount))
+        let stored = bytes.loadUnaligned(fromByteOffset: data.count, as: UInt32.self).littleEndian
+        let sum = ck_fletcher32(data.baseAddress?.assumingMemoryBound(to: UInt8.self), data.count)
+        let exchanged = (sum & 0x00FF_00FF) << 8 | (sum & 0xFF00_FF00) >> 8
+        guard stored == sum || stored == exchanged else {
+            throw Damage(
+                expected: "the checksum 0x\(String(sum, radix: 16))", found: "0x\(String(stored, radix: 16))")
+        }
+        return data
+    }
+
+    private static func unshuffle(
+        _ bytes: UnsafeRawBufferPointer, _ size: Int, into result: UnsafeMutableRawBufferPointer
+    ) {
+        let count = bytes.count / size
+        guard let from = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
+            let to = result.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        else { return }
+        ck_chunks_at(DispatchLevel.current.kernelLevel).pointee.unshuffle(to, from, count, size)
+        let rest = bytes.count - count * size
+        (to + count * size).update(from: from + count * size, count: rest)
+    }
+}
+
+/// What one thread needs to decode chunks: a decompressor, and memory that grows to the largest chunk.
+final class HDF5ChunkWorker: @unchecked Sendable {  // reason: used by one thread at a time, handed on through a lock
+    private let decompressor: OpaquePointer
+    private var buffers: [ByteBuffer?] = [nil, nil, nil, nil]
+
+    init() throws {
+        guard let decompressor = libdeflate_alloc_decompressor() else {
+            throw SystemError("reserve a decompressor", "memory", .noMemory)
+        }
+        self.decompressor = decompressor
+    }
+
+    deinit { libdeflate_free_decompressor(decompressor) }
+
+    /// Memory for a chunk as it is stored.
+    func stored(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(0, byteCount) }
+    /// Memory between two filters.
+    func inflated(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(1, byteCount) }
+    func unshuffled(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(2, byteCount) }
+    /// Memory for a chunk with all filters undone.
+    func chunk(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(3, byteCount) }
+
+    private func buffer(_ index: Int, _ byteCount: Int) throws -> UnsafeMutableRawBufferPointer {
+        if let buffer = buffers[index], buffer.bytes.count >= byteCount { return buffer.prefix(byteCount) }
+        buffers[index] = nil
+        let buffer = try ByteBuffer(byteCount: byteCount)
+        buffers[index] = buffer
+        return buffer.prefix(byteCount)
+    }
+
+    /// Inflates a zlib stream that must give exactly the bytes of `result`.
+    func inflate(_ bytes: UnsafeRawBufferPointer, into result: UnsafeMutableRawBufferPointer) throws {
+        var used = 0
+        var made = 0
+        let code = libdeflate_zlib_decompress_ex(
+            decompressor, bytes.baseAddress, bytes.count, result.baseAddress, result.count, &used, &made)
+        switch code {
+        case LIBDEFLATE_SUCCESS where made == result.count: return
+        case LIBDEFLATE_INSUFFICIENT_SPACE:
+            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count) bytes", found: "a longer one")
+        case LIBDEFLATE_SUCCESS:
+            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count) bytes", found: "one of \(made)")
+        default: throw HDF5FilterPipeline.Damage(expected: "a whole zlib stream", found: "damaged deflate data")
+        }
+    }
+}

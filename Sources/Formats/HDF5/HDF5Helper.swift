@@ -1,0 +1,194 @@
+import AssayCHDF5
+import AssayCheckpoints
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The near side of the wall: runs the helper over a file and returns what it printed, whatever becomes of it.
+struct HDF5Helper {
+    let program: FilePath
+    /// Nil for what the size of the file makes of it.
+    var seconds: Int?
+
+    /// The listing of a file, as bytes.
+    ///
+    /// - Throws: `CheckpointError` where the helper died, hung or printed too much over the file; `SystemError` where
+    ///   it could not be started.
+    func listing(of file: InputFile) throws -> [UInt8] {
+        let seconds = seconds ?? HDF5Limits.helperSeconds(fileByteCount: file.byteCount)
+        let output = try Pipe()
+        let errors = try Pipe()
+        let child = try spawn(file, output, errors)
+        output.closeWritingEnd()
+        errors.closeWritingEnd()
+        var collector = Collector(output: output.reading, errors: errors.reading, deadline: Self.now() + seconds * 1000)
+        let end = collector.run()
+        if end != .closed { kill(child, SIGKILL) }
+        let status = Self.reap(child)
+        try judge(end, status, collector, file, seconds)
+        return collector.listing
+    }
+
+    // MARK: Starting
+
+    private final class Pipe {
+        let reading: CInt
+        private let writingEnd: CInt
+        private var isWritingOpen = true
+
+        init() throws {
+            var ends: [CInt] = [-1, -1]
+            guard chdf5_pipe(&ends) == 0 else {
+                throw SystemError("make a pipe for the HDF5 helper", "pipe", Errno(rawValue: errno))
+            }
+            reading = ends[0]
+            writingEnd = ends[1]
+        }
+
+        var writing: CInt { writingEnd }
+
+        func closeWritingEnd() {
+            if isWritingOpen { close(writingEnd) }
+            isWritingOpen = false
+        }
+
+        deinit {
+            closeWritingEnd()
+            close(reading)
+        }
+    }
+
+    private func spawn(_ file: InputFile, _ output: Pipe, _ errors: Pipe) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
+        posix_spawn_file_actions_adddup2(&actions, errors.writing, 2)
+        posix_spawn_file_actions_adddup2(&actions, file.descriptor, HDF5Listing.descriptor)
+        var child: pid_t = 0
+        let code = Self.withStrings([program.string, "hdf5-listing"]) { arguments in
+            Self.withStrings(Self.environment) { environment in
+                posix_spawn(&child, program.string, &actions, nil, arguments, environment)
+            }
+        }
+        guard code == 0 else {
+            throw SystemError("start it as the HDF5 helper", program, Errno(rawValue: code))
+        }
+        return child
+    }
+
+    /// Nothing that could change what libhdf5 does; a crash is to end at once, without a backtrace.
+    private static var environment: [String] {
+        let kept = (["LD_LIBRARY_PATH", "ASAN_OPTIONS", "LLVM_PROFILE_FILE"] as [String]).compactMap {
+            name -> String? in
+            getenv(name).map { "\(name)=" + String(cString: $0) }
+        }
+        return kept + ["SWIFT_BACKTRACE=enable=no"]
+    }
+
+    private static func withStrings<R>(
+        _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> R
+    ) -> R {
+        let copies = strings.map { strdup($0) }
+        defer { for copy in copies { free(copy) } }
+        return body(copies + [nil])
+    }
+
+    // MARK: Listening
+
+    private enum End { case closed, tooLong, tooLate }
+
+    /// Reads both pipes together, so that neither can fill up unread.
+    private struct Collector {
+        let output: CInt, errors: CInt
+        let deadline: Int
+        var listing: [UInt8] = []
+        var messages: [UInt8] = []
+        private static let messageLimit = 4096
+
+        init(output: CInt, errors: CInt, deadline: Int) {
+            self.output = output
+            self.errors = errors
+            self.deadline = deadline
+        }
+
+        mutating func run() -> End {
+            var open = [
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: errors, events: Int16(POLLIN), revents: 0),
+            ]
+            while open.contains(where: { $0.fd >= 0 }) {
+                let left = deadline - HDF5Helper.now()
+                guard left > 0 else { return .tooLate }
+                let ready = poll(&open, nfds_t(open.count), CInt(left))
+                if ready < 0, errno == EINTR { continue }
+                guard ready > 0 else { return .tooLate }
+                for index in open.indices where open[index].revents != 0 {
+                    if !take(from: open[index].fd, isListing: index == 0) { open[index].fd = -1 }
+                    open[index].revents = 0
+                }
+                if listing.count > HDF5Limits.listingByteCount { return .tooLong }
+            }
+            return .closed
+        }
+
+        /// - Returns: false where the pipe has ended.
+        private mutating func take(from descriptor: CInt, isListing: Bool) -> Bool {
+            withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
+                let count = read(descriptor, buffer.baseAddress!, buffer.count)
+                if count < 0 { return errno == EINTR }
+                guard count > 0 else { return false }
+                if isListing {
+                    listing.append(contentsOf: buffer[..<count])
+                } else if messages.count < Self.messageLimit {
+                    messages.append(contentsOf: buffer[..<count])
+                }
+                return true
+            }
+        }
+    }
+
+    /// Milliseconds of a clock that nobody sets.
+    private static func now() -> Int {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    }
+
+    // MARK: The end
+
+    private static func reap(_ child: pid_t) -> CInt {
+        var status: CInt = 0
+        while waitpid(child, &status, 0) == -1, errno == EINTR {}
+        return status
+    }
+
+    private func judge(
+        _ end: End, _ status: CInt, _ collector: Collector, _ file: InputFile, _ seconds: Int
+    ) throws {
+        func refuse(_ found: String) -> CheckpointError {
+            CheckpointError(file.path, .file, expected: "a HDF5 file that libhdf5 can read", found: found)
+        }
+        switch end {
+        case .tooLate: throw refuse("damage over which it did not end within \(seconds) seconds")
+        case .tooLong: throw refuse("more than \(HDF5Limits.listingByteCount) bytes of listing")
+        case .closed: break
+        }
+        let signal = status & 0x7F
+        if signal == SIGXCPU || signal == SIGKILL {
+            let limit = HDF5Limits.helperProcessorSeconds(fileByteCount: file.byteCount)
+            throw refuse("damage over which it did not end within \(limit) seconds of processor time")
+        }
+        if signal != 0 { throw refuse("damage over which it crashed (signal \(signal))") }
+        let code = (status >> 8) & 0xFF
+        guard code == 0 else {
+            let message = String(decoding: collector.messages.prefix { $0 != 10 }, as: UTF8.self)
+            throw SystemError(
+                "get a listing of \(file.path.forDisplay) from it", program, .invalidArgument,
+                advice: "it ended with code \(code)" + (message.isEmpty ? "" : ": \(message.escapedForDisplay)"))
+        }
+    }
+}

@@ -1,0 +1,36 @@
+/// What a HDF5 file may ask of us at most. Everything beyond is refused by a sentence that names the limit.
+package enum HDF5Limits {
+    /// Groups inside groups.
+    package static let depth = 128
+    /// Groups, datasets and links in one file.
+    package static let objectCount = 250_000
+    /// Chunks of all datasets of a file together, stored or not.
+    package static let chunkCount = 1 << 21
+    /// Bytes of one chunk in memory.
+    package static let chunkByteCount = 1 << 30
+    /// Bytes of one attribute's value.
+    package static let attributeByteCount = 16 << 20
+    /// Bytes of the listing that the helper may send.
+    package static let listingByteCount = 256 << 20
+
+    /// Bytes that one stored byte of a chunk may become: deflate's own limit.
+    package static let expansion = 1032
+    /// Bytes that may be declared without being stored at all (fill values), in one dataset and in a whole file.
+    package static let unstoredByteCount = 16 << 20
+
+    /// Address space of the helper.
+    static let helperMemory: UInt = 1 << 30
+
+    /// Processor time that the helper gets for a file. Cost follows the bytes that are there: 20,000 datasets are 7 MB
+    /// of structure and take 0.6 seconds.
+    static func helperProcessorSeconds(fileByteCount: Int) -> Int { min(5 + fileByteCount >> 22, 60) }
+
+    /// How long we wait for it, when it does not even use the processor.
+    static func helperSeconds(fileByteCount: Int) -> Int { helperProcessorSeconds(fileByteCount: fileByteCount) + 4 }
+
+    /// Whether `declared` bytes are believable where `stored` bytes are there.
+    package static func allows(declared: Int, stored: Int) -> Bool {
+        let (expanded, overflow) = stored.multipliedReportingOverflow(by: expansion)
+        return overflow || declared <= expanded || declared - expanded <= unstoredByteCount
+    }
+}

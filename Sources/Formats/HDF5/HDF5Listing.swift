@@ -1,0 +1,112 @@
+import AssayCHDF5
+import AssayCheckpoints
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The far side of the wall: a process of its own that asks libhdf5 where the bytes of a file lie.
+///
+/// It reads the file that is open as descriptor 3 and prints a listing, one JSON object a line: groups, datasets,
+/// second links, warnings, and as its last line either `{"end":LINES}` or what is wrong. The page
+/// `formats/hdf5.md` shows the lines.
+public enum HDF5Listing {
+    /// The descriptor under which the file is handed over.
+    static let descriptor: CInt = 3
+
+    /// Serves one listing on standard output. To be called by a program's subcommand `hdf5-listing`.
+    public static func serve() -> Never {
+        // First of all the limits: nothing of the file has been looked at yet.
+        limit(RLIMIT_AS, HDF5Limits.helperMemory, HDF5Limits.helperMemory)
+        let seconds = UInt(HDF5Limits.helperProcessorSeconds(fileByteCount: byteCount(descriptor)))
+        limit(RLIMIT_CPU, seconds, seconds + 1)
+        limit(RLIMIT_CORE, 0, 0)
+        chdf5_lock_down()
+        var output = ListingOutput()
+        do {
+            try list(descriptor, into: &output)
+        } catch let failure as ListingFailure {
+            output.line(failure.json)
+        } catch {
+            output.line(ListingFailure(.init("file"), "a listing", "\(error)").json)
+        }
+        output.flush()
+        // Not `exit`: libhdf5's clean-up is known to crash over damaged files.
+        _exit(0)
+    }
+
+    private static func limit(_ resource: __rlimit_resource, _ soft: UInt, _ hard: UInt) {
+        var bound = rlimit(rlim_cur: soft, rlim_max: hard)
+        guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else { _exit(4) }
+    }
+
+    private static func byteCount(_ descriptor: CInt) -> Int {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    private static func list(_ descriptor: CInt, into output: inout ListingOutput) throws {
+        guard let access = HDF5Identifier(chdf5_access()),
+            let file = HDF5Identifier(chdf5_open(descriptor, access.raw))
+        else { throw ListingFailure.damaged("file") }
+        guard let root = HDF5Identifier(H5Oopen(file.raw, "/", chdf5_default())) else {
+            throw ListingFailure.damaged("group '/'")
+        }
+        var walk = HDF5Walk(file: file.raw, root: chdf5_address(root.raw))
+        try walk.run(into: &output)
+        output.line("{\"end\":\(output.lineCount)}")
+    }
+}
+
+/// What is wrong with a file, on its way to the parent.
+struct ListingFailure: Error {
+    struct Place {
+        var text: String
+        init(_ text: String) { self.text = text }
+    }
+
+    var place: Place
+    var expected: String
+    var found: String
+
+    init(_ place: Place, _ expected: String, _ found: String) {
+        self.place = place
+        self.expected = expected
+        self.found = found
+    }
+
+    /// libhdf5 refused; its innermost message is what we know.
+    static func damaged(_ place: String) -> ListingFailure {
+        ListingFailure(.init(place), "what libhdf5 can read", "damage ('\(HDF5Library.errorText())')")
+    }
+
+    var json: String {
+        "{\"error\":[\(JSONValue.quoted(place.text)),\(JSONValue.quoted(expected)),\(JSONValue.quoted(found))]}"
+    }
+}
+
+/// Lines on standard output, in large writes.
+struct ListingOutput {
+    private var bytes: [UInt8] = []
+    private(set) var lineCount = 0
+
+    mutating func line(_ text: String) {
+        bytes.append(contentsOf: text.utf8)
+        bytes.append(UInt8(ascii: "\n"))
+        lineCount += 1
+        if bytes.count >= 1 << 16 { flush() }
+    }
+
+    mutating func flush() {
+        bytes.withUnsafeBytes { buffer in
+            var done = 0
+            while done < buffer.count {
+                let count = write(1, buffer.baseAddress! + done, buffer.count - done)
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else { _exit(4) }
+                done += count
+            }
+        }
+        bytes.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,139 @@
+import AssayCheckpoints
+
+/// Metadata between checkpoints and attributes. Text is a string attribute of the root group; attributes of other
+/// types or of other objects travel as JSON, `{"hdf5":{PATH:{NAME:{"type":T,"shape":S,"value":V}}}}`, under
+/// `CheckpointContents.foreignKey`. Paths of groups end with a slash.
+enum HDF5Metadata {
+    /// The root attribute for pairs whose key no attribute can have: a JSON list of pairs.
+    static let pairsAttribute = "assay_metadata"
+    /// The tag of opaque bytes that are text with a NUL in it.
+    static let textTag = "assay:text"
+    private static let member = "hdf5"
+
+    // MARK: Reading
+
+    static func metadata(of structure: HDF5Structure) -> [(key: String, value: String)] {
+        var pairs: [(key: String, value: String)] = []
+        var foreign: [(key: String, value: JSONValue)] = []
+        var others = JSONObject()
+        for group in structure.groups {
+            let isRoot = group.path == "/"
+            var attributes: [(key: String, value: JSONValue)] = []
+            for attribute in group.attributes.members {
+                guard isRoot, let text = text(of: attribute.value) else {
+                    attributes.append(attribute)
+                    continue
+                }
+                if attribute.key == pairsAttribute, let more = Self.pairs(text) {
+                    pairs += more
+                } else if attribute.key == CheckpointContents.foreignKey,
+                    let object = try? JSONValue(parsing: Array(text.utf8)).object
+                {
+                    others = object
+                } else {
+                    pairs.append((attribute.key, text))
+                }
+            }
+            if !attributes.isEmpty || (group.isEmpty && !isRoot) {
+                foreign.append((group.path, .object(JSONObject(attributes))))
+            }
+        }
+        for dataset in structure.datasets {
+            let attributes = dataset.attributes.members.filter {
+                $0.key != HDF5Substitute.typeAttribute && $0.key != HDF5Substitute.shapeAttribute
+            }
+            if !attributes.isEmpty { foreign.append((dataset.path, .object(JSONObject(attributes)))) }
+        }
+        if !foreign.isEmpty {
+            foreign.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+            others[member] = .object(JSONObject(foreign))
+        }
+        if !others.members.isEmpty {
+            pairs.append((CheckpointContents.foreignKey, JSONValue.object(others).compactText))
+        }
+        return pairs
+    }
+
+    /// The text of a scalar string attribute.
+    private static func text(of attribute: JSONValue) -> String? {
+        guard let object = attribute.object, object["shape"]?.array == [], let type = object["type"]?.string,
+            let value = object["value"]?.string
+        else { return nil }
+        if HDF5StringLayout(name: type) != nil { return value }
+        guard type.hasPrefix("opaque["), type.hasSuffix("] \(textTag)"), let bytes = [UInt8](hexadecimal: value) else {
+            return nil
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func pairs(_ text: String) -> [(key: String, value: String)]? {
+        guard let list = try? JSONValue(parsing: Array(text.utf8)).array else { return nil }
+        let pairs = list.compactMap { element -> (key: String, value: String)? in
+            guard let pair = element.array, pair.count == 2, let key = pair[0].string, let value = pair[1].string else {
+                return nil
+            }
+            return (key, value)
+        }
+        return pairs.count == list.count ? pairs : nil
+    }
+
+    // MARK: Writing
+
+    /// What a writer makes of the metadata of a plan.
+    struct Attributes {
+        /// Text of the root, in order.
+        var text: [(key: String, value: String)] = []
+        /// By path: attributes to restore.
+        var foreign: [(path: String, attributes: JSONObject)] = []
+    }
+
+    /// Longer names fit no attribute.
+    private static let maximumNameByteCount = 60_000
+
+    /// - Throws: `UsageError` where the JSON under the foreign key is not of this form.
+    static func attributes(for metadata: [(key: String, value: String)]) throws -> Attributes {
+        var result = Attributes()
+        var misfits: [JSONValue] = []
+        var seen = Set<String>()
+        for (key, value) in metadata {
+            if key == CheckpointContents.foreignKey, seen.insert(key).inserted {
+                try takeForeign(value, into: &result)
+                continue
+            }
+            let fits = !key.isEmpty && !key.utf8.contains(0) && key.utf8.count <= maximumNameByteCount
+            if fits, key != pairsAttribute, seen.insert(key).inserted {
+                result.text.append((key, value))
+            } else {
+                misfits.append([.string(key), .string(value)])
+            }
+        }
+        if !misfits.isEmpty { result.text.append((pairsAttribute, JSONValue.array(misfits).compactText)) }
+        return result
+    }
+
+    private static func takeForeign(_ text: String, into result: inout Attributes) throws {
+        guard var object = try? JSONValue(parsing: Array(text.utf8)).object else {
+            result.text.append((CheckpointContents.foreignKey, text))
+            return
+        }
+        if let mine = object[member] {
+            guard let paths = mine.object else {
+                throw UsageError(
+                    "metadata '\(CheckpointContents.foreignKey)': expected an object under '\(member)', found \(mine.kind)"
+                )
+            }
+            for (path, value) in paths.members {
+                guard path.hasPrefix("/"), let attributes = value.object else {
+                    throw UsageError(
+                        "metadata '\(CheckpointContents.foreignKey)': expected attributes of a path, found"
+                            + " \(value.kind) under '\(path.escapedForDisplay)'")
+                }
+                result.foreign.append((path, attributes))
+            }
+        }
+        object[member] = nil
+        if !object.members.isEmpty {
+            result.text.append((CheckpointContents.foreignKey, JSONValue.object(object).compactText))
+        }
+    }
+}

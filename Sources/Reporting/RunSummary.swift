@@ -1,0 +1,61 @@
+import AssayCheckpoints
+import AssayModels
+import AssayTensors
+
+/// What a forward pass showed: a line a tap.
+public final class RunSummary {
+    private let runner: BlockRunner
+    private var taps: [(tap: PlannedTap, statistics: TensorStatistics)] = []
+
+    public init(_ runner: BlockRunner) { self.runner = runner }
+
+    /// Takes the values of a tap, or some rows of them.
+    public func observe(_ values: TapValues) {
+        if taps.last?.tap != values.tap { taps.append((values.tap, TensorStatistics())) }
+        let type: ElementType = runner.settings.profile.precision == .float64 ? .f64 : .f32
+        taps[taps.count - 1].statistics.add(values.values.bytes, type: type)
+    }
+
+    public func text(_ capture: String?, width: Int?) -> String {
+        let tokens = runner.tokens
+        var lines = [
+            "\(runner.model.name): \(runner.model.spec.architecture), profile \(runner.settings.profile.rawValue),"
+                + " \(tokens.batchCount) × \(tokens.length) tokens"
+        ]
+        var table = TextTable([
+            ("tap", .left), ("shape", .left), ("min", .right), ("max", .right), ("mean", .right), ("std", .right),
+            ("NaN", .right),
+        ])
+        for (tap, statistics) in taps {
+            func figure(_ value: Double?) -> String { value.map { Quantities.figure($0) } ?? "-" }
+            table.add([
+                tap.name, "[" + tap.shape.map(String.init).joined(separator: ", ") + "]", figure(statistics.minimum),
+                figure(statistics.maximum), figure(statistics.mean), figure(statistics.standardDeviation),
+                "\(statistics.nanCount)",
+            ])
+        }
+        lines += table.lines(width: width)
+        if let capture { lines.append("captured in \(capture.escapedForDisplay)") }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    public func json(_ capture: String?) -> String {
+        let tokens = runner.tokens
+        let value: JSONValue = [
+            "model": .string(runner.model.name), "architecture": .string(runner.model.spec.architecture),
+            "profile": .string(runner.settings.profile.rawValue), "arithmetic": JSONValue(Arithmetic.version),
+            "batch": JSONValue(tokens.batchCount), "time": JSONValue(tokens.length),
+            "tokensDigest": .string("\(tokens.digest)"), "capture": JSONValue(capture),
+            "taps": .array(
+                taps.map { tap, statistics in
+                    [
+                        "name": .string(tap.name), "shape": .array(tap.shape.map { JSONValue($0) }),
+                        "min": JSONValue(statistics.minimum ?? .nan), "max": JSONValue(statistics.maximum ?? .nan),
+                        "mean": JSONValue(statistics.mean ?? .nan),
+                        "std": JSONValue(statistics.standardDeviation ?? .nan), "nan": JSONValue(statistics.nanCount),
+                    ]
+                }),
+        ]
+        return value.prettyText + "\n"
+    }
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayConversion
+import AssayQuantization
+import AssayReporting
+import AssayTensors
+
+struct Quantize: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Quantize a model's linear weights to int8 or int4, in the compressed-tensors layout.",
+        discussion: """
+            Embeddings, norms, biases and heads stay as they are; what a scheme does not fit is listed.
+
+            Schemes: \(SchemeRegistry.all.map(\.name).joined(separator: ", ")).
+
+            Examples:
+              assay quantize gpt2/ gpt2-int8 --scheme int8
+              assay quantize gpt2/ gpt2-int4 --scheme int4-g32 --keep '*.mlp.c_proj.weight'
+              assay quantize model.safetensors out.safetensors --scheme int8 --include '*_proj.weight'
+            """)
+
+    @Argument(help: "A model folder, or a checkpoint file with --include.")
+    var source: String
+
+    @Argument(help: "The folder or file to make.")
+    var destination: String
+
+    @Option(name: .long, help: "How to round: int8, int4-g32 and the like; see above.")
+    var scheme: String
+
+    @Option(name: .long, help: "The type of the scales: f32, bf16, f16. It follows the weights unless given.")
+    var scaleType: String?
+
+    @Option(name: .long, help: "Weights to leave as they are ('*' and '?'); may be repeated.")
+    var keep: [String] = []
+
+    @Flag(name: .customLong("no-clipping"), help: "Keep every group's whole range instead of searching the best one.")
+    var keepsRange = false
+
+    @Flag(name: .long, help: "Turn NaN into 0 and infinities into the largest magnitude, instead of refusing them.")
+    var allowNonFinite = false
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if SchemeRegistry.scheme(named: scheme) == nil {
+            throw ValidationError(
+                "--scheme: '\(scheme)' is none; choose one of \(SchemeRegistry.all.map(\.name).joined(separator: ", "))"
+            )
+        }
+        if let scaleType, ElementType(name: scaleType) == nil {
+            throw ValidationError("--scale-type: '\(scaleType)' is no type; choose f32, bf16 or f16")
+        }
+    }
+
+    func run() throws {
+        Main.removeTemporariesWhenInterrupted()
+        let checkpoint = try common.open(source)
+        let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
+        // Weights are quantized one after the other, each on all threads: a whole one lies in memory.
+        var options = output.conversionOptions(destination, to: "safetensors", common)
+        options.writing.deflateLevel = nil
+        let quantization = try ModelQuantization(
+            checkpoint, configuration: configuration, SchemeRegistry.scheme(named: scheme)!, options,
+            quantization: QuantizationOptions(
+                scaleType: scaleType.flatMap { ElementType(name: $0) }, searchesClipping: !keepsRange,
+                allowsNonFinite: allowNonFinite, threads: 1),
+            exceptions: keep.map { NamePattern($0) })
+        try ConversionSession(plan: quantization.plan, operation: "quantize", output: output, common: common).run()
+    }
+}

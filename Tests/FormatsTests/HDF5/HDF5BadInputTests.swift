@@ -1,0 +1,403 @@
+import AssayCHDF5
+import AssayCheckpoints
+import AssayTensors
+import AssayTestSupport
+import SystemPackage
+import Testing
+
+@testable import AssayFormats
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The HDF5 rows of the catalogue of bad inputs: files made for the purpose, each with its valid twin.
+@Suite struct HDF5BadInputTests {
+    /// Makes a file through libhdf5 as others would, in one of the old forms.
+    static func make(
+        _ path: FilePath, userBlock: UInt64 = 0, _ body: (_ file: hid_t) throws -> Void
+    ) throws {
+        let output = try OutputFile(creating: path)
+        try HDF5Library.withLibrary {
+            let access = chdf5_access()
+            let creation = H5Pcreate(chdf5_file_creation())
+            defer {
+                H5Pclose(access)
+                H5Pclose(creation)
+            }
+            if userBlock > 0 { H5Pset_userblock(creation, userBlock) }
+            let file = chdf5_create(output.descriptor, creation, access)
+            try #require(file >= 0)
+            defer { H5Fclose(file) }
+            try body(file)
+        }
+    }
+
+    /// A dataset of 32-bit integers, contiguous or with the properties that `body` sets.
+    @discardableResult
+    static func dataset(
+        _ file: hid_t, _ name: String, _ shape: [UInt64], maximum: [UInt64]? = nil, values: [Int32]? = nil,
+        _ body: (_ properties: hid_t) -> Void = { _ in }
+    ) -> Bool {
+        let properties = H5Pcreate(chdf5_dataset_creation())
+        let type = chdf5_integer(32, 1)
+        let space = H5Screate_simple(CInt(shape.count), shape, maximum)
+        defer {
+            H5Pclose(properties)
+            H5Sclose(space)
+        }
+        body(properties)
+        let dataset = H5Dcreate2(file, name, type, space, chdf5_default(), properties, chdf5_default())
+        guard dataset >= 0 else { return false }
+        if let values { H5Dwrite(dataset, type, chdf5_all(), chdf5_all(), chdf5_default(), values) }
+        H5Dclose(dataset)
+        return true
+    }
+
+    /// What is wrong with a file, read to its last byte; nil where nothing is. Anything but one sentence fails.
+    static func sentence(_ path: FilePath, _ options: ReadingOptions = HDF5Tests.reading) -> String? {
+        do {
+            let reader = try HDF5Tests.open(path, options)
+            for index in reader.contents.tensors.indices { _ = try HDF5Tests.bytes(reader, index) }
+            return nil
+        } catch let error as CheckpointError {
+            let file = path.string + ": "
+            #expect(error.description.hasPrefix(file) && !error.description.contains("\n"))
+            return String(error.description.dropFirst(file.count))
+        } catch {
+            Issue.record("\(path): \(error)")
+            return "\(error)"
+        }
+    }
+
+    /// Some bytes of a file replaced; the number of places is returned.
+    static func replace(_ pattern: [UInt8], by other: [UInt8], in bytes: inout [UInt8]) -> Int {
+        var count = 0
+        for start in 0...bytes.count - pattern.count where Array(bytes[start..<start + pattern.count]) == pattern {
+            bytes.replaceSubrange(start..<start + pattern.count, with: other)
+            count += 1
+        }
+        return count
+    }
+
+    static func golden(_ name: String) throws -> [UInt8] {
+        try TestFiles.bytes(HDF5GoldenTests.folder.appending(name))
+    }
+
+    static func write(_ bytes: [UInt8], _ path: FilePath) throws { try TestFiles.write(bytes, to: path) }
+
+    // MARK: H01, H02
+
+    @Test func truncatedFilesAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let bytes = try Self.golden("types.h5")
+        let lengths = Array(stride(from: 0, to: bytes.count, by: 512)) + [8, 48, 96, bytes.count - 1]
+        try Parallel.forEach(lengths.count, threads: 2) { index in
+            let path = folder.path.appending("\(index).h5")
+            try Self.write(Array(bytes[..<lengths[index]]), path)
+            let sentence = Self.sentence(path)
+            #expect(sentence?.contains("expected what libhdf5 can read, found damage") == true, "\(lengths[index])")
+        }
+        try Self.write(bytes, folder.path.appending("whole.h5"))
+        #expect(Self.sentence(folder.path.appending("whole.h5")) == nil)
+    }
+
+    @Test(arguments: [0, 512, 1024, 2048, 65536] as [UInt64])
+    func userBlocksAreSkipped(_ size: UInt64) throws {
+        let folder = try TemporaryFolder()
+        let values = (0..<700).map { Int32($0) }
+        try Self.make(folder.path.appending("a.h5"), userBlock: size) { file in
+            Self.dataset(file, "plain", [700], values: values)
+            Self.dataset(file, "chunked", [700], values: values) {
+                H5Pset_chunk($0, 1, [64])
+                H5Pset_deflate($0, 3)
+            }
+        }
+        #expect(try HDF5.recognizes(InputFile(folder.path.appending("a.h5"))))
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
+        #expect(reader.contents.tensors.count == 2)
+        for index in 0..<2 {
+            #expect(try HDF5Tests.bytes(reader, index) == values.withUnsafeBytes { Array($0) })
+        }
+    }
+
+    @Test func theSignatureIsLookedForAtItsPlacesOnly() throws {
+        let folder = try TemporaryFolder()
+        let bytes = try Self.golden("types.h5")
+        for (offset, isRecognized) in [
+            (0, true), (512, true), (1024, true), (1000, false), (1536, false), (4096, true),
+        ] {
+            let path = folder.path.appending("\(offset).h5")
+            try Self.write([UInt8](repeating: 0, count: offset) + bytes, path)
+            #expect(try HDF5.recognizes(InputFile(path)) == isRecognized, "\(offset)")
+        }
+        try Self.write([], folder.path.appending("empty.h5"))
+        #expect(try !HDF5.recognizes(InputFile(folder.path.appending("empty.h5"))))
+    }
+
+    // MARK: H04, H09, H10, H12
+
+    @Test func linksOutOfTheFileAreNamedAndNotFollowed() throws {
+        let folder = try TemporaryFolder()
+        // Whoever opens this for reading waits for ever.
+        let pipe = folder.path.appending("pipe.h5")
+        #expect(mkfifo(pipe.string, 0o600) == 0)
+        try Self.make(folder.path.appending("a.h5")) { file in
+            Self.dataset(file, "fine", [2], values: [1, 2])
+            H5Lcreate_external(pipe.string, "/weight", file, "stolen", chdf5_default(), chdf5_default())
+        }
+        #expect(
+            Self.sentence(folder.path.appending("a.h5"))
+                == "link '/stolen': expected hard links only, found an external link to '\(pipe):/weight'")
+    }
+
+    @Test(arguments: [HDF5Limits.depth, HDF5Limits.depth + 1])
+    func groupsNestToAStatedDepth(_ depth: Int) throws {
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
+            var path = ""
+            for _ in 0..<depth {
+                path += "/g"
+                H5Gclose(H5Gcreate2(file, path, chdf5_default(), chdf5_default(), chdf5_default()))
+            }
+            Self.dataset(file, path + "/x", [1], values: [7])
+        }
+        let sentence = Self.sentence(folder.path.appending("a.h5"))
+        if depth <= HDF5Limits.depth {
+            #expect(sentence == nil)
+        } else {
+            #expect(sentence?.hasSuffix("expected at most 128 groups inside each other, found more") == true)
+        }
+    }
+
+    @Test func tooManyLinksAreRefused() throws {
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
+            Self.dataset(file, "x", [1], values: [7])
+            for number in 0..<HDF5Limits.objectCount {
+                H5Lcreate_hard(file, "x", file, "l\(number)", chdf5_default(), chdf5_default())
+            }
+        }
+        #expect(
+            Self.sentence(folder.path.appending("a.h5")) == "expected at most 250000 objects and links, found more")
+    }
+
+    @Test(
+        arguments: [
+            // The first three stop libhdf5 already, in words of its own.
+            ([1 << 63], "what libhdf5 can read"), ([.max, 1], "what libhdf5 can read"),
+            ([0, 1 << 63], "what libhdf5 can read"),
+            ([1 << 32, 1 << 31], "a shape of fewer than 2^63 elements, found [4294967296, 2147483648]"),
+            ([1 << 31, 1 << 31], "a byte count below 2^63, found [2147483648, 2147483648] elements of 4 bytes"),
+            ([1 << 20, 1 << 20], "the declared data to be stored, found 4398046511104 bytes declared and 0 stored"),
+            ([0, 1 << 20], nil), ([3, 4], nil),
+        ] as [([UInt64], String?)])
+    func impossibleShapesAreRefused(_ shape: [UInt64], _ expected: String?) throws {
+        let folder = try TemporaryFolder()
+        // libhdf5 makes no such files: these numbers stand in for the shape, and are found again.
+        let marks = shape.indices.map { UInt64(0x11_2233 + $0) }
+        try Self.make(folder.path.appending("a.h5")) { file in
+            #expect(Self.dataset(file, "x", expected == nil ? shape : marks))
+        }
+        let file = try InputFile(folder.path.appending("a.h5"))
+        var bytes = try file.bytes(0..<file.byteCount)
+        if expected != nil {
+            for (mark, dimension) in zip(marks, shape) {
+                let pattern = Self.littleEndian(mark)
+                let other = Self.littleEndian(dimension)
+                #expect(Self.replace(pattern, by: other, in: &bytes) > 0)
+            }
+        }
+        try Self.write(bytes, folder.path.appending("b.h5"))
+        let sentence = Self.sentence(folder.path.appending("b.h5"))
+        if let expected {
+            let place = expected == "what libhdf5 can read" ? "object '/x'" : "tensor 'x'"
+            #expect(sentence?.hasPrefix("\(place): expected \(expected)") == true, "\(sentence ?? "accepted")")
+        } else {
+            #expect(sentence == nil)
+        }
+    }
+
+    static func littleEndian(_ value: UInt64) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
+    }
+
+    @Test func unlimitedDimensionsAreRead() throws {
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
+            Self.dataset(file, "x", [5, 3], maximum: [chdf5_unlimited(), 3], values: (0..<15).map { Int32($0) }) {
+                H5Pset_chunk($0, 2, [2, 2])
+            }
+        }
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
+        let expected = (0..<15).map { Int32($0) }.withUnsafeBytes { Array($0) }
+        #expect(try HDF5Tests.bytes(reader, 0) == expected)
+    }
+
+    // MARK: H11
+
+    @Test func undeclaredDataIsBounded() throws {
+        let folder = try TemporaryFolder()
+        // Fill values alone: up to a limit they are legal, beyond they are an attack.
+        let limit = UInt64(HDF5Limits.unstoredByteCount / 4)
+        for (count, isFine) in [(limit, true), (limit + 1, false), (1 << 40, false)] {
+            let path = folder.path.appending("\(count).h5")
+            try Self.make(path) { file in
+                Self.dataset(file, "x", [count]) {
+                    H5Pset_chunk($0, 1, [1 << 16])
+                    H5Pset_deflate($0, 9)
+                }
+            }
+            let sentence = Self.sentence(path)
+            let words =
+                "tensor 'x': expected the declared data to be stored, found \(count * 4) bytes declared and 0 stored"
+            #expect(sentence == (isFine ? nil : words))
+        }
+        // Many datasets below the limit are beyond it together.
+        try Self.make(folder.path.appending("many.h5")) { file in
+            for number in 0..<20 { Self.dataset(file, "x\(number)", [1 << 20]) }
+        }
+        #expect(
+            Self.sentence(folder.path.appending("many.h5"))?.contains("expected the declared data to be stored") == true
+        )
+    }
+
+    // MARK: H15, H16, H19
+
+    @Test func aChunkLargerThanTheFileIsRefused() throws {
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
+            Self.dataset(file, "x", [64], values: [Int32](repeating: 3, count: 64)) {
+                H5Pset_chunk($0, 1, [64])
+                H5Pset_deflate($0, 9)
+            }
+        }
+        #expect(Self.sentence(folder.path.appending("a.h5")) == nil)
+        let reader = try HDF5Tests.open(folder.path.appending("a.h5"))
+        // The key in the index: the chunk's size, then its filter mask and its place.
+        var bytes = try InputFile(folder.path.appending("a.h5")).bytes(0..<reader.contents.fileByteCount)
+        var found: Int?
+        for size in UInt8(8)...UInt8(60) {
+            let key = [size, 0, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 16)
+            if let place = bytes.indices.dropLast(24).first(where: {
+                Array(bytes[$0..<$0 + 24]) == key && bytes[$0 - 16] == 0xFF
+            }) {
+                found = place
+                break
+            }
+        }
+        let place = try #require(found)
+        let size = Int(bytes[place]) * 1000
+        bytes[place] = UInt8(size & 0xFF)
+        bytes[place + 1] = UInt8(size >> 8)
+        try Self.write(bytes, folder.path.appending("b.h5"))
+        let sentence = Self.sentence(folder.path.appending("b.h5"))
+        #expect(sentence?.hasPrefix("tensor 'x': expected") == true, "\(sentence ?? "accepted")")
+    }
+
+    @Test func nbitIsRefusedByNumberAndName() throws {
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
+            Self.dataset(file, "x", [64]) {
+                H5Pset_chunk($0, 1, [64])
+                H5Pset_nbit($0)
+            }
+        }
+        #expect(
+            Self.sentence(folder.path.appending("a.h5"))
+                == "tensor 'x': expected the filters deflate, shuffle and fletcher32 alone, found filter 5 (nbit),"
+                + " which is not available")
+    }
+
+    @Test func aStringAttributeWithAnAbsurdLengthIsRefused() throws {
+        let folder = try TemporaryFolder()
+        var bytes = try Self.golden("attributes.h5")
+        let length = UInt8("variable length: Größe 重み".utf8.count)
+        // The attribute's data: length, address of the heap, index.
+        let places = bytes.indices.dropLast(16).filter { start in
+            bytes[start] == length && bytes[start + 1] == 0 && bytes[start + 2] == 0 && bytes[start + 3] == 0
+                && bytes[start + 5] != 0 && bytes[start + 6..<start + 12].allSatisfy { $0 == 0 }
+                && bytes[start + 12] != 0
+        }
+        try #require(!places.isEmpty)
+        for place in places { bytes[place + 3] = 0x80 }
+        try Self.write(bytes, folder.path.appending("a.h5"))
+        let sentence = Self.sentence(folder.path.appending("a.h5"))
+        #expect(sentence == nil || sentence?.contains("found damage") == true, "\(sentence ?? "")")
+    }
+
+    // MARK: The helper
+
+    @Test func withoutAHelperHDF5IsRefused() throws {
+        let path = HDF5GoldenTests.folder.appending("types.h5")
+        let error = #expect(throws: UsageError.self) { try HDF5Tests.open(path, ReadingOptions()) }
+        #expect(error?.description.hasPrefix("\(path): HDF5 is read with the help of a process of its own") == true)
+    }
+
+    @Test func aHelperThatIsNoneIsTheSystemsFault() throws {
+        let path = HDF5GoldenTests.folder.appending("types.h5")
+        #expect(throws: SystemError.self) { try HDF5Tests.open(path, ReadingOptions(hdf5Helper: "/nonexistent/assay")) }
+        #expect(throws: SystemError.self) { try HDF5Tests.open(path, ReadingOptions(hdf5Helper: "/bin/false")) }
+        // One that says nothing has not given a listing.
+        #expect(throws: CheckpointError.self) { try HDF5Tests.open(path, ReadingOptions(hdf5Helper: "/bin/true")) }
+    }
+
+    @Test func aHelperThatHangsCrashesOrFloodsIsEnded() throws {
+        let folder = try TemporaryFolder()
+        let file = try InputFile(HDF5GoldenTests.folder.appending("types.h5"))
+        let cases = [
+            ("sleep 60", "damage over which it did not end within 1 seconds"),
+            ("kill -SEGV $$", "damage over which it crashed (signal 11)"),
+            ("cat /dev/zero", "more than 268435456 bytes of listing"),
+            ("head -c 1000000 /dev/zero >&2; kill -ABRT $$", "damage over which it crashed (signal 6)"),
+        ]
+        for (number, (command, found)) in cases.enumerated() {
+            let program = folder.path.appending("helper\(number)")
+            try Self.write(Array("#!/bin/sh\nexec 2>&2\n\(command)\n".utf8), program)
+            #expect(chmod(program.string, 0o700) == 0)
+            let seconds = command.hasPrefix("sleep") ? 1 : 20
+            let error = #expect(throws: CheckpointError.self) {
+                try HDF5Helper(program: program, seconds: seconds).listing(of: file)
+            }
+            #expect(error?.found == found)
+        }
+    }
+
+    // MARK: H03 and more of its kind
+
+    /// 137 files that were made to crash or hang libhdf5.
+    @Test(.enabled(if: getenv("ASSAY_CORPUS") != nil, "ASSAY_CORPUS names no folder"))
+    func filesMadeToCrashTheLibraryCostASentence() throws {
+        let folder = FilePath(String(cString: getenv("ASSAY_CORPUS"))).appending("hdf5-cve")
+        let names = try SystemCall.names(in: folder).filter { $0 != "COPYING" }
+        #expect(names.count == 137)
+        Parallel.forEach(names.count, threads: 4) { index in
+            let start = time(nil)
+            _ = Self.sentence(folder.appending(names[index]))
+            #expect(time(nil) - start <= 10, "\(names[index])")
+        }
+    }
+
+    /// Bytes of good files changed at random: a sentence or a result, and never more than a few seconds.
+    @Test func damagedFilesCostASentence() throws {
+        let folder = try TemporaryFolder()
+        let seed: UInt64 = 77
+        print("damagedFilesCostASentence: seed \(seed)")
+        let bases = try ["chunked.h5", "attributes.h5", "groups.h5", "v110-chunked.h5"].map { try Self.golden($0) }
+        var random = SeededRandom(seed: seed)
+        var files: [[UInt8]] = []
+        for number in 0..<120 {
+            var bytes = bases[number % bases.count]
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
+            files.append(bytes)
+        }
+        let list = files
+        try Parallel.forEach(list.count, threads: 4) { index in
+            let path = folder.path.appending("\(index).h5")
+            try Self.write(list[index], path)
+            _ = Self.sentence(path)
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import AssayCheckpoints
+import AssayModels
+import AssayTensors
+
+/// Models large enough that several threads, pieces of weights, blocks of keys and pieces of logits are at work.
+enum MadeUpModel {
+    static let vocabulary = 700
+    static let context = 300
+
+    static func gpt2() throws -> Model {
+        let configuration: JSONObject = JSONObject([
+            ("model_type", "gpt2"), ("n_embd", 280), ("n_head", 5), ("n_layer", 2), ("vocab_size", .init(vocabulary)),
+            ("n_positions", .init(context)),
+        ])
+        var checkpoint = MemoryCheckpoint()
+        var numbers = SeededNumbers(seed: 7)
+        fill(&checkpoint, &numbers, "wte", [vocabulary, 280], bias: nil, 1)
+        fill(&checkpoint, &numbers, "wpe", [context, 280], bias: nil, 1)
+        for layer in 0..<2 {
+            for norm in ["ln_1", "ln_2"] { fillNorm(&checkpoint, &numbers, "h.\(layer).\(norm)", 280) }
+            fill(&checkpoint, &numbers, "h.\(layer).attn.c_attn", [280, 840], bias: 840, 0.2)
+            fill(&checkpoint, &numbers, "h.\(layer).attn.c_proj", [280, 280], bias: 280, 0.1)
+            fill(&checkpoint, &numbers, "h.\(layer).mlp.c_fc", [280, 1120], bias: 1120, 0.1)
+            fill(&checkpoint, &numbers, "h.\(layer).mlp.c_proj", [1120, 280], bias: 280, 0.1)
+        }
+        fillNorm(&checkpoint, &numbers, "ln_f", 280)
+        return try Model(checkpoint, configuration: configuration, name: "made-up gpt2")
+    }
+
+    static func bert() throws -> Model {
+        let configuration: JSONObject = JSONObject([
+            ("model_type", "bert"), ("hidden_size", 280), ("num_attention_heads", 7), ("num_hidden_layers", 2),
+            ("intermediate_size", 530), ("vocab_size", .init(vocabulary)), ("max_position_embeddings", .init(context)),
+        ])
+        var checkpoint = MemoryCheckpoint()
+        var numbers = SeededNumbers(seed: 8)
+        fill(&checkpoint, &numbers, "embeddings.word_embeddings", [vocabulary, 280], bias: nil, 1)
+        fill(&checkpoint, &numbers, "embeddings.position_embeddings", [context, 280], bias: nil, 1)
+        fill(&checkpoint, &numbers, "embeddings.token_type_embeddings", [2, 280], bias: nil, 1)
+        fillNorm(&checkpoint, &numbers, "embeddings.LayerNorm", 280)
+        for layer in 0..<2 {
+            let at = "encoder.layer.\(layer)."
+            for part in ["query", "key", "value"] {
+                fill(&checkpoint, &numbers, at + "attention.self.\(part)", [280, 280], bias: 280, 0.2)
+            }
+            fill(&checkpoint, &numbers, at + "attention.output.dense", [280, 280], bias: 280, 0.1)
+            fillNorm(&checkpoint, &numbers, at + "attention.output.LayerNorm", 280)
+            fill(&checkpoint, &numbers, at + "intermediate.dense", [530, 280], bias: 530, 0.1)
+            fill(&checkpoint, &numbers, at + "output.dense", [280, 530], bias: 280, 0.1)
+            fillNorm(&checkpoint, &numbers, at + "output.LayerNorm", 280)
+        }
+        fill(&checkpoint, &numbers, "pooler.dense", [280, 280], bias: 280, 0.1)
+        fill(&checkpoint, &numbers, "cls.predictions.transform.dense", [280, 280], bias: 280, 0.1)
+        fillNorm(&checkpoint, &numbers, "cls.predictions.transform.LayerNorm", 280)
+        checkpoint["cls.predictions.bias"] = ([vocabulary], numbers.floats(vocabulary, 1))
+        return try Model(checkpoint, configuration: configuration, name: "made-up bert")
+    }
+
+    static func ids(_ count: Int, seed: UInt64) -> [Int] {
+        var numbers = SeededNumbers(seed: seed)
+        return (0..<count).map { _ in numbers.next(below: vocabulary) }
+    }
+
+    private static func fill(
+        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededNumbers, _ name: String, _ shape: [Int],
+        bias: Int?,
+        _ scale: Float
+    ) {
+        checkpoint[name + ".weight"] = (shape, numbers.floats(shape.reduce(1, *), scale))
+        if let bias { checkpoint[name + ".bias"] = ([bias], numbers.floats(bias, 0.5)) }
+    }
+
+    private static func fillNorm(
+        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededNumbers, _ name: String, _ size: Int
+    ) {
+        checkpoint[name + ".weight"] = ([size], numbers.floats(size, 0.5).map { $0 + 1 })
+        checkpoint[name + ".bias"] = ([size], numbers.floats(size, 0.5))
+    }
+}

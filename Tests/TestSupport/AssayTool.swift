@@ -1,0 +1,65 @@
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The built `assay`, run as its user runs it.
+public enum AssayTool {
+    public struct Outcome: Sendable {
+        public var exitCode: Int32
+        public var output: String
+        public var errors: String
+    }
+
+    /// The binary lies beside the test bundle.
+    public static let path: FilePath = {
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        let executable = FilePath(
+            String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        let beside = executable.removingLastComponent().appending("assay")
+        if access(beside.string, X_OK) == 0 { return beside }
+        // Where the runner of the toolchain loads the bundle, the bundle's path is an argument.
+        for argument in CommandLine.arguments where argument.hasSuffix(".xctest") {
+            return FilePath(argument).removingLastComponent().appending("assay")
+        }
+        return beside
+    }()
+
+    /// Runs a command and waits for it.
+    ///
+    /// - Parameter environment: set beside what this process has.
+    public static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Outcome {
+        let folder = try TemporaryFolder()
+        let (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_addopen(&actions, 1, output.string, O_WRONLY | O_CREAT, 0o600)
+        posix_spawn_file_actions_addopen(&actions, 2, errors.string, O_WRONLY | O_CREAT, 0o600)
+        let words = ([path.string] + arguments).map { strdup($0) } + [nil]
+        let variables = environment.map { "\($0.key)=\($0.value)" }
+        var inherited: [String] = []
+        var entry = environ
+        while let text = entry.pointee {
+            inherited.append(String(cString: text))
+            entry += 1
+        }
+        let keys = Set(environment.keys)
+        let kept = inherited.filter { !keys.contains(String($0.prefix { $0 != "=" })) }
+        let settings = (kept + variables).map { strdup($0) } + [nil]
+        defer { (words + settings).forEach { free($0) } }
+        var child: pid_t = 0
+        let code = posix_spawn(&child, path.string, &actions, nil, words, settings)
+        guard code == 0 else { throw Errno(rawValue: code) }
+        var status: Int32 = 0
+        while waitpid(child, &status, 0) == -1 && errno == EINTR {}
+        let signal = status & 0x7F
+        return Outcome(
+            exitCode: signal == 0 ? (status >> 8) & 0xFF : -signal,
+            output: String(decoding: try TestFiles.bytes(output), as: UTF8.self),
+            errors: String(decoding: try TestFiles.bytes(errors), as: UTF8.self))
+    }
+}

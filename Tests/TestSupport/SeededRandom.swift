@@ -1,0 +1,29 @@
+import AssayCheckpoints
+
+/// A random generator whose seed is known, so that a failure can be repeated (SplitMix64).
+public struct SeededRandom: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    public init(seed: UInt64) { state = seed }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    public mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
+    }
+}
+
+extension CheckpointReader {
+    /// All bytes of a tensor; for small ones.
+    public func bytes(of tensor: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: contents.tensors[tensor].byteCount)
+        try bytes.withUnsafeMutableBytes { try read(tensor, 0..<$0.count, into: $0) }
+        return bytes
+    }
+}
