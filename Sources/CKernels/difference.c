@@ -55,22 +55,46 @@ ck_beyond ck_beyond_rounding(const double *reference, const double *test, size_t
     return result;
 }
 
-/// A number of [-1, 1) by the finalizer of splitmix64.
-static double noise(uint64_t seed, uint64_t index) {
-    uint64_t x = seed + (index + 1) * 0x9E3779B97F4A7C15u;
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    x ^= x >> 31;
-    return (double)(int64_t)(x >> 11) * 0x1p-52 - 1;
+/// To nearest even; of less than 2^51 in magnitude.
+static double nearest(double x) {
+    const double shift = 0x1.8p52;
+    return (x + shift) - shift;
 }
 
-void ck_add_rounding_noise_f32(float *values, size_t count, const ck_storage *storage, uint64_t seed, uint64_t index) {
-    for (size_t j = 0; j < count; j++)
-        values[j] = (float)(values[j] + noise(seed, index + j) * radius(storage, j, values[j]));
+static double to_bits(double value, int bits, int least_exponent) {
+    if (!(magnitude(value) < __builtin_inf())) return value;
+    const double unit = 2 * half_unit(value, bits, least_exponent);
+    return nearest(value / unit) * unit;
 }
 
-void ck_add_rounding_noise_f64(double *values, size_t count, const ck_storage *storage, uint64_t seed, uint64_t index) {
-    for (size_t j = 0; j < count; j++) values[j] += noise(seed, index + j) * radius(storage, j, values[j]);
+static double rounded(const ck_storage *storage, size_t j, double value) {
+    if (storage->significant_bits >= 51) return value;
+    if (storage->significant_bits > 0) return to_bits(value, storage->significant_bits, storage->least_exponent);
+    if (!storage->scales) return value;
+    const size_t place = j / storage->group * storage->scale_stride;
+    const double scale = storage->scales[place], zero = storage->zeros ? storage->zeros[place] : 0;
+    if (!(scale != 0) || !(magnitude(value) < __builtin_inf())) return 0;
+    const double limit = storage->code_limit, code = value / scale + zero;
+    const double kept = code > limit ? limit : code < -limit - 1 ? -limit - 1 : nearest(code);
+    const double result = (kept - zero) * scale;
+    // Products are rounded to the type of the scale.
+    return to_bits(result, storage->unit > 0x1p-10 ? 8 : storage->unit > 0x1p-20 ? 11 : 24, -126);
+}
+
+void ck_round_to_storage_f32(float *values, size_t count, const ck_storage *storage) {
+    for (size_t j = 0; j < count; j++) values[j] = (float)rounded(storage, j, values[j]);
+}
+
+void ck_round_to_storage_f64(double *values, size_t count, const ck_storage *storage) {
+    for (size_t j = 0; j < count; j++) values[j] = rounded(storage, j, values[j]);
+}
+
+void ck_add_rounding_error_f32(float *values, const double *other, size_t count, const ck_storage *storage) {
+    for (size_t j = 0; j < count; j++) values[j] = (float)(values[j] + (other[j] - rounded(storage, j, other[j])));
+}
+
+void ck_add_rounding_error_f64(double *values, const double *other, size_t count, const ck_storage *storage) {
+    for (size_t j = 0; j < count; j++) values[j] += other[j] - rounded(storage, j, other[j]);
 }
 
 // MARK: Layout

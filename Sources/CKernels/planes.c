@@ -63,22 +63,24 @@ int ck_pair_table_make(ck_pair_table *table, const uint16_t *runs, size_t run_co
     return count > 0;
 }
 
+/// Counts bytes in two tables, so that equal neighbours do not wait for one another.
+static void count_bytes(uint32_t counts[2][256], const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) counts[i & 1][bytes[i]]++;
+}
+
 uint32_t ck_unevenness(const uint8_t *bytes, size_t count) {
-    enum { windows = 16, window = 1024 };
-    uint32_t counts[256] = {0};
-    size_t sample = 0;
-    if (count <= (size_t)windows * window) {
-        for (size_t i = 0; i < count; i++) counts[bytes[i]]++;
-        sample = count;
-    } else {
-        for (size_t w = 0; w < windows; w++) {
-            const uint8_t *start = bytes + (count - window) / (windows - 1) * w;
-            for (size_t i = 0; i < window; i++) counts[start[i]]++;
-        }
-        sample = windows * window;
-    }
+    enum { windows = 16, window = 512 };
+    uint32_t counts[2][256] = {{0}};
+    size_t sample = count <= (size_t)windows * window ? count : (size_t)windows * window;
     if (sample == 0) return 0;
+    if (sample == count) count_bytes(counts, bytes, count);
+    else
+        for (size_t w = 0; w < windows; w++)
+            count_bytes(counts, bytes + (count - window) / (windows - 1) * w, window);
     uint64_t squares = 0;
-    for (int i = 0; i < 256; i++) squares += (uint64_t)counts[i] * counts[i];
+    for (int i = 0; i < 256; i++) {
+        uint64_t both = counts[0][i] + counts[1][i];
+        squares += both * both;
+    }
     return (uint32_t)(squares * 256 * 1024 / ((uint64_t)sample * sample));
 }

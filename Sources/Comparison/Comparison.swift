@@ -123,10 +123,10 @@ public struct Comparison {
             return
         }
         let pairs = WeightPair.pairs(a, b)
-        let rounded = pairs.filter(\.hasOtherStorage)
-        let known = try result.weights ?? weights(rounded)
+        let others = pairs.filter(\.hasOtherStorage)
+        let known = try result.weights ?? weights(others)
         let walk = LockstepComparison(
-            reference: a, test: b, disturbed: Self.disturbed(a, rounded),
+            reference: a, test: b, rounded: Self.rounded(a, others),
             settings: RunSettings(profile: options.profile, threads: options.threads), pattern: options.taps,
             progress: progress)
         let outcome = try walk.run(tokens, batchCount: options.batchCount)
@@ -141,11 +141,12 @@ public struct Comparison {
         try findSuspects(pairs, &result)
     }
 
-    /// The reference with noise in every weight whose declared storages differ.
-    private static func disturbed(_ model: Model, _ pairs: [WeightPair]) -> Model? {
+    /// The reference with every weight rounded whose declared storages differ.
+    private static func rounded(_ model: Model, _ pairs: [WeightPair]) -> Model? {
         guard !pairs.isEmpty else { return nil }
         let byName = Dictionary(pairs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        return model.replacingTensors { tensor in byName[tensor.name].map { RoundedTensor($0) } ?? tensor }
+        let turned = TurnedMatrix()
+        return model.replacingTensors { tensor in byName[tensor.name].map { RoundedTensor($0, turned) } ?? tensor }
     }
 
     /// Names of tensors that feed a tap directly and differ beyond their storage.

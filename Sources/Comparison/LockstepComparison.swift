@@ -3,16 +3,16 @@ import AssayModels
 import AssayTensors
 
 /// Walks two models block by block over the same tokens: the test's block runs on its own hidden states and on the
-/// reference's, the reference's once more in float64 (the noise floor), and once more with its weights disturbed as the
-/// declared storages could (the storage term).
+/// reference's, the reference's once more in float64 (the noise floor), and once more with its weights rounded to
+/// the test's storage (the storage term).
 ///
 /// Memory holds the hidden states, the reference's taps of one block, and a weight matrix; long batches go in parts of
 /// some sequences, which changes no figure.
 struct LockstepComparison {
     let reference: Model
     let test: Model
-    /// The reference with disturbed weights; nil where the storages are the same.
-    let disturbed: Model?
+    /// The reference with its weights rounded to the test's storage; nil where the storages are the same.
+    let rounded: Model?
     let settings: RunSettings
     let pattern: TapPattern
     /// Gets bytes of weights as they have been walked through.
@@ -26,7 +26,7 @@ struct LockstepComparison {
         let rows = RowComparison(threads: settings.threads)
         let isWide = settings.profile == .ref64
         let ledger = TapLedger(
-            planned, columns: disturbed == nil ? [.isolated, .floor] : [.isolated, .floor, .storage], rows: rows,
+            planned, columns: rounded == nil ? [.isolated, .floor] : [.isolated, .floor, .storage], rows: rows,
             floorScale: isWide ? 0x1p-29 : 1)
         var logits = LogitsFigures(isCausal: reference.spec.block.attention.isCausal)
         let step = batchCount ?? Self.sequencesPerPart(planned, tokens)
@@ -76,14 +76,14 @@ private final class LockstepWalk {
     private let reference: BlockRunner
     private let test: BlockRunner
     private let exact: BlockRunner
-    private let disturbed: BlockRunner?
+    private let rounded: BlockRunner?
 
     /// What left the last step.
     private var state: HiddenState?
     private var testState: HiddenState?
     private var isolatedState: HiddenState?
     private var exactState: HiddenState?
-    private var disturbedState: HiddenState?
+    private var roundedState: HiddenState?
 
     init(
         _ comparison: LockstepComparison, _ tokens: TokenBatch, firstSequence: Int, _ ledger: TapLedger,
@@ -101,7 +101,7 @@ private final class LockstepWalk {
         reference = try BlockRunner(comparison.reference, tokens: tokens, settings: comparison.settings)
         test = try BlockRunner(comparison.test, tokens: tokens, settings: comparison.settings)
         exact = try BlockRunner(comparison.reference, tokens: tokens, settings: exactSettings)
-        disturbed = try comparison.disturbed.map {
+        rounded = try comparison.rounded.map {
             try BlockRunner($0, tokens: tokens, settings: comparison.settings)
         }
     }
@@ -127,7 +127,7 @@ private final class LockstepWalk {
         }
         let kept = taps
         exactState = try step(exact, inputs) { [self] _, values in add(.floor, values, to: kept) }[0]
-        disturbedState = try disturbed.map {
+        roundedState = try rounded.map {
             try step($0, inputs) { [self] _, values in add(.storage, values, to: kept) }[0]
         }
         try advanceTest(step, inputs, kept)
@@ -169,7 +169,7 @@ private final class LockstepWalk {
         guard let state, let testState, let isolatedState, let exactState else { return }
         let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
         let classes = reference.model.spec.vocabularySize
-        let runners = [reference, test, exact] + (disturbed.map { [$0] } ?? [])
+        let runners = [reference, test, exact] + (rounded.map { [$0] } ?? [])
         for piece in segments.pieces(rowCount: (runners.map(\.logitsRowsPerPiece).min() ?? 1) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
             let own = try reference.logits([state], rows: range)[0]
@@ -183,8 +183,8 @@ private final class LockstepWalk {
                 }
             }
             add(.floor, try exact.logits([exactState], rows: range)[0])
-            if let disturbed, let disturbedState {
-                add(.storage, try disturbed.logits([disturbedState], rows: range)[0])
+            if let rounded, let roundedState {
+                add(.storage, try rounded.logits([roundedState], rows: range)[0])
             }
             let isSame = testState === isolatedState
             let results = try test.logits(isSame ? [testState] : [testState, isolatedState], rows: range)

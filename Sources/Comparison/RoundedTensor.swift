@@ -3,18 +3,21 @@ import AssayCheckpoints
 import AssayPackings
 import AssayTensors
 
-/// A reference's weight with noise of the size that rounding to the declared storages makes: uniform, half a step to
-/// either side, by a hash of name and position, so that it is the same on every machine.
+/// A reference's weight moved by what the two sides' storages do to numbers, and by nothing else: rounded to what the
+/// test's storage holds (its type, or its scales and zero points), and with what rounding to the reference's own storage
+/// takes from the test's value given back.
+///
+/// Where both sides are roundings of one weight, this is near the test's weight; where the test's was changed by more than
+/// half a step, the change is not in it.
 struct RoundedTensor: LogicalTensor {
     private let base: any LogicalTensor
     private let pair: WeightPair
-    private let seed: UInt64
+    private let turned: TurnedMatrix
 
-    init(_ pair: WeightPair) {
+    init(_ pair: WeightPair, _ turned: TurnedMatrix) {
         base = pair.reference
         self.pair = pair
-        // FNV-1a of the name.
-        seed = pair.name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        self.turned = turned
     }
 
     var name: String { base.name }
@@ -27,40 +30,53 @@ struct RoundedTensor: LogicalTensor {
 
     func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
         try base.read(rows: rows, into: values)
-        try forEachRow(rows, values) { ck_add_rounding_noise_f32($0, $1, $2, $3, $4) }
+        try move(values, of: rows, ck_round_to_storage_f32, ck_add_rounding_error_f32)
     }
 
     func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Double>) throws {
         try base.read(rows: rows, into: values)
-        try forEachRow(rows, values) { ck_add_rounding_noise_f64($0, $1, $2, $3, $4) }
+        try move(values, of: rows, ck_round_to_storage_f64, ck_add_rounding_error_f64)
     }
 
-    private typealias Add<Value> = (
-        UnsafeMutablePointer<Value>, Int, UnsafePointer<ck_storage>, UInt64, UInt64
+    private typealias Round<Value> = (UnsafeMutablePointer<Value>?, Int, UnsafePointer<ck_storage>?) -> Void
+    private typealias AddError<Value> = (
+        UnsafeMutablePointer<Value>?, UnsafePointer<Double>?, Int, UnsafePointer<ck_storage>?
     ) -> Void
 
-    private func forEachRow<Value>(
-        _ rows: Range<Int>, _ values: UnsafeMutableBufferPointer<Value>, _ add: Add<Value>
+    private func move<Value>(
+        _ values: UnsafeMutableBufferPointer<Value>, of rows: Range<Int>, _ round: Round<Value>,
+        _ addError: AddError<Value>
     ) throws {
         let columns = shape.rowElementCount
         guard columns > 0, !rows.isEmpty, let start = values.baseAddress else { return }
-        // The reference's own rounding, then the test's; each lies as its own tensor does.
+        try roundToTest(start, rows, columns, round)
+        guard pair.referenceRounding.isCoarse else { return }
         let own = try pair.referenceRounding.rows(rows, withCodes: false)
-        let other = try pair.testRounding.rows(
+        let other = try pair.isTransposed ? turned.values(of: pair.test) : WideValues.of(pair.test, rows: rows)
+        defer { withExtendedLifetime(other) {} }
+        let first = pair.isTransposed ? 0 : rows.lowerBound
+        let test = other.bytes.bindMemory(to: Double.self).baseAddress!
+        for row in rows {
+            let place = start + (row - rows.lowerBound) * columns
+            own.withRow(row - rows.lowerBound) { storage in
+                withUnsafePointer(to: storage) { addError(place, test + (row - first) * columns, columns, $0) }
+            }
+        }
+    }
+
+    private func roundToTest<Value>(
+        _ start: UnsafeMutablePointer<Value>, _ rows: Range<Int>, _ columns: Int, _ round: Round<Value>
+    ) throws {
+        // The steps lie as the test's tensor does.
+        let steps = try pair.testRounding.rows(
             pair.isTransposed ? 0..<pair.test.shape.rowCount : rows, withCodes: false)
         for row in rows {
             let place = start + (row - rows.lowerBound) * columns
-            let index = UInt64(row) &* UInt64(columns)
-            own.withRow(row - rows.lowerBound) { storage in
-                withUnsafePointer(to: storage) { add(place, columns, $0, seed, index) }
-            }
-            func addOther(_ storage: ck_storage) {
-                withUnsafePointer(to: storage) { add(place, columns, $0, ~seed, index) }
-            }
+            func roundRow(_ storage: ck_storage) { withUnsafePointer(to: storage) { round(place, columns, $0) } }
             if pair.isTransposed {
-                other.withColumn(row, addOther)
+                steps.withColumn(row, roundRow)
             } else {
-                other.withRow(row - rows.lowerBound, addOther)
+                steps.withRow(row - rows.lowerBound, roundRow)
             }
         }
     }

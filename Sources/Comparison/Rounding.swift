@@ -14,6 +14,14 @@ struct Rounding: Sendable {
 
     let tensor: any LogicalTensor
     private let kind: Kind
+    /// Whether it keeps less of a number than float32 does.
+    var isCoarse: Bool {
+        switch kind {
+        case .none: false
+        case .plain(let bits, _): bits < 24
+        case .steps: true
+        }
+    }
     private let reader: any CheckpointReader
 
     init(of tensor: any LogicalTensor, in checkpoint: LogicalCheckpoint) {
@@ -77,6 +85,11 @@ struct Rounding: Sendable {
             result.scales = buffer
             result.groupsPerRow = groups
             result.groupElementCount = max(1, columns / max(1, groups))
+            if let zeros = try (tensor as? any QuantizedTensor)?.readZeroPoints(rows: rows) {
+                let buffer = try ByteBuffer(byteCount: zeros.count)
+                zeros.withUnsafeBytes { buffer.bytes.copyMemory(from: $0) }
+                result.zeros = buffer
+            }
             if withCodes, let quantized = tensor as? any QuantizedTensor {
                 let codes = try ByteBuffer(byteCount: rows.count * columns)
                 try quantized.readCodes(rows: rows, into: codes.bytes.bindMemory(to: Int8.self))
@@ -91,8 +104,8 @@ struct Rounding: Sendable {
 extension ck_storage {
     fileprivate init(significantBits: Int = 0, leastExponent: Int = 0, unit: Double = 0, codeLimit: Int = 0) {
         self.init(
-            significant_bits: CInt(significantBits), least_exponent: CInt(leastExponent), scales: nil, scale_stride: 1,
-            group: 1, unit: unit, codes: nil, code_limit: CInt(codeLimit))
+            significant_bits: CInt(significantBits), least_exponent: CInt(leastExponent), scales: nil, zeros: nil,
+            scale_stride: 1, group: 1, unit: unit, codes: nil, code_limit: CInt(codeLimit))
     }
 }
 
@@ -103,6 +116,7 @@ struct RoundingRows: Sendable {
     fileprivate var groupElementCount = 1
     fileprivate var rowElementCount = 0
     fileprivate var scales: ByteBuffer?
+    fileprivate var zeros: ByteBuffer?
     fileprivate var codes: ByteBuffer?
 
     /// A storage without pointers.
@@ -112,33 +126,31 @@ struct RoundingRows: Sendable {
 
     fileprivate init(storage: ck_storage = ck_storage()) { self.storage = StorageBox(value: storage) }
 
-    /// Lends what concerns one of the rows, its elements from a column on.
+    /// Lends what concerns one of the rows.
     func withRow<R>(_ row: Int, _ body: (ck_storage) throws -> R) rethrows -> R {
-        defer { withExtendedLifetime((scales, codes)) {} }
-        var storage = storage.value
-        if let scales {
-            storage.scales =
-                UnsafePointer(scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self)) + row * groupsPerRow
-            storage.scale_stride = 1
-            storage.group = groupElementCount
-        }
-        if let codes {
-            storage.codes =
-                UnsafePointer(codes.bytes.baseAddress!.assumingMemoryBound(to: Int8.self)) + row * rowElementCount
-        }
+        defer { withExtendedLifetime((scales, zeros, codes)) {} }
+        var storage = storage(from: row * groupsPerRow, stride: 1, group: groupElementCount)
+        storage.codes = codes.map { Self.start($0, Int8.self) + row * rowElementCount }
         return try body(storage)
     }
 
     /// Lends what concerns one column of all rows: what a row of the transposed weight is.
     func withColumn<R>(_ column: Int, _ body: (ck_storage) throws -> R) rethrows -> R {
-        defer { withExtendedLifetime(scales) {} }
-        var storage = storage.value
-        if let scales {
-            let base = UnsafePointer(scales.bytes.baseAddress!.assumingMemoryBound(to: Float.self))
-            storage.scales = base + column / groupElementCount
-            storage.scale_stride = groupsPerRow
-            storage.group = 1
-        }
-        return try body(storage)
+        defer { withExtendedLifetime((scales, zeros)) {} }
+        return try body(storage(from: column / groupElementCount, stride: groupsPerRow, group: 1))
+    }
+
+    private func storage(from place: Int, stride: Int, group: Int) -> ck_storage {
+        var result = storage.value
+        guard let scales else { return result }
+        result.scales = Self.start(scales, Float.self) + place
+        result.zeros = zeros.map { Self.start($0, Int8.self) + place }
+        result.scale_stride = stride
+        result.group = group
+        return result
+    }
+
+    private static func start<T>(_ buffer: ByteBuffer, _ type: T.Type) -> UnsafePointer<T> {
+        UnsafePointer(buffer.bytes.baseAddress!.assumingMemoryBound(to: type))
     }
 }

@@ -10,7 +10,7 @@ final class TapLedger {
         case isolated
         /// The reference in float64, on its states.
         case floor
-        /// The reference with disturbed weights, on its states.
+        /// The reference with its weights rounded to the test's storage, on its states.
         case storage
     }
 

@@ -11,13 +11,15 @@ import AssayModels
 // differ by about √2 floors; `floorFactor` floors are allowed. A floor is at least the unit roundoff of the profile.
 //
 // Storage. Where the two sides declare different storages for a weight, each element may differ by half a step of
-// either: half a unit in the last place of bf16, f16, f8; scale / 2 for integers. The rms of that is step / √12 an
-// element, and for a product Σ step² x² / 12 (numerics.md, 2.2). How it goes on through norms, attention and activations
-// to the later taps of a block is measured, not modelled: the reference's block runs once more with every such weight
-// disturbed by uniform noise of half a step (`RoundedTensor`), on the same state, and the relative L2 at each tap is that
-// tap's storage term. `storageFactor` terms are allowed: rounding can conspire where the noise cannot, by √3 in size
-// when every element sits at half a step. What this approximates: rounding errors are taken to be independent of each
-// other and of the activations, clipping counts as nothing, and one draw of noise stands for its mean.
+// either: half a unit in the last place of bf16, f16, f8; scale / 2 for integers. For one product that makes about
+// Σ step² x² / 12 (numerics.md, 2.2), but trained models have products that hang on a few large activations, where a mean
+// over many roundings says nothing. So what the declared storage does is measured: the reference's block runs once more,
+// on the same state, with every such weight of its own rounded to the nearest number that the test's storage holds
+// (`RoundedTensor`: the type, or the test's scales and zero points), and the relative L2 at each tap, through norms,
+// attention and activations, is that tap's storage term. Where the reference is stored coarsely itself, what rounding to
+// its storage takes from the test's weights is added the same way. No difference beyond half a step gets into the term
+// (but for clipped elements), so it does not swallow what it is to judge. Models that were rounded to nearest come out at
+// about one term; `storageFactor` terms are allowed.
 //
 // A term in norm alone could hide damage to few elements under the noise of many, so the weights are looked at too: where
 // the storages differ, every element is held against half a step (clipped elements, whose integer is the outermost,

@@ -61,7 +61,7 @@ struct WeightComparison: Sendable {
 
     func compare(_ pair: WeightPair) throws -> WeightFigures {
         var result = WeightFigures(pair)
-        guard Self.isReal(pair.reference), Self.isReal(pair.test) else {
+        guard pair.reference.isReal, pair.test.isReal else {
             result.differenceClass = try holdSameBytes(pair) ? .identical : .unexplained
             return result
         }
@@ -82,11 +82,6 @@ struct WeightComparison: Sendable {
         return result
     }
 
-    private static func isReal(_ tensor: any LogicalTensor) -> Bool {
-        guard case .plain(let type) = tensor.storage else { return true }
-        return type.isFloating
-    }
-
     // MARK: Blocks
 
     private struct Block: Sendable {
@@ -103,7 +98,7 @@ struct WeightComparison: Sendable {
         let turnsReference = pair.isTransposed && pair.test.orientation != nil
         let turnsTest = pair.isTransposed && !turnsReference
         let rowsShape = turnsTest ? pair.reference.shape : shape
-        let turned = try pair.isTransposed ? turnedValues(turnsReference ? pair.reference : pair.test) : nil
+        let turned = try pair.isTransposed ? WideValues.turned(turnsReference ? pair.reference : pair.test) : nil
         let step = max(1, Self.blockElementCount / max(1, rowsShape.rowElementCount))
         let count = (rowsShape.rowCount + step - 1) / step
         let results = ResultSlots<Block>(count: count)
@@ -157,29 +152,11 @@ struct WeightComparison: Sendable {
     private func values(
         of tensor: any LogicalTensor, _ block: BlockOfRows, turned: ByteBuffer?
     ) throws -> ByteBuffer {
+        guard let turned else { return try WideValues.of(tensor, rows: block.rows) }
         let result = try ByteBuffer(byteCount: block.elementCount * 8)
-        if let turned {
-            let begin = block.rows.lowerBound * block.columnCount * 8
-            result.bytes.copyMemory(
-                from: UnsafeRawBufferPointer(rebasing: turned.readOnly[begin..<begin + result.bytes.count]))
-        } else {
-            try tensor.read(rows: block.rows, into: result.bytes.bindMemory(to: Double.self))
-        }
-        return result
-    }
-
-    /// All values of a matrix, [columns, rows].
-    private func turnedValues(_ tensor: any LogicalTensor) throws -> ByteBuffer {
-        let count = tensor.shape.elementCount
-        let result = try ByteBuffer(byteCount: count * 8)
-        let rowCount = tensor.shape.rowCount
-        let columnCount = tensor.shape.rowElementCount
-        let whole = try ByteBuffer(byteCount: count * 8)
-        defer { withExtendedLifetime(whole) {} }
-        let values = whole.bytes.bindMemory(to: Double.self)
-        try tensor.read(rows: 0..<rowCount, into: values)
-        ck_transpose_f64(
-            values.baseAddress, rowCount, columnCount, result.bytes.bindMemory(to: Double.self).baseAddress)
+        let begin = block.rows.lowerBound * block.columnCount * 8
+        result.bytes.copyMemory(
+            from: UnsafeRawBufferPointer(rebasing: turned.readOnly[begin..<begin + result.bytes.count]))
         return result
     }
 
@@ -232,11 +209,10 @@ struct WeightComparison: Sendable {
         guard dimensions.count == 2, dimensions[0] == dimensions[1], dimensions[0] > 1, !pair.isTransposed else {
             return false
         }
-        let turned = try turnedValues(pair.test)
-        let reference = try ByteBuffer(byteCount: turned.bytes.count)
+        let turned = try WideValues.turned(pair.test)
+        let reference = try WideValues.of(pair.reference, rows: 0..<dimensions[0])
         defer { withExtendedLifetime((turned, reference)) {} }
         let values = reference.bytes.bindMemory(to: Double.self)
-        try pair.reference.read(rows: 0..<dimensions[0], into: values)
         var sums = ck_comparison()
         kernels.table.pointee.compare_f64(
             values.baseAddress, turned.bytes.bindMemory(to: Double.self).baseAddress, values.count, &sums)

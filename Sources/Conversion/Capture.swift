@@ -53,7 +53,8 @@ public enum Capture {
     ) throws -> WritePlan {
         let type: ElementType = runner.settings.profile.precision == .float64 ? .f64 : .f32
         let infos = try taps.map { tap in
-            guard let shape = Shape(tap.shape), let info = TensorInfo(name: tap.name, elementType: type, shape: shape) else {
+            guard let shape = Shape(tap.shape), let info = TensorInfo(name: tap.name, elementType: type, shape: shape)
+            else {
                 throw UsageError("tap '\(tap.name)': is too large for a file")
             }
             return info
@@ -61,7 +62,8 @@ public enum Capture {
         return WritePlan(
             tensors: infos + tokens,
             metadata: [
-                ("assay.capture", "1"), ("assay.model", runner.model.name.split(separator: "/").last.map { String($0) } ?? ""),
+                ("assay.capture", "1"),
+                ("assay.model", runner.model.name.split(separator: "/").last.map { String($0) } ?? ""),
                 ("assay.profile", runner.settings.profile.rawValue), ("assay.arithmetic", "\(Arithmetic.version)"),
                 ("assay.tokens", "\(runner.tokens.digest)"),
             ], keepsOrder: true)

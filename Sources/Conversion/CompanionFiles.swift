@@ -15,7 +15,9 @@ public struct CompanionFiles: Sendable {
     static let configurationName = "config.json"
     static let certificateName = "certificate.json"
     private static let maximumByteCount = 256 << 20
-    private static let otherWeights = [".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".ot", ".npz", ".zt", ".ckpt"]
+    private static let otherWeights = [
+        ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".ot", ".npz", ".zt", ".ckpt",
+    ]
 
     /// None, because the destination is a file.
     init(leaving folder: FilePath?) throws {
@@ -96,7 +98,8 @@ public enum ModelConfiguration {
         let file = try InputFile(path)
         guard file.byteCount <= maximumByteCount else {
             throw CheckpointError(
-                path, .file, expected: "a configuration of at most \(maximumByteCount) bytes", found: "\(file.byteCount)")
+                path, .file, expected: "a configuration of at most \(maximumByteCount) bytes",
+                found: "\(file.byteCount)")
         }
         do {
             let value = try JSONValue(parsing: try file.bytes(0..<file.byteCount))

@@ -86,7 +86,8 @@ public struct ConversionPlan: Sendable {
         tensors += aliases
         var seen = NameSet()
         for tensor in tensors where !seen.insert(tensor.name) {
-            throw UsageError("tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
+            throw UsageError(
+                "tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
         }
         let plan = WritePlan(tensors: tensors, metadata: contents.metadata, originalHeader: originalHeader)
         try format.capabilities.check(plan, formatName: format.name)
@@ -155,7 +156,8 @@ extension ConversionPlan {
         }
         let name = info.name.escapedForDisplay
         guard let conversion = ElementConversion(from: info.elementType, to: type) else {
-            throw UsageError("tensor '\(name)': a conversion from \(info.elementType.name) to \(type.name) does not exist")
+            throw UsageError(
+                "tensor '\(name)': a conversion from \(info.elementType.name) to \(type.name) does not exist")
         }
         guard let output = TensorInfo(name: info.name, elementType: type, shape: info.shape) else {
             throw UsageError("tensor '\(name)': \(type.name) \(info.shape) does not fill whole bytes")

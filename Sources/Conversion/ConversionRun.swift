@@ -104,7 +104,8 @@ extension ConversionPlan {
             guard let a = try SystemCall.status(path), let b = try SystemCall.status(destination) else { continue }
             guard a.device != b.device || a.inode != b.inode else {
                 throw UsageError(
-                    "\(destination.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to")
+                    "\(destination.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to"
+                )
             }
         }
     }
@@ -126,7 +127,8 @@ extension ConversionPlan {
         let takesDigests = options.takesDigests || options.verifies || format.capabilities.storesDigests
         let pipeline = Pipeline(
             reader: source.reader, steps: file.steps, positions: file.positions, writer: writer,
-            threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests, progress: progress)
+            threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests,
+            progress: progress)
         let results = try pipeline.run()
         let digests = takesDigests ? Self.digests(of: file.plan, results.flatMap { $0.outputDigests.map { $0! } }) : nil
         try writer.finish(digests: digests ?? [])

@@ -20,7 +20,8 @@ struct Destination {
             guard shards > 0 else { throw UsageError("--shard-size: must be above zero") }
             guard isFolder else {
                 throw UsageError(
-                    "--shard-size: shards are written into a folder; name one as the destination, and the format with --to")
+                    "--shard-size: shards are written into a folder; name one as the destination, and the format with --to"
+                )
             }
         }
         if byExtension == nil, source.folder == nil, !isFolder, options.formatName == nil {

@@ -27,10 +27,11 @@ struct QuantizeStep: TensorStep {
         self.outputs = outputs
         self.plan = plan
         self.weight = weight
-        transform = QuantizeOperation(
-            scheme: plan.scheme, scaleType: outputs[1].elementType,
-            isTransposed: plan.weights[weight].orientation == .inputOutput, options: options
-        ).text
+        transform =
+            QuantizeOperation(
+                scheme: plan.scheme, scaleType: outputs[1].elementType,
+                isTransposed: plan.weights[weight].orientation == .inputOutput, options: options
+            ).text
     }
 
     func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
@@ -185,7 +186,8 @@ public struct ModelQuantization: Sendable {
             return logical.tensors.map { tensor in
                 let reason = exception(tensor.name)
                 return CandidateWeight(
-                    name: tensor.name, tensor: tensor, orientation: .outputInput, isEligible: reason == nil, reason: reason)
+                    name: tensor.name, tensor: tensor, orientation: .outputInput, isEligible: reason == nil,
+                    reason: reason)
             }
         }
         let model = try Model(logical, configuration: configuration, name: source.path.forDisplay)

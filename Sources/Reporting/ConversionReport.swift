@@ -8,16 +8,24 @@ public enum ConversionReport {
     // MARK: Before
 
     public static func text(of plan: ConversionPlan) -> String {
-        var lines = ["\(plan.source.path.forDisplay) (\(plan.source.contents.formatName)) to \(plan.destination.forDisplay) (\(plan.format.name))"]
+        var lines = [
+            "\(plan.source.path.forDisplay) (\(plan.source.contents.formatName)) to \(plan.destination.forDisplay) (\(plan.format.name))"
+        ]
         lines.append("  transforms   " + transforms(plan.files.flatMap { $0.steps.map(\.transform) }))
         lines += plan.dropped.prefix(10).map { "  dropped      \($0.name.escapedForDisplay): \($0.rule)" }
         if plan.dropped.count > 10 { lines.append("  dropped      ... \(plan.dropped.count) in all") }
         if plan.files.count > 1 { lines.append("  files        \(plan.files.count)") }
-        if !plan.companions.copied.isEmpty { lines.append("  along        " + plan.companions.copied.joined(separator: ", ")) }
-        if !plan.companions.left.isEmpty { lines.append("  left         " + plan.companions.left.joined(separator: ", ")) }
+        if !plan.companions.copied.isEmpty {
+            lines.append("  along        " + plan.companions.copied.joined(separator: ", "))
+        }
+        if !plan.companions.left.isEmpty {
+            lines.append("  left         " + plan.companions.left.joined(separator: ", "))
+        }
         lines += plan.notes.map { "  note         \($0)" }
         lines.append("  bytes in     \(Quantities.bytes(plan.sourceByteCount))")
-        lines.append("  bytes out    \(Quantities.bytes(plan.destinationByteCount))\(compressed(plan) ? " before compression" : "")")
+        lines.append(
+            "  bytes out    \(Quantities.bytes(plan.destinationByteCount))\(compressed(plan) ? " before compression" : "")"
+        )
         lines.append("  peak memory  about \(Quantities.bytes(plan.expectedPeakByteCount))")
         lines.append("  free disk    \(plan.freeByteCount.map { Quantities.bytes($0) } ?? "unknown")")
         return lines.joined(separator: "\n") + "\n"
@@ -55,18 +63,25 @@ public enum ConversionReport {
     ) -> String {
         let (plan, outcome) = (finished.plan, finished.outcome)
         let written = outcome.files.reduce(0) { $0 + $1.byteCount }
-        var lines = ["\(plan.destination.forDisplay): \(plan.format.name), \(Quantities.plural(outcome.files.reduce(0) { $0 + $1.tensors.count }, "tensor")), \(Quantities.bytes(written))"]
+        var lines = [
+            "\(plan.destination.forDisplay): \(plan.format.name), \(Quantities.plural(outcome.files.reduce(0) { $0 + $1.tensors.count }, "tensor")), \(Quantities.bytes(written))"
+        ]
         lines.append("  transforms   " + transforms(outcome.steps.map(\.transform)))
-        if !plan.dropped.isEmpty { lines.append("  dropped      \(Quantities.plural(plan.dropped.count, "tensor")) by rule") }
+        if !plan.dropped.isEmpty {
+            lines.append("  dropped      \(Quantities.plural(plan.dropped.count, "tensor")) by rule")
+        }
         if outcome.tally.overflowed > 0 {
-            lines.append("  overflowed   \(Quantities.plural(outcome.tally.overflowed, "value")) too large for the type")
+            lines.append(
+                "  overflowed   \(Quantities.plural(outcome.tally.overflowed, "value")) too large for the type")
         }
         if outcome.tally.underflowed > 0 {
             lines.append("  underflowed  \(Quantities.plural(outcome.tally.underflowed, "value")) became zero")
         }
         if let digest = outcome.destinationContentDigest { lines.append("  content      \(digest)") }
         lines.append("  read again   \(outcome.wasVerified ? "and equal" : "no (--no-verify)")")
-        if !plan.companions.left.isEmpty { lines.append("  left         " + plan.companions.left.joined(separator: ", ")) }
+        if !plan.companions.left.isEmpty {
+            lines.append("  left         " + plan.companions.left.joined(separator: ", "))
+        }
         lines.append("  certificate  \(certificate?.forDisplay ?? "none")")
         lines += quantizationLines(outcome, width: width)
         lines.append("  time         " + time(plan, outcome, seconds))
@@ -77,7 +92,8 @@ public enum ConversionReport {
     private static func time(_ plan: ConversionPlan, _ outcome: ConversionOutcome, _ seconds: Double) -> String {
         let parts = outcome.seconds
         let rate = parts.converting > 0 ? Double(plan.sourceByteCount) / parts.converting : 0
-        return "\(Quantities.figure(seconds)) s: \(Quantities.figure(parts.converting)) s at \(Quantities.bytes(Int(rate)))/s,"
+        return
+            "\(Quantities.figure(seconds)) s: \(Quantities.figure(parts.converting)) s at \(Quantities.bytes(Int(rate)))/s,"
             + " \(Quantities.figure(parts.flushing)) s until the disk had it"
             + (outcome.wasVerified ? ", \(Quantities.figure(parts.verifying)) s to read it again" : "")
     }

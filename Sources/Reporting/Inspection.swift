@@ -141,7 +141,8 @@ public struct Inspection {
                 "  complete    "
                     + (report.isSound
                         ? "yes" + (report.ignored.isEmpty ? "" : ", \(report.ignored.count) not needed")
-                        : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen"))
+                        : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen")
+            )
             lines += report.sentences.prefix(10).map { "              \($0)" }
             if report.sentences.count > 10 { lines.append("              ... \(report.sentences.count) in all") }
             return lines
@@ -233,7 +234,8 @@ public struct Inspection {
                 "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),
                 "vocabulary": JSONValue(summary.vocabularySize), "context": JSONValue(summary.contextLength),
                 "headTied": .bool(summary.isHeadTied),
-                "missing": .array(report.missing.map { .string($0) }), "extra": .array(report.extra.map { .string($0) }),
+                "missing": .array(report.missing.map { .string($0) }),
+                "extra": .array(report.extra.map { .string($0) }),
                 "misshapen": .array(
                     report.misshapen.map {
                         [

@@ -47,7 +47,9 @@ public final class Progress: Sendable {
             state.wasShown = true
             return text(state.done, after: now - begin)
         }
-        if let line { try? Terminal.write("\r\u{1B}[K" + TextTable.shortened(line, to: Terminal.width(of: 2) - 1), to: 2) }
+        if let line {
+            try? Terminal.write("\r\u{1B}[K" + TextTable.shortened(line, to: Terminal.width(of: 2) - 1), to: 2)
+        }
     }
 
     /// Takes the line away again.
@@ -61,6 +63,7 @@ public final class Progress: Sendable {
         let left = rate > 0 ? Double(max(0, total - done)) / rate : 0
         let filled = Int(share * 20)
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 20 - filled)
-        return "\(label) [\(bar)] \(Int(share * 100)) %  \(Quantities.bytes(Int(rate)))/s  \(Quantities.duration(left)) left"
+        return
+            "\(label) [\(bar)] \(Int(share * 100)) %  \(Quantities.bytes(Int(rate)))/s  \(Quantities.duration(left)) left"
     }
 }

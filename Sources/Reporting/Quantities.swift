@@ -13,7 +13,8 @@ public enum Quantities {
             value /= 1000
             unit += 1
         }
-        return unit == 0 ? "\(count) B" : "\(rounded(value, digits: value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(units[unit])"
+        return unit == 0
+            ? "\(count) B" : "\(rounded(value, digits: value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(units[unit])"
     }
 
     /// "124,439,808".
@@ -44,7 +45,8 @@ public enum Quantities {
     private static func formatted(_ format: String, _ value: Double) -> String {
         var buffer = [CChar](repeating: 0, count: 512)
         let count = withVaList([value]) { vsnprintf(&buffer, buffer.count, format, $0) }
-        return String(decoding: buffer.prefix(max(0, min(Int(count), 511))).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return String(
+            decoding: buffer.prefix(max(0, min(Int(count), 511))).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// "3 s", "2 min 05 s", "1 h 12 min".

@@ -83,7 +83,8 @@ extension Certificate {
         self.fileDigests = fileDigests
         transforms = outcome.steps.map {
             Transform(
-                source: $0.source, outputs: $0.outputs, operation: $0.transform, overflowed: $0.findings.tally.overflowed,
+                source: $0.source, outputs: $0.outputs, operation: $0.transform,
+                overflowed: $0.findings.tally.overflowed,
                 underflowed: $0.findings.tally.underflowed, quantization: $0.findings.quantization)
         }
         dropped = plan.dropped.map { Drop(name: $0.name, rule: $0.rule) }

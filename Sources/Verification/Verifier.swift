@@ -61,7 +61,8 @@ public struct Verifier {
             report.statements += try compareFiles(certificate)
         }
         if let source {
-            report.statements += try certificate.map { try recompute($0, source, digests) }
+            report.statements +=
+                try certificate.map { try recompute($0, source, digests) }
                 ?? compareDirectly(source, digests)
         }
         return report
@@ -120,18 +121,21 @@ public struct Verifier {
             VerifiedStatement(
                 statement: "their bytes have the certificate's digests",
                 result: wrong.isEmpty ? .holds : .fails(.invalidFile),
-                detail: wrong.isEmpty ? "content \(certificate.destinationContentDigest)" : "other bytes in \(Self.list(wrong))"),
+                detail: wrong.isEmpty
+                    ? "content \(certificate.destinationContentDigest)" : "other bytes in \(Self.list(wrong))"),
         ]
     }
 
     private func compareFiles(_ certificate: Certificate) throws -> [VerifiedStatement] {
         try certificate.fileDigests.map { name, digest in
             let statement = "the file \(name.escapedForDisplay) has the certificate's digest"
-            guard let path = checkpoint.files.first(where: { $0.lastComponent?.string == name }) ?? checkpoint.files.first
+            guard
+                let path = checkpoint.files.first(where: { $0.lastComponent?.string == name }) ?? checkpoint.files.first
             else { return VerifiedStatement(statement: statement, result: .notChecked, detail: "no such file") }
             let found = try CertificateFile.digest(of: path)
             return VerifiedStatement(
-                statement: statement, result: found == digest ? .holds : .fails(.invalidFile), detail: "sha256 \(found)")
+                statement: statement, result: found == digest ? .holds : .fails(.invalidFile), detail: "sha256 \(found)"
+            )
         }
     }
 

@@ -102,4 +102,3 @@ struct Diff: ParsableCommand {
             name: checkpoint.path.forDisplay)
     }
 }
-

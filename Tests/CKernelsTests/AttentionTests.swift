@@ -9,7 +9,10 @@ private struct Head {
     var mask: [UInt8]?, bias: [Float]?
     var q: [Float], k: [Float], v: [Float]
 
-    init(rows: Int, keys: Int, keyBegin: Int = 0, seed: UInt64, masked: Bool = false, biased: Bool = false, banded: Bool = false) {
+    init(
+        rows: Int, keys: Int, keyBegin: Int = 0, seed: UInt64, masked: Bool = false, biased: Bool = false,
+        banded: Bool = false
+    ) {
         var random = Seeded(seed)
         (self.rows, self.keys, self.keyBegin) = (rows, keys, keyBegin)
         q = random.floats(rows * width, scale: 4)
@@ -56,19 +59,30 @@ private struct Head {
     }
 
     private func withPointers(_ body: (ck_attention_f32) -> Void) {
-        q.withUnsafeBufferPointer { q in k.withUnsafeBufferPointer { k in v.withUnsafeBufferPointer { v in
-            end.withUnsafeBufferPointer { end in (begin ?? []).withUnsafeBufferPointer { first in
-                (mask ?? []).withUnsafeBufferPointer { open in (bias ?? []).withUnsafeBufferPointer { added in
-                    body(ck_attention_f32(
-                        q: q.baseAddress, q_stride: width, k: k.baseAddress, k_stride: width, v: v.baseAddress,
-                        v_stride: valueWidth, out: nil, out_stride: valueWidth, rows: rows, width: width,
-                        value_width: valueWidth, scale: 0.25, key_begin: keyBegin,
-                        begin: begin == nil ? nil : first.baseAddress, end: end.baseAddress,
-                        mask: mask == nil ? nil : open.baseAddress,
-                        bias: bias == nil ? nil : added.baseAddress, bias_stride: keys))
-                } }
-            } }
-        } } }
+        q.withUnsafeBufferPointer { q in
+            k.withUnsafeBufferPointer { k in
+                v.withUnsafeBufferPointer { v in
+                    end.withUnsafeBufferPointer { end in
+                        (begin ?? []).withUnsafeBufferPointer { first in
+                            (mask ?? []).withUnsafeBufferPointer { open in
+                                (bias ?? []).withUnsafeBufferPointer { added in
+                                    body(
+                                        ck_attention_f32(
+                                            q: q.baseAddress, q_stride: width, k: k.baseAddress, k_stride: width,
+                                            v: v.baseAddress,
+                                            v_stride: valueWidth, out: nil, out_stride: valueWidth, rows: rows,
+                                            width: width,
+                                            value_width: valueWidth, scale: 0.25, key_begin: keyBegin,
+                                            begin: begin == nil ? nil : first.baseAddress, end: end.baseAddress,
+                                            mask: mask == nil ? nil : open.baseAddress,
+                                            bias: bias == nil ? nil : added.baseAddress, bias_stride: keys))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// In float64, without blocks.
@@ -144,7 +158,9 @@ private struct Head {
         for key in 0..<64 { head.bias![key] = -.infinity }
         let expected = head.plain
         for level in MathLevel.available {
-            for (computed, plain) in zip(head.result(at: level), expected) { #expect(abs(Double(computed) - plain) <= 2e-5) }
+            for (computed, plain) in zip(head.result(at: level), expected) {
+                #expect(abs(Double(computed) - plain) <= 2e-5)
+            }
         }
     }
 }

@@ -82,16 +82,20 @@ import Testing
         let end = (131...150).map { $0 }
         var out = [Float](repeating: 0, count: 20 * 64)
         var scratch = [Float](repeating: 0, count: kernels.attention_scratch_count_f32(64))
-        x.withUnsafeBufferPointer { x in end.withUnsafeBufferPointer { end in out.withUnsafeMutableBufferPointer { out in
-            var head = ck_attention_f32()
-            (head.q, head.q_stride) = (x.baseAddress, 64)
-            (head.k, head.k_stride) = (x.baseAddress! + 1300, 64)
-            (head.v, head.v_stride) = (x.baseAddress! + 11000, 64)
-            (head.out, head.out_stride) = (out.baseAddress, 64)
-            (head.rows, head.width, head.value_width, head.scale) = (20, 64, 64, 0.125)
-            head.end = end.baseAddress
-            kernels.attention_f32(&head, &scratch)
-        } } }
+        x.withUnsafeBufferPointer { x in
+            end.withUnsafeBufferPointer { end in
+                out.withUnsafeMutableBufferPointer { out in
+                    var head = ck_attention_f32()
+                    (head.q, head.q_stride) = (x.baseAddress, 64)
+                    (head.k, head.k_stride) = (x.baseAddress! + 1300, 64)
+                    (head.v, head.v_stride) = (x.baseAddress! + 11000, 64)
+                    (head.out, head.out_stride) = (out.baseAddress, 64)
+                    (head.rows, head.width, head.value_width, head.scale) = (20, 64, 64, 0.125)
+                    head.end = end.baseAddress
+                    kernels.attention_f32(&head, &scratch)
+                }
+            }
+        }
         return digest(out)
     }
 
@@ -99,16 +103,20 @@ import Testing
         let end = (131...150).map { $0 }, x = x.map { Double($0) * 1.1 }
         var out = [Double](repeating: 0, count: 20 * 64)
         var scratch = [Double](repeating: 0, count: kernels.attention_scratch_count_f64(64))
-        x.withUnsafeBufferPointer { x in end.withUnsafeBufferPointer { end in out.withUnsafeMutableBufferPointer { out in
-            var head = ck_attention_f64()
-            (head.q, head.q_stride) = (x.baseAddress, 64)
-            (head.k, head.k_stride) = (x.baseAddress! + 1300, 64)
-            (head.v, head.v_stride) = (x.baseAddress! + 11000, 64)
-            (head.out, head.out_stride) = (out.baseAddress, 64)
-            (head.rows, head.width, head.value_width, head.scale) = (20, 64, 64, 0.125)
-            head.end = end.baseAddress
-            kernels.attention_f64(&head, &scratch)
-        } } }
+        x.withUnsafeBufferPointer { x in
+            end.withUnsafeBufferPointer { end in
+                out.withUnsafeMutableBufferPointer { out in
+                    var head = ck_attention_f64()
+                    (head.q, head.q_stride) = (x.baseAddress, 64)
+                    (head.k, head.k_stride) = (x.baseAddress! + 1300, 64)
+                    (head.v, head.v_stride) = (x.baseAddress! + 11000, 64)
+                    (head.out, head.out_stride) = (out.baseAddress, 64)
+                    (head.rows, head.width, head.value_width, head.scale) = (20, 64, 64, 0.125)
+                    head.end = end.baseAddress
+                    kernels.attention_f64(&head, &scratch)
+                }
+            }
+        }
         return digest(out)
     }
 
@@ -139,7 +147,8 @@ import Testing
         let narrow = [
             ("exp_f32", kernels.exp_f32), ("tanh_f32", kernels.tanh_f32), ("erf_f32", kernels.erf_f32),
             ("gelu_tanh_f32", kernels.gelu_tanh_f32), ("gelu_erf_f32", kernels.gelu_erf_f32),
-            ("gelu_quick_f32", kernels.gelu_quick_f32), ("silu_f32", kernels.silu_f32), ("sigmoid_f32", kernels.sigmoid_f32),
+            ("gelu_quick_f32", kernels.gelu_quick_f32), ("silu_f32", kernels.silu_f32),
+            ("sigmoid_f32", kernels.sigmoid_f32),
         ].map { name, kernel in
             var out = [Float](repeating: 0, count: x.count)
             kernel!(x, &out, x.count)
@@ -147,7 +156,8 @@ import Testing
         }
         let wide = [
             ("exp_f64", kernels.exp_f64), ("tanh_f64", kernels.tanh_f64), ("erf_f64", kernels.erf_f64),
-            ("gelu_tanh_f64", kernels.gelu_tanh_f64), ("gelu_erf_f64", kernels.gelu_erf_f64), ("silu_f64", kernels.silu_f64),
+            ("gelu_tanh_f64", kernels.gelu_tanh_f64), ("gelu_erf_f64", kernels.gelu_erf_f64),
+            ("silu_f64", kernels.silu_f64),
             ("log_f64", kernels.log_f64), ("sine_f64", kernels.sine_f64), ("cosine_f64", kernels.cosine_f64),
         ].map { name, kernel in
             var out = [Double](repeating: 0, count: x.count)

@@ -11,21 +11,26 @@ private struct Function: Sendable, CustomTestStringConvertible {
     var kernel: @Sendable (ck_math) -> Unary32
     var exact: @Sendable (Double) -> Double
     var span: Double
-    var units: Double            // units in the last place
-    var absolute: Double = 0     // or this, whichever is greater
+    var units: Double  // units in the last place
+    var absolute: Double = 0  // or this, whichever is greater
 
     static let all = [
         Function(testDescription: "exp", kernel: { $0.exp_f32 }, exact: { exp($0) }, span: 105, units: 1.01),
         Function(testDescription: "tanh", kernel: { $0.tanh_f32 }, exact: { tanh($0) }, span: 12, units: 1.5),
         Function(testDescription: "erf", kernel: { $0.erf_f32 }, exact: { erf($0) }, span: 5, units: 1.5),
-        Function(testDescription: "sigmoid", kernel: { $0.sigmoid_f32 }, exact: { 1 / (1 + exp(-$0)) }, span: 100, units: 2.5, absolute: 1e-40),
-        Function(testDescription: "silu", kernel: { $0.silu_f32 }, exact: { $0 / (1 + exp(-$0)) }, span: 100, units: 3.5, absolute: 1e-40),
+        Function(
+            testDescription: "sigmoid", kernel: { $0.sigmoid_f32 }, exact: { 1 / (1 + exp(-$0)) }, span: 100,
+            units: 2.5, absolute: 1e-40),
+        Function(
+            testDescription: "silu", kernel: { $0.silu_f32 }, exact: { $0 / (1 + exp(-$0)) }, span: 100, units: 3.5,
+            absolute: 1e-40),
         Function(
             testDescription: "gelu_tanh", kernel: { $0.gelu_tanh_f32 },
             exact: { $0 / (1 + exp(-2 * (2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) },
             span: 12, units: 3.5, absolute: 1e-7),
         Function(
-            testDescription: "gelu_erf", kernel: { $0.gelu_erf_f32 }, exact: { 0.5 * $0 * erfc(-$0 * 0.5.squareRoot()) },
+            testDescription: "gelu_erf", kernel: { $0.gelu_erf_f32 },
+            exact: { 0.5 * $0 * erfc(-$0 * 0.5.squareRoot()) },
             span: 14, units: 3.5, absolute: 1e-7),
         Function(
             testDescription: "gelu_quick", kernel: { $0.gelu_quick_f32 }, exact: { $0 / (1 + exp(-1.702 * $0)) },
@@ -66,8 +71,10 @@ private func units(_ computed: Float, _ exact: Double) -> Double {
         let expected: [(KeyPath<ck_math, Unary32?>, [Float])] = [
             (\.exp_f32, [.infinity, 0, nan, nan, 1, 1]), (\.tanh_f32, [1, -1, nan, nan, 0, -0.0]),
             (\.erf_f32, [1, -1, nan, nan, 0, -0.0]), (\.sigmoid_f32, [1, 0, nan, nan, 0.5, 0.5]),
-            (\.silu_f32, [.infinity, -0.0, nan, nan, 0, -0.0]), (\.gelu_tanh_f32, [.infinity, -0.0, nan, nan, 0, -0.0]),
-            (\.gelu_erf_f32, [.infinity, -0.0, nan, nan, 0, -0.0]), (\.gelu_quick_f32, [.infinity, -0.0, nan, nan, 0, -0.0]),
+            (\.silu_f32, [.infinity, -0.0, nan, nan, 0, -0.0]),
+            (\.gelu_tanh_f32, [.infinity, -0.0, nan, nan, 0, -0.0]),
+            (\.gelu_erf_f32, [.infinity, -0.0, nan, nan, 0, -0.0]),
+            (\.gelu_quick_f32, [.infinity, -0.0, nan, nan, 0, -0.0]),
             (\.relu_f32, [.infinity, 0, nan, nan, 0, -0.0]),
         ]
         for level in MathLevel.available {
@@ -92,7 +99,9 @@ private func units(_ computed: Float, _ exact: Double) -> Double {
                 level.kernels[keyPath: kernel]!(arguments, &computed, arguments.count)
                 for (index, golden) in goldens.enumerated() {
                     let value = Double(bitPattern: golden.value)
-                    #expect(computed[index] == value || abs(computed[index] - value) <= 2 * value.ulp, "\(level) \(name)(\(arguments[index]))")
+                    #expect(
+                        computed[index] == value || abs(computed[index] - value) <= 2 * value.ulp,
+                        "\(level) \(name)(\(arguments[index]))")
                 }
             }
         }
@@ -102,7 +111,8 @@ private func units(_ computed: Float, _ exact: Double) -> Double {
     @Test func everyLevelHasTheSameBits() {
         var random = Seeded(8)
         let unary32: [KeyPath<ck_math, Unary32?>] = [
-            \.exp_f32, \.tanh_f32, \.erf_f32, \.sigmoid_f32, \.silu_f32, \.relu_f32, \.gelu_tanh_f32, \.gelu_erf_f32, \.gelu_quick_f32,
+            \.exp_f32, \.tanh_f32, \.erf_f32, \.sigmoid_f32, \.silu_f32, \.relu_f32, \.gelu_tanh_f32, \.gelu_erf_f32,
+            \.gelu_quick_f32,
         ]
         let unary64: [KeyPath<ck_math, Unary64?>] = [
             \.exp_f64, \.tanh_f64, \.erf_f64, \.sigmoid_f64, \.silu_f64, \.relu_f64, \.gelu_tanh_f64, \.gelu_erf_f64,
@@ -110,7 +120,8 @@ private func units(_ computed: Float, _ exact: Double) -> Double {
         ]
         for count in Array(0...33) + [1000, 4099] {
             let x = (0..<count).map { _ in
-                random.below(2) == 0 ? Float(bitPattern: UInt32(truncatingIfNeeded: random.bits())) : Float(random.unit() * 20)
+                random.below(2) == 0
+                    ? Float(bitPattern: UInt32(truncatingIfNeeded: random.bits())) : Float(random.unit() * 20)
             }
             let wide = x.map { Double($0) * 1.000000001 }
             for kernel in unary32 {

@@ -90,7 +90,8 @@ private struct Product {
         for m in 1...14 {
             for k in [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 19] {
                 for n in [1, 2, 7, 8, 9, 15, 16, 17, 20] {
-                    let product = Product(m, k, n, seed: UInt64(m * 10_000 + k * 100 + n), withSpecials: (m + k + n) % 3 == 0)
+                    let product = Product(
+                        m, k, n, seed: UInt64(m * 10_000 + k * 100 + n), withSpecials: (m + k + n) % 3 == 0)
                     let expected = product.spelledOut
                     for level in MathLevel.available {
                         #expect(sameBits(product.result(at: level), expected), "\(level), \(m) × \(k) × \(n)")
@@ -103,7 +104,8 @@ private struct Product {
     @Test(arguments: 0..<24) func randomShapesHaveTheSpelledOutBits(seed: Int) {
         var random = Seeded(UInt64(seed))
         let product = Product(
-            1 + random.below(80), random.below(700), 1 + random.below(150), seed: UInt64(seed), withSpecials: seed % 3 == 0)
+            1 + random.below(80), random.below(700), 1 + random.below(150), seed: UInt64(seed),
+            withSpecials: seed % 3 == 0)
         let expected = product.spelledOut, wide = product.wideResult(at: MathLevel.available[0])
         for level in MathLevel.available {
             #expect(sameBits(product.result(at: level), expected))
@@ -148,13 +150,16 @@ private struct Product {
         let product = Product(1, 21, 19, seed: 3)
         // Every weight surrounded by numbers that must not be read as weights.
         var spread = [Float](repeating: .nan, count: product.k * product.n * 6)
-        for i in 0..<product.k { for j in 0..<product.n { spread[i * 6 * product.n + j * 3] = product.w[i * product.n + j] } }
+        for i in 0..<product.k {
+            for j in 0..<product.n { spread[i * 6 * product.n + j * 3] = product.w[i * product.n + j] }
+        }
         for level in MathLevel.available {
             let kernels = level.kernels, width = kernels.panel_width_f32
             var packed = [Float](repeating: .nan, count: kernels.packed_count_f32(product.k, product.n))
             kernels.pack_f32(spread, 6 * product.n, 3, product.k, product.n, 0, product.panels(at: level), &packed)
             #expect(sameBits(packed, product.packed(at: level)))
-            for (index, value) in packed.enumerated() where index / width / product.k * width + index % width >= product.n {
+            for (index, value) in packed.enumerated()
+            where index / width / product.k * width + index % width >= product.n {
                 #expect(value.bitPattern == 0)
             }
         }

@@ -4,7 +4,9 @@ import Testing
 
 @Suite struct RowTests {
     /// Every row kernel of a level on one input, in a fixed order.
-    private static func all(_ kernels: ck_math, _ x: [Float], _ weight: [Float], _ bias: [Float], rows: Int) -> [[Float]] {
+    private static func all(_ kernels: ck_math, _ x: [Float], _ weight: [Float], _ bias: [Float], rows: Int)
+        -> [[Float]]
+    {
         let columns = weight.count
         var outputs: [[Float]] = []
         func collect(_ body: (UnsafeMutablePointer<Float>) -> Void) {
@@ -18,14 +20,20 @@ import Testing
         collect { kernels.rms_norm_f32(x, weight, 1e-6, $0, rows, columns) }
         collect { kernels.softmax_rows_f32(x, $0, rows, columns) }
         collect { kernels.log_softmax_rows_f32(x, $0, rows, columns) }
-        collect { $0.update(from: x, count: x.count); kernels.add_row_f32($0, bias, rows, columns) }
-        collect { $0.update(from: x, count: x.count); kernels.scale_f32($0, 0.3, x.count) }
+        collect {
+            $0.update(from: x, count: x.count); kernels.add_row_f32($0, bias, rows, columns)
+        }
+        collect {
+            $0.update(from: x, count: x.count); kernels.scale_f32($0, 0.3, x.count)
+        }
         collect { kernels.add_f32(x, x.reversed(), $0, x.count) }
         collect { kernels.multiply_f32(x, x.reversed(), $0, x.count) }
         return outputs
     }
 
-    private static func wide(_ kernels: ck_math, _ x: [Float], _ weight: [Float], _ bias: [Float], rows: Int) -> [[Double]] {
+    private static func wide(_ kernels: ck_math, _ x: [Float], _ weight: [Float], _ bias: [Float], rows: Int)
+        -> [[Double]]
+    {
         let columns = weight.count
         var input = [Double](repeating: 0, count: x.count)
         kernels.widen_f32_f64(x, &input, x.count)
@@ -39,7 +47,9 @@ import Testing
         collect { kernels.rms_norm_f64(input, weight, 1e-6, $0, rows, columns) }
         collect { kernels.softmax_rows_f64(input, $0, rows, columns) }
         collect { kernels.log_softmax_rows_f64(input, $0, rows, columns) }
-        collect { $0.update(from: outputs[3], count: x.count); kernels.round_f64_to_f32_in_place($0, x.count) }
+        collect {
+            $0.update(from: outputs[3], count: x.count); kernels.round_f64_to_f32_in_place($0, x.count)
+        }
         return outputs
     }
 
@@ -100,11 +110,13 @@ import Testing
                 let greatest = differences.map(\.magnitude).max()!
                 #expect(abs(result.sum_diff2 - differences.reduce(0) { $0 + $1 * $1 }) < 1e-12)
                 #expect(abs(result.sum_ref2 - reference.reduce(0) { $0 + Double($1) * Double($1) }) < 1e-9)
-                #expect(abs(result.sum_dot - zip(reference, test).reduce(0) { $0 + Double($1.0) * Double($1.1) }) < 1e-9)
+                #expect(
+                    abs(result.sum_dot - zip(reference, test).reduce(0) { $0 + Double($1.0) * Double($1.1) }) < 1e-9)
                 #expect(result.max_abs_diff == greatest)
                 #expect(result.index_of_max == UInt64(differences.firstIndex { $0.magnitude == greatest }!))
                 #expect(result.max_abs_ref == reference.map { Double($0.magnitude) }.max()!)
-                #expect(result.count_equal_bits == UInt64(zip(reference, test).count { $0.bitPattern == $1.bitPattern }))
+                #expect(
+                    result.count_equal_bits == UInt64(zip(reference, test).count { $0.bitPattern == $1.bitPattern }))
                 #expect(result.count == UInt64(count))
             }
         }

@@ -11,7 +11,9 @@ import Testing
         ]
         let bytes: [[UInt8]] = [[1, 2], [0, 0, 0x80, 0x3F]]
         let digests = bytes.map { bytes in bytes.withUnsafeBytes { Digest.of($0) } }
-        #expect("\(ContentDigest.of(tensors, digests))" == "1cf6e17509addc9fad7726a35c40b9b8ef9361dbf9f914b31efc537b79727ca4")
+        #expect(
+            "\(ContentDigest.of(tensors, digests))"
+                == "1cf6e17509addc9fad7726a35c40b9b8ef9361dbf9f914b31efc537b79727ca4")
     }
 
     @Test func dependOnNamesTypesShapesAndValuesAlone() throws {

@@ -12,8 +12,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", 0), ("nul", 0), ("[1,]", 3), ("{\"a\":1,}", 7), ("{'a':1}", 1), ("[1 2]", 3), ("01", 1), ("1.", 2), (".5", 0),
-        ("+1", 0), ("1e", 2), ("NaN", 0), ("Infinity", 0), ("\"a", 2), ("\"\t\"", 1), ("\"\\x\"", 2), ("\"\\u12g4\"", 5),
+        ("", 0), ("nul", 0), ("[1,]", 3), ("{\"a\":1,}", 7), ("{'a':1}", 1), ("[1 2]", 3), ("01", 1), ("1.", 2),
+        (".5", 0),
+        ("+1", 0), ("1e", 2), ("NaN", 0), ("Infinity", 0), ("\"a", 2), ("\"\t\"", 1), ("\"\\x\"", 2),
+        ("\"\\u12g4\"", 5),
         ("\"\\udc00\"", 1), ("\"\\ud800x\"", 1), ("[] []", 3), ("{\"a\":1,\"a\":2}", 7), ("/**/1", 0), ("\u{FEFF}1", 0),
     ])
     func whatIsNotJSONIsRefusedWhereItStandsWrong(_ text: String, _ offset: Int) {
@@ -28,7 +30,9 @@ import Testing
     }
 
     @Test func depthIsBounded() throws {
-        let deep = { (depth: Int) in Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8) }
+        let deep = { (depth: Int) in
+            Array((String(repeating: "[", count: depth) + String(repeating: "]", count: depth)).utf8)
+        }
         _ = try JSONValue(parsing: deep(JSONScanner.maximumDepth))
         #expect(throws: JSONError.self) { try JSONValue(parsing: deep(JSONScanner.maximumDepth + 1)) }
         #expect(throws: JSONError.self) { try JSONValue(parsing: deep(100_000)) }

@@ -13,8 +13,12 @@ import Testing
         #expect(outcome.exitCode == 0, "\(outcome.errors)")
         #expect(outcome.output.contains("28 × cast F32 to BF16"))
         #expect(work.names == ["bf16"])
-        #expect(try SystemCall.names(in: work.path.appending("bf16")) == ["certificate.json", "config.json", "model.safetensors", "tokens.json"])
-        let configuration = String(decoding: try TestFiles.bytes(work.path.appending("bf16").appending("config.json")), as: UTF8.self)
+        #expect(
+            try SystemCall.names(in: work.path.appending("bf16")) == [
+                "certificate.json", "config.json", "model.safetensors", "tokens.json",
+            ])
+        let configuration = String(
+            decoding: try TestFiles.bytes(work.path.appending("bf16").appending("config.json")), as: UTF8.self)
         #expect(configuration.contains("\"dtype\": \"bfloat16\""))
 
         outcome = try AssayTool.run(["verify", result, "--against", model.path])
@@ -86,7 +90,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (["x.unknown"], 64, "does not tell the format"), (["x.safetensors", "--to", "nope"], 64, "no format that is known"),
+        (["x.unknown"], 64, "does not tell the format"),
+        (["x.safetensors", "--to", "nope"], 64, "no format that is known"),
         (["x.safetensors", "--shard-size", "1MB"], 64, "name one as the destination"),
         (["no/such/folder/x.safetensors"], 64, "does not exist; create it first"),
         (["x.safetensors", "--include", "nothing*"], 64, "no tensor is left"),
@@ -152,7 +157,9 @@ import Testing
         ]
         let outcome = try AssayTool.run([command, broken] + (arguments[command] ?? []))
         #expect(outcome.exitCode == 3, "\(outcome.errors)")
-        #expect(outcome.errors.contains("broken.safetensors: header: byte 13: expected an object, found '1'"), "\(outcome.errors)")
+        #expect(
+            outcome.errors.contains("broken.safetensors: header: byte 13: expected an object, found '1'"),
+            "\(outcome.errors)")
         #expect(folder.names == ["broken.safetensors"])
     }
 
@@ -187,7 +194,8 @@ import Testing
         try TestFiles.write(bytes, to: model.weights)
         let outcome = try AssayTool.run(["verify", target.string, "--against", model.weights.string])
         #expect(outcome.exitCode == 3)
-        #expect(outcome.output.contains("FAILS  \(model.weights.string) is the certificate's source"), "\(outcome.output)")
+        #expect(
+            outcome.output.contains("FAILS  \(model.weights.string) is the certificate's source"), "\(outcome.output)")
     }
 
     @Test func withoutACertificateThereIsNothingToVerify() throws {
@@ -200,7 +208,9 @@ import Testing
     @Test func equalityIsProvedWithoutACertificateToo() throws {
         let model = try TestModel()
         let target = model.folder.path.appending("x.safetensors").string
-        #expect(try AssayTool.run(["convert", model.weights.string, target, "--dtype", "f16", "--certificate", "none"]).exitCode == 0)
+        #expect(
+            try AssayTool.run(["convert", model.weights.string, target, "--dtype", "f16", "--certificate", "none"])
+                .exitCode == 0)
         #expect(model.folder.names.filter { $0.contains("certificate") }.isEmpty)
         #expect(try AssayTool.run(["verify", target, "--against", model.weights.string]).exitCode == 0)
     }

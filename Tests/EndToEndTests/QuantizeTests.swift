@@ -25,11 +25,14 @@ import Testing
     @Test func whatDoesNotFitIsListed() throws {
         let model = try TestModel()  // hidden 24: no group of 32 divides it, inner 96 does.
         let work = try TemporaryFolder()
-        let outcome = try AssayTool.run(["quantize", model.path, work.path.appending("q").string, "--scheme", "int4-g32"])
+        let outcome = try AssayTool.run([
+            "quantize", model.path, work.path.appending("q").string, "--scheme", "int4-g32",
+        ])
         #expect(outcome.exitCode == 0, "\(outcome.errors)")
         #expect(
             outcome.errors.contains(
-                "tensor 'transformer.h.0.attn.c_attn.weight' stays as it is: its input dimension 24 is not a multiple of the group size 32"),
+                "tensor 'transformer.h.0.attn.c_attn.weight' stays as it is: its input dimension 24 is not a multiple of the group size 32"
+            ),
             "\(outcome.errors)")
     }
 

@@ -23,7 +23,9 @@ import Testing
     @Test func theCaptureNamesItsTapsInForwardOrder() throws {
         let model = try TestModel()
         let target = model.folder.path.appending("c.safetensors")
-        let outcome = try AssayTool.run(["run", model.path, "--tokens", model.tokens, "--capture", target.string, "--profile", "ref64"])
+        let outcome = try AssayTool.run([
+            "run", model.path, "--tokens", model.tokens, "--capture", target.string, "--profile", "ref64",
+        ])
         #expect(outcome.exitCode == 0, "\(outcome.errors)")
         let contents = try Checkpoint.open(target).contents
         #expect(contents.tensors.prefix(3).map(\.name) == ["embed", "layers.0.attn_norm", "layers.0.q"])

@@ -16,7 +16,8 @@ public enum AssayTool {
     public static let path: FilePath = {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
-        let executable = FilePath(String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        let executable = FilePath(
+            String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self))
         let beside = executable.removingLastComponent().appending("assay")
         if access(beside.string, X_OK) == 0 { return beside }
         // Where the runner of the toolchain loads the bundle, the bundle's path is an argument.

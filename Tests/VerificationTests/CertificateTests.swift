@@ -47,7 +47,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""urn:assay:certificate:1""#, #""urn:other""#, "predicateType"), (#""sha256":"0"#, #""sha256":"x"#, "tensors"),
+        (#""urn:assay:certificate:1""#, #""urn:other""#, "predicateType"),
+        (#""sha256":"0"#, #""sha256":"x"#, "tensors"),
         ("{", "[", "byte"),
     ])
     func damagedOnesAreRefused(_ old: String, _ new: String, _ place: String) throws {

@@ -13,12 +13,14 @@ typedef struct {
     int significant_bits, least_exponent;
     /// Quantized: element j was rounded to steps of scales[j / group * scale_stride]. NULL: it is not.
     const float *scales;
+    /// Zero points beside the scales; NULL where all are zero.
+    const int8_t *zeros;
     size_t scale_stride, group;
     /// Half a unit in the last place of the type in which steps are multiplied, relative to the value.
     double unit;
     /// The integers, NULL where they are not known; from the limit on, up and down, an element may have been clipped.
     const int8_t *codes;
-    int code_limit;
+    int code_limit;  ///< the greatest integer; the least is one further down
 } ck_storage;
 
 /// What elements of a row are found to be beyond their storage.
@@ -36,10 +38,14 @@ typedef struct {
 ck_beyond ck_beyond_rounding(const double *reference, const double *test, size_t count,
                              const ck_storage *reference_storage, const ck_storage *test_storage);
 
-/// Adds to every element what rounding to a storage could: uniform noise of half a step, by a hash of `seed` and the
-/// element's index, which begins at `index`.
-void ck_add_rounding_noise_f32(float *values, size_t count, const ck_storage *storage, uint64_t seed, uint64_t index);
-void ck_add_rounding_noise_f64(double *values, size_t count, const ck_storage *storage, uint64_t seed, uint64_t index);
+/// Rounds every element to what the storage holds, to nearest even: to the type's significant bits (its range is not
+/// looked at), or to the nearest step that an integer can have. float64 and unknown storages keep what they are given.
+void ck_round_to_storage_f32(float *values, size_t count, const ck_storage *storage);
+void ck_round_to_storage_f64(double *values, size_t count, const ck_storage *storage);
+
+/// Adds to every element what rounding to the storage takes from the other side's: `other` less its rounded value.
+void ck_add_rounding_error_f32(float *values, const double *other, size_t count, const ck_storage *storage);
+void ck_add_rounding_error_f64(double *values, const double *other, size_t count, const ck_storage *storage);
 
 /// out[j, i] = in[i, j], for in [rows, columns].
 void ck_transpose_f64(const double *in, size_t rows, size_t columns, double *out);

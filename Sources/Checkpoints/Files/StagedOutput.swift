@@ -61,7 +61,8 @@ public final class StagedOutput: Sendable {
             throw UsageError("\(destination.forDisplay): is a symbolic link; name its target, or remove the link")
         default:
             throw UsageError(
-                "\(destination.forDisplay): expected a \(isFolder ? "folder" : "file") to replace, found something else")
+                "\(destination.forDisplay): expected a \(isFolder ? "folder" : "file") to replace, found something else"
+            )
         }
     }
 

@@ -134,7 +134,8 @@ public struct JSONScanner {
             var seen = NameSet()
             try object { scanner, key, offset in
                 guard seen.insert(key) else {
-                    throw JSONError(offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
+                    throw JSONError(
+                        offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
                 }
                 members.append((key, try scanner.value()))
             }

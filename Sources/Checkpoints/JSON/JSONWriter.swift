@@ -42,7 +42,8 @@ extension JSONValue {
                 separator: indentation != nil && flat ? ", " : ","
             ) { element, text in element.write(to: &text, indentation: indentation, level: level + 1) }
         case .object(let object):
-            Self.writeList(object.members, "{", "}", to: &text, indentation: indentation, level: level, separator: ",") {
+            Self.writeList(object.members, "{", "}", to: &text, indentation: indentation, level: level, separator: ",")
+            {
                 member, text in
                 Self.writeQuoted(member.key, to: &text)
                 text += indentation == nil ? ":" : ": "

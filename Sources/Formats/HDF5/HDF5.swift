@@ -48,6 +48,7 @@ public enum HDF5: CheckpointFormat {
     private static func reader(
         of file: InputFile, _ structure: HDF5Structure, _ options: ReadingOptions
     ) throws -> HDF5Reader {
+        try checkPaths(of: structure, file)
         var checker = HDF5LayoutChecker(file: file)
         var tensors = try structure.datasets.map { try checker.tensor($0) }
         try checker.checkOverlaps(tensors)
@@ -56,14 +57,26 @@ public enum HDF5: CheckpointFormat {
             ($0.firstOffset ?? .max, $0.info.name) < ($1.firstOffset ?? .max, $1.info.name)
         }
         try addAliases(structure.aliases, to: &tensors, file)
-        var names = Set<String>()
-        for tensor in tensors where !names.insert(tensor.info.name).inserted {
-            throw CheckpointError(file.path, .tensor(tensor.info.name), expected: "each name once", found: "it twice")
-        }
         let contents = CheckpointContents(
             formatName: name, tensors: tensors.map(\.info), metadata: HDF5Metadata.metadata(of: structure),
             fileByteCount: file.byteCount, warnings: structure.warnings)
         return HDF5Reader(file, contents, tensors, threads: options.threads)
+    }
+
+    /// Damaged groups may hold a name twice, and a listing is believed in nothing.
+    private static func checkPaths(of structure: HDF5Structure, _ file: InputFile) throws {
+        var seen = Set<String>()
+        let datasets = structure.datasets.map(\.path) + structure.aliases.map(\.path)
+        for path in datasets + structure.groups.map(\.path) where path != "/" {
+            // A group's path ends with a slash; the name is the same without.
+            let name = String(path.hasSuffix("/") ? path.dropFirst().dropLast() : path.dropFirst())
+            let isPath = path.hasPrefix("/") && objection(name) == nil
+            guard isPath, seen.insert(name).inserted else {
+                throw CheckpointError(
+                    file.path, .part("object '\(path.escapedForDisplay)'"), expected: "a path of its own",
+                    found: isPath ? "it twice" : "one that is none")
+            }
+        }
     }
 
     private static func addAliases(
@@ -98,7 +111,7 @@ public enum HDF5: CheckpointFormat {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         if parts.contains("") { return "has a '/' at an end, or two in a row" }
         if parts.contains(".") || parts.contains("..") { return "has a part that is '.' or '..'" }
-        if parts.count > HDF5Limits.depth { return "has more than \(HDF5Limits.depth) parts" }
+        if parts.count > HDF5Limits.depth + 1 { return "has more than \(HDF5Limits.depth + 1) parts" }
         return nil
     }
 

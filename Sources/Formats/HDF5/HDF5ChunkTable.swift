@@ -55,9 +55,15 @@ struct HDF5ChunkTable: Sendable {
         return grid.contains(0) ? 0 : count
     }
 
-    /// Bytes that are stored for all chunks.
+    /// Bytes that are stored for all chunks; the most there is where the sum overflows.
     var storedByteCount: Int {
-        places.reduce(0) { $0.addingReportingOverflow($1.offset >= 0 ? $1.byteCount : 0).partialValue }
+        var sum = 0
+        for place in places where place.offset >= 0 {
+            let (next, overflow) = sum.addingReportingOverflow(place.byteCount)
+            guard !overflow else { return Int.max }
+            sum = next
+        }
+        return sum
     }
 
     /// Whether a chunk's bytes are one range of the tensor's.

@@ -36,7 +36,9 @@ struct ShardIndex {
         for (name, value) in map.members {
             fileByTensor[name] = try Self.fileName(value, of: name, file.path)
         }
-        fileNames = Set(fileByTensor.pairs.map { ExactName($0.value) }).map(\.text).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        fileNames = Set(fileByTensor.pairs.map { ExactName($0.value) }).map(\.text).sorted {
+            $0.utf8.lexicographicallyPrecedes($1.utf8)
+        }
         let about = value.object?["metadata"]?.object
         totalSize = about?["total_size"]?.int
         metadata = (about?.members ?? []).compactMap { key, value in

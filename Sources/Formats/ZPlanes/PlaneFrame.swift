@@ -8,7 +8,7 @@ enum PlaneFrame {
     /// Below this, everything is tried: the time does not matter and the bytes of a header do.
     private static let smallByteCount = 16 << 10
     /// An unevenness that promises to save about 0.6 % of a plane; less is not worth the time to read it back.
-    private static let worthwhileUnevenness: UInt32 = 1024 + 80
+    private static let worthwhileUnevenness: UInt32 = 1056 + 64
     /// Half of the bytes are the same: prefix codes of at least one bit lose to repeated sequences.
     private static let dominatedUnevenness: UInt32 = 1024 * 128
 

@@ -1,1 +1,0 @@
-// Furnished in the next commits.
