@@ -12,7 +12,9 @@ extension DiffReport {
         if result.taps?.isEmpty == false { sections.append(tapLines(width)) }
         if !suspectLines.isEmpty { sections.append(suspectLines) }
         if result.logits != nil { sections.append(logitsLines) }
-        sections.append(result.notes.map { "note: \($0)" } + Self.wrapped(verdict, to: width))
+        sections.append(
+            result.notes.flatMap { Self.wrapped("note: \($0)", to: width, indent: "  ") }
+                + Self.wrapped(verdict, to: width))
         return sections.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
@@ -39,7 +41,8 @@ extension DiffReport {
 
     private var structureLines: [String] {
         let sentences = result.structure.sentences
-        return ["structure differs"] + sentences.prefix(20).flatMap { Self.wrapped("  " + $0, to: 80, indent: "    ") }
+        return ["structure differs"]
+            + sentences.prefix(20).flatMap { Self.wrapped($0, to: 80, first: "  ", indent: "    ") }
             + (sentences.count > 20 ? ["  ... \(sentences.count) in all"] : [])
     }
 
@@ -93,7 +96,6 @@ extension DiffReport {
 
     // MARK: Taps
 
-    /// A line a block, then every tap that is unexplained.
     private func tapLines(_ width: Int?) -> [String] {
         let taps = result.taps ?? []
         var table = TextTable([
@@ -103,13 +105,13 @@ extension DiffReport {
         for tap in shownTaps(taps) { table.add(row(tap)) }
         let left = taps.count - shownTaps(taps).count
         return ["relative L2 of activations"] + table.lines(width: width)
-            + (left > 0 ? ["(\(left) more taps in --json and --report, none of them worse classed)"] : [])
+            + (left > 0 ? ["(\(left) more taps in --json and --report)"] : [])
     }
 
+    /// What leaves every step, and all taps of the block where it starts.
     private func shownTaps(_ taps: [TapFigures]) -> [TapFigures] {
-        taps.filter { tap in
-            tap.layer == nil || tap.point == "out" || tap.differenceClass == .unexplained || tap.exceedsLimit(result)
-        }
+        let start = result.firstOutside?.layer
+        return taps.filter { tap in tap.layer == nil || tap.point == "out" || tap.layer == start }
     }
 
     private func row(_ tap: TapFigures) -> [String] {
@@ -145,20 +147,18 @@ extension DiffReport {
         return lines
     }
 
-    /// Text broken at spaces.
-    static func wrapped(_ text: String, to width: Int?, indent: String = "") -> [String] {
-        guard let width else { return [text] }
+    /// Text broken at spaces, the first line after `first`, the others after `indent`.
+    static func wrapped(_ text: String, to width: Int?, first: String = "", indent: String = "") -> [String] {
         var lines: [String] = []
-        var line = ""
-        for word in text.split(separator: " ", omittingEmptySubsequences: false) {
-            if !line.isEmpty, line.count + 1 + word.count > width {
+        var line = first
+        var isEmpty = true
+        for word in text.split(separator: " ") {
+            if !isEmpty, let width, line.count + 1 + word.count > width {
                 lines.append(line)
-                line = indent + word
-            } else {
-                line +=
-                    (line.isEmpty && lines.isEmpty && word.isEmpty
-                        ? " " : line.isEmpty ? "" : line.last == " " && line.allSatisfy { $0 == " " } ? "" : " ") + word
+                (line, isEmpty) = (indent, true)
             }
+            line += (isEmpty ? "" : " ") + word
+            isEmpty = false
         }
         return lines + [line]
     }

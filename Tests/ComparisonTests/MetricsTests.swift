@@ -169,12 +169,43 @@ func whatATypeRoundsIsWithinItsHalfUnit(_ type: ElementType, _ bits: Int32, _ le
         : convert(convert(values, .f32, type, UInt8(0)), type, .f64, 0.0)
     let wide = values.map(Double.init)
     #expect(beyond(wide, rounded, plainStorage(24, -126), plainStorage(bits, least)).count == 0)
-    // A neighbour of the rounded value is beyond, wherever the value is not half-way.
-    let shifted = zip(wide, rounded).map { value, near -> Double in
-        let unit = (abs(near) + abs(value)).ulp * Double(sign: .plus, exponent: 52 - Int(bits) + 1, significand: 1)
-        return near + (near > value ? unit : -unit) * 1.1
+    // The kernel that rounds agrees with the conversion.
+    var own = wide
+    var storage = plainStorage(bits, least)
+    ck_round_to_storage_f64(&own, own.count, &storage)
+    #expect(own == rounded)
+    // A neighbour of the rounded value is beyond, wherever the type's numbers are normal.
+    let normal = zip(wide, rounded).filter { abs($0.0) >= Double(sign: .plus, exponent: Int(least), significand: 1) }
+    #expect(normal.count > 1000)
+    let shifted = normal.map { value, near -> Double in
+        let unit = max(near.ulp, value.ulp) * Double(sign: .plus, exponent: 53 - Int(bits), significand: 1)
+        return near + (near > value ? unit : -unit)
     }
-    #expect(beyond(wide, shifted, plainStorage(24, -126), plainStorage(bits, least)).count > values.count * 9 / 10)
+    #expect(
+        beyond(normal.map(\.0), shifted, plainStorage(24, -126), plainStorage(bits, least)).count
+            > normal.count * 99 / 100)
+}
+
+@Test func roundingToStepsIsThatOfTheDefinition() {
+    var numbers = SeededNumbers(seed: 21)
+    let scales: [Float] = [0.25, 0.1, 0]
+    let zeros: [Int8] = [0, 3, 0]
+    let values = numbers.floats(24, 1.5)
+    var own = values
+    scales.withUnsafeBufferPointer { scales in
+        zeros.withUnsafeBufferPointer { zeros in
+            var storage = ck_storage(
+                significant_bits: 0, least_exponent: 0, scales: scales.baseAddress, zeros: zeros.baseAddress,
+                scale_stride: 1, group: 8, unit: 0x1p-24, codes: nil, code_limit: 7)
+            ck_round_to_storage_f32(&own, own.count, &storage)
+        }
+    }
+    for (index, value) in values.enumerated() {
+        let scale = scales[index / 8]
+        let zero = Float(zeros[index / 8])
+        let code = min(7, max(-8, (Double(value) / Double(scale) + Double(zero)).rounded(.toNearestOrEven)))
+        #expect(own[index] == (scale == 0 ? 0 : Float((code - Double(zero)) * Double(scale))))
+    }
 }
 
 @Test func clippedElementsAreExcusedInTheirDirectionOnly() {

@@ -96,7 +96,7 @@ private func imbalance(_ html: String) -> String? {
     for (name, report) in try pages() {
         let text = report.text()
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        #expect(lines.allSatisfy { $0.count <= 80 }, "\(name)")
+        #expect(lines.filter { $0.count > 80 } == [], "\(name)")
         #expect(lines.last == "")
         let end = text.split(separator: "\n\n").last!.split(separator: "\n").joined(separator: " ")
         #expect(end.hasSuffix(report.verdict), "\(name)")
