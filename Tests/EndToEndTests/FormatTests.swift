@@ -1,0 +1,115 @@
+import AssayCheckpoints
+import AssayTestSupport
+import SystemPackage
+import Testing
+
+/// Every format through the real binary.
+@Suite struct AllFormats {
+    private static let goldens = TestFiles.fixtures.appending("golden")
+
+    @Test(arguments: ["x.h5", "x.zplanes", "x.safetensors"], [[], ["--threads", "1"]])
+    func holdTheSameContentAndGiveTheOriginalBack(_ name: String, _ options: [String]) throws {
+        for golden in ["all-types", "scalars-and-zero-size", "unaligned", "metadata", "many", "tied"] {
+            let folder = try TemporaryFolder()
+            let source = Self.goldens.appending("safetensors").appending(golden + ".safetensors").string
+            let middle = folder.path.appending(name).string
+            let back = folder.path.appending("back.safetensors").string
+            var outcome = try AssayTool.run(["convert", source, middle] + options)
+            #expect(outcome.exitCode == 0, "\(golden): \(outcome.errors)")
+            outcome = try AssayTool.run(["convert", middle, back] + options)
+            #expect(outcome.exitCode == 0, "\(golden): \(outcome.errors)")
+            let digests = try [source, middle, back].map {
+                try assayJSON("inspect", $0, "--digest").object?["contentDigest"]?.string
+            }
+            #expect(digests[0] != nil && Set(digests).count == 1, "\(golden)")
+            for path in [middle, back] {
+                outcome = try AssayTool.run(["verify", path, "--against", path == middle ? source : middle])
+                #expect(outcome.exitCode == 0, "\(golden): \(outcome.output)\(outcome.errors)")
+            }
+            if name != "x.h5" { #expect(try TestFiles.bytes(FilePath(back)) == TestFiles.bytes(FilePath(source))) }
+        }
+    }
+
+    @Test func deflatedHDF5IsTheSameForAnyNumberOfThreads() throws {
+        let model = try TestModel()
+        var files: Set<[UInt8]> = []
+        for threads in ["1", "3"] {
+            let target = model.folder.path.appending("x\(threads).h5")
+            let outcome = try AssayTool.run(
+                ["convert", model.weights.string, target.string, "--deflate", "3", "--threads", threads])
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            files.insert(try TestFiles.bytes(target))
+        }
+        #expect(files.count == 1)
+    }
+
+    @Test(arguments: try! SystemCall.names(in: goldens.appending("hdf5").appending("refuse")))
+    func refusedHDF5IsOneSentenceAndNothingIsWritten(_ name: String) throws {
+        // Legal by itself: visited once, or listed with a warning.
+        let accepted = ["group-loop.h5"]
+        let folder = try TemporaryFolder()
+        let source = Self.goldens.appending("hdf5").appending("refuse").appending(name).string
+        let outcome = try AssayTool.run(["convert", source, folder.path.appending("out.safetensors").string])
+        if accepted.contains(name) { return }
+        #expect(outcome.exitCode == 3, "\(name): \(outcome.exitCode) \(outcome.errors)")
+        #expect(outcome.errors.contains(name))
+        #expect(outcome.errors.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
+        #expect(folder.names.isEmpty)
+    }
+
+    @Test func zplanesCutShortAnywhereIsRefused() throws {
+        let model = try TestModel()
+        let whole = model.folder.path.appending("x.zplanes")
+        #expect(try AssayTool.run(["convert", model.weights.string, whole.string]).exitCode == 0)
+        let bytes = try TestFiles.bytes(whole)
+        for count in [bytes.count - 1, bytes.count / 2, 100, 9] {
+            let cut = try model.folder.write("cut.zplanes", Array(bytes.prefix(count)))
+            let outcome = try AssayTool.run(["inspect", cut.string])
+            #expect(outcome.exitCode == 3, "\(count): \(outcome.errors)")
+        }
+    }
+}
+
+@Suite struct Comparing {
+    @Test func identicalScaledAndRoundedModelsGetTheirVerdicts() throws {
+        let model = TestFiles.fixtures.appending("gpt2-kjv").string
+        let tokens = model + "/tokens-short.json"
+        let work = try TemporaryFolder()
+        let (copy, rounded, int4) = (
+            work.path.appending("copy").string, work.path.appending("bf16").string, work.path.appending("int4").string
+        )
+        #expect(try AssayTool.run(["convert", model, copy]).exitCode == 0)
+        #expect(try AssayTool.run(["convert", model, rounded, "--dtype", "bf16"]).exitCode == 0)
+        #expect(try AssayTool.run(["quantize", model, int4, "--scheme", "int4-g32"]).exitCode == 0)
+        for (path, words) in [(copy, "identical"), (rounded, "storage"), (int4, "storage")] {
+            let outcome = try AssayTool.run(["diff", model, path, "--tokens", tokens])
+            #expect(outcome.exitCode == 0, "\(outcome.output)")
+            #expect(outcome.output.contains(words), "\(outcome.output)")
+        }
+        try scaleGain(in: FilePath(copy).appending("model.safetensors"))
+        let report = work.path.appending("report.html")
+        let outcome = try AssayTool.run(["diff", model, copy, "--tokens", tokens, "--report", report.string])
+        #expect(outcome.exitCode == 1)
+        // The sentence is broken into lines of 80 columns.
+        let text = outcome.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(text.contains("it starts at layers.2.attn_norm"), "\(text)")
+        #expect(text.contains("'transformer.h.2.ln_1.weight'"), "\(text)")
+        let html = String(decoding: try TestFiles.bytes(report), as: UTF8.self)
+        #expect(html.contains("layers.2.attn_norm") && html.contains("<svg"))
+    }
+
+    /// Multiplies one LayerNorm gain by 1.01.
+    private func scaleGain(in file: FilePath) throws {
+        var bytes = try TestFiles.bytes(file)
+        let header = 8 + (0..<8).reduce(0) { $0 | Int(bytes[$1]) << (8 * $1) }
+        let value = try JSONValue(parsing: Array(bytes[8..<header]))
+        let entry = try #require(value.object?["transformer.h.2.ln_1.weight"]?.object)
+        let offsets = try #require(entry["data_offsets"]?.array?.compactMap(\.int))
+        for start in stride(from: header + offsets[0], to: header + offsets[1], by: 4) {
+            let bits = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[start + $1]) << UInt32(8 * $1) }
+            let scaled = (Float(bitPattern: bits) * 1.01).bitPattern
+            for byte in 0..<4 { bytes[start + byte] = UInt8(truncatingIfNeeded: scaled >> UInt32(8 * byte)) }
+        }
+        try TestFiles.write(bytes, to: file)
+    }
+}
