@@ -63,6 +63,9 @@ public struct CapturedActivations: Sendable {
         reader.contents.metadata.first { $0.key == "assay." + key }?.value
     }
 
+    /// Whether this program made it, by its metadata.
+    var isOwn: Bool { metadata("capture") != nil }
+
     /// What to say where it was captured with arithmetic whose bits may differ.
     var arithmeticNote: String? {
         guard let version = metadata("arithmetic"), version != "\(Arithmetic.version)" else { return nil }

@@ -188,6 +188,7 @@ public struct Comparison {
         }
         let outcome = try captures.run(
             model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
+        if !capture.isOwn { result.tolerance.leastArithmetic = Tolerance.betweenPrograms }
         take(outcome, tokens, &result)
         result.notes += [capture.arithmeticNote].compactMap { $0 }
     }
@@ -196,6 +197,7 @@ public struct Comparison {
         _ a: CapturedActivations, _ b: CapturedActivations, _ result: inout ComparisonResult
     ) throws {
         let tokens = try self.tokens(of: [a, b])
+        result.tolerance.leastArithmetic = Tolerance.betweenPrograms
         take(try captures.run(a, b, tokens), tokens, &result)
     }
 

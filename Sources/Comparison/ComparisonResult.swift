@@ -23,7 +23,7 @@ public struct ComparisonResult: Sendable {
     public let reference: Side
     public let test: Side
     public let profile: Profile
-    public let tolerance: Tolerance
+    public internal(set) var tolerance: Tolerance
     public internal(set) var structure: StructureFindings
     /// Nil where weights were not compared as a whole.
     public internal(set) var weights: [WeightFigures]?

@@ -31,19 +31,21 @@ public struct Tolerance: Sendable, Equatable {
     public var floorFactor = 8.0
     /// Storage terms that are allowed.
     public var storageFactor = 2.0
+    /// Relative L2 that is arithmetic whatever the floor: 0 within this program.
+    public var leastArithmetic = 0.0
     /// Relative L2 that the user allows at most, at every tap that is judged; nil for no such limit.
     public var limit: Double?
 
-    /// What is allowed between two captures, which no model stands beside: the promise of this program against other
-    /// frameworks in float32.
-    public static let betweenCaptures = 1e-5
+    /// What counts as arithmetic against activations of another program, whose roundings our floor does not know: the
+    /// promise of this one against others in float32. Between two captures there is no floor at all.
+    public static let betweenPrograms = 1e-5
 
     public init(limit: Double? = nil) { self.limit = limit }
 
     /// The least floor: half a unit in the last place.
     static func unitRoundoff(_ profile: Profile) -> Double { profile.precision == .float32 ? 0x1p-24 : 0x1p-53 }
 
-    func arithmetic(floor: Double) -> Double { floorFactor * floor }
+    func arithmetic(floor: Double?) -> Double { max(floorFactor * (floor ?? 0), leastArithmetic) }
 }
 
 /// One tap of a comparison.
@@ -78,7 +80,7 @@ public struct TapFigures: Sendable {
     public var point: String { layer == nil ? name : String(name.split(separator: ".").last!) }
 
     mutating func judge(_ tolerance: Tolerance) {
-        let arithmetic = noiseFloor.map { tolerance.arithmetic(floor: $0) } ?? Tolerance.betweenCaptures
+        let arithmetic = tolerance.arithmetic(floor: noiseFloor)
         let storage = tensorsBeyond.isEmpty ? tolerance.storageFactor * (storageTerm ?? 0) : 0
         allowed = arithmetic + storage
         let error = judged.relativeL2

@@ -24,6 +24,7 @@ extension DiffReport {
         object["tolerance"] = [
             "floorFactor": JSONValue(result.tolerance.floorFactor),
             "storageFactor": JSONValue(result.tolerance.storageFactor),
+            "leastArithmetic": JSONValue(result.tolerance.leastArithmetic),
             "limit": result.tolerance.limit.map { JSONValue($0) } ?? .null,
         ]
         object["taps"] = result.taps.map { .array($0.map(json)) }

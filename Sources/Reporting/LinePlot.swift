@@ -89,7 +89,7 @@ struct LinePlot {
                     + "\(HTMLText.escaped(tick.label))</text>")
         }
         let longest = Double(places.map(\.count).max() ?? 1)
-        let shown = max(1, Int((Double(places.count) * (longest * 10 + 4) / 470).rounded(.up)))
+        let shown = max(1, Int((Double(places.count) * (longest * 10 + 8) / 470).rounded(.up)))
         for place in stride(from: 0, to: places.count, by: shown) {
             parts.append(
                 "<text class=\"middle\" x=\"\(text(x(place)))\" y=\"\(text(bottom + 18))\">\(HTMLText.escaped(places[place]))</text>"

@@ -10,8 +10,8 @@ struct MemoryCheckpoint: CheckpointReader {
         contents = CheckpointContents(formatName: "memory", tensors: [], metadata: metadata)
     }
 
-    init(copying reader: any CheckpointReader) throws {
-        self.init(metadata: reader.contents.metadata)
+    init(copying reader: any CheckpointReader, metadata: [(key: String, value: String)]? = nil) throws {
+        self.init(metadata: metadata ?? reader.contents.metadata)
         for (index, info) in reader.contents.tensors.enumerated() {
             var data = [UInt8](repeating: 0, count: info.byteCount)
             try data.withUnsafeMutableBytes { try reader.read(index, 0..<info.byteCount, into: $0) }

@@ -116,6 +116,22 @@ func activationsOfAnotherFrameworkDifferByArithmetic(_ name: String) throws {
     #expect(result.largestContribution == nil)
 }
 
+@Test func aCaptureOfThisProgramIsHeldToTheFloor() throws {
+    let weights = try golden.taps()
+    var own = MemoryCheckpoint(metadata: [("assay.capture", "1"), ("assay.arithmetic", "0")])
+    for info in weights.contents.tensors {
+        own.set(info.name, .f32, info.shape.dimensions, weights[info.name].withUnsafeBytes { Array($0) })
+    }
+    own.scale("layers.1.q", by: 1 + 5e-6)
+    let foreign = try MemoryCheckpoint(copying: own, metadata: [])
+    let tokens = try golden.tokens()
+    let held = try Comparison.result(golden.side(), ComparisonSide(own, configuration: nil, name: "own"), tokens)
+    #expect(held.firstOutside?.name == "layers.1.q")
+    #expect(held.notes.contains { $0.contains("arithmetic version 0") })
+    let other = try Comparison.result(golden.side(), ComparisonSide(foreign, configuration: nil, name: "other"), tokens)
+    #expect(other.exitStatus == .done)
+}
+
 @Test func aCaptureBringsItsOwnTokens() throws {
     var taps = try golden.taps()
     let tokens = try golden.tokens()
