@@ -58,7 +58,17 @@ public struct CapturedActivations: Sendable {
         return "captured activations, \(taps.count) taps\(profile)"
     }
 
-    func metadata(_ key: String) -> String? { reader.contents.metadata.first { $0.key == key }?.value }
+    /// A fact that `assay run --capture` writes into the metadata.
+    private func metadata(_ key: String) -> String? {
+        reader.contents.metadata.first { $0.key == "assay." + key }?.value
+    }
+
+    /// What to say where it was captured with arithmetic whose bits may differ.
+    var arithmeticNote: String? {
+        guard let version = metadata("arithmetic"), version != "\(Arithmetic.version)" else { return nil }
+        return
+            "\(name) was captured with arithmetic version \(version.escapedForDisplay), this is \(Arithmetic.version)"
+    }
 
     func shape(of tap: String) -> [Int]? { positions[tap].map { reader.contents.tensors[$0].shape.dimensions } }
 

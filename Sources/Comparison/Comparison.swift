@@ -189,6 +189,7 @@ public struct Comparison {
         let outcome = try captures.run(
             model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
         take(outcome, tokens, &result)
+        result.notes += [capture.arithmeticNote].compactMap { $0 }
     }
 
     private func compareCaptures(
@@ -208,6 +209,8 @@ public struct Comparison {
         _ outcome: CaptureComparison.Outcome, _ tokens: TokenBatch?, _ result: inout ComparisonResult
     ) {
         result.isAccumulatedOnly = true
+        result.notes.append(
+            "a side was captured: every error is accumulated, and nothing is explained by the storage of weights")
         result.structure.taps = outcome.unmatched
         result.tokens = tokens.map { ComparisonResult.Tokens($0) }
         result.logits = outcome.logits

@@ -59,7 +59,9 @@ public struct DiffReport {
         return text + "."
     }
 
-    private var hasOtherStorage: Bool { result.reference.storages != result.test.storages }
+    private var hasOtherStorage: Bool {
+        !result.isAccumulatedOnly && result.reference.storages != result.test.storages
+    }
     private var unexplainedWeights: String {
         "\(result.unexplainedWeights.count) of \(Quantities.plural(result.weights?.count ?? 0, "tensor"))"
     }

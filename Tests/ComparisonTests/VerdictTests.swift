@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayFormats
 import AssayModels
 import AssayTensors
 import Testing
@@ -290,4 +291,50 @@ private let schemes = [
     #expect(abs(try #require(logits.referencePerplexity) - 97) < 1e-9)
     #expect(logits.nextTokenCount == 5 * 23)
     #expect(logits.kl.maximum == 0)
+}
+
+// MARK: The trained model
+
+private func trained() throws -> (weights: MemoryCheckpoint, configuration: JSONObject, tokens: TokenBatch) {
+    let folder = Models.goldenRoot.removingLastComponent().appending("gpt2-kjv")
+    let file = try InputFile(folder.appending("config.json"))
+    let configuration = try #require(JSONValue(parsing: file.bytes(0..<file.byteCount)).object)
+    var weights = MemoryCheckpoint()
+    let stored = try MemoryCheckpoint(copying: Checkpoint.open(folder.appending("model.safetensors")).reader)
+    // Names without prefix, as the packing helper knows them.
+    for info in stored.contents.tensors {
+        let name = info.name.hasPrefix("transformer.") ? String(info.name.dropFirst("transformer.".count)) : info.name
+        weights.set(name, .f32, info.shape.dimensions, stored[info.name].withUnsafeBytes { Array($0) })
+    }
+    return (weights, configuration, try TokensFile.read(folder.appending("tokens-short.json")))
+}
+
+@Test(arguments: [0, 2, 5]) func aGainOfTheTrainedModelIsCaughtAtItsLayer(_ layer: Int) throws {
+    let (weights, configuration, tokens) = try trained()
+    var changed = weights
+    changed.scale("h.\(layer).ln_1.weight", by: 1.01)
+    let result = try Comparison.result(
+        ComparisonSide(weights, configuration: configuration, name: "a"),
+        ComparisonSide(changed, configuration: configuration, name: "b"), tokens)
+    #expect(result.firstOutside?.name == "layers.\(layer).attn_norm")
+    #expect(result.suspects.map(\.name) == ["h.\(layer).ln_1.weight"])
+    #expect(result.largestContribution?.layer == layer)
+    #expect(result.exitStatus == .numbersDiffer)
+}
+
+@Test func theTrainedModelsStoragesAreExplainedBothWays() throws {
+    let (weights, configuration, tokens) = try trained()
+    let others = [
+        weights.cast(to: .bf16), weights.cast(to: .f16), weights.quantized(bits: 8, groupSize: nil),
+        weights.quantized(bits: 4, groupSize: 32), weights.quantized(bits: 4, groupSize: 128, clip: 0.8),
+    ]
+    for other in others {
+        for (a, b) in [(weights, other), (other, weights)] {
+            let result = try Comparison.result(
+                ComparisonSide(a, configuration: configuration, name: "a"),
+                ComparisonSide(b, configuration: configuration, name: "b"), tokens)
+            #expect(result.differenceClass == .storage)
+            #expect(result.exitStatus == .done, "\(result.firstOutside?.name ?? "")")
+        }
+    }
 }
