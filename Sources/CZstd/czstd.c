@@ -1,13 +1,9 @@
 #include "czstd.h"
+#include "frames.h"
 #include <string.h>
-
-/// The most that one block may hold.
-#define BLOCK_MAXIMUM ((size_t)1 << 17)
 
 /// The largest window that is read, the default limit of the zstd tool.
 #define WINDOW_MAXIMUM (1ull << 27)
-
-enum { raw_block = 0, repeated_block = 1 };
 
 static inline uint16_t load16(const uint8_t *p) { uint16_t x; memcpy(&x, p, 2); return x; }
 static inline uint32_t load32(const uint8_t *p) { uint32_t x; memcpy(&x, p, 4); return x; }
@@ -48,35 +44,12 @@ uint64_t czstd_xxh64(const void *bytes, size_t count) {
     return hash ^ hash >> 32;
 }
 
-// Writing frames of our own (RFC 8878, section 3.1.1): single segment, content size, checksum.
-
-static size_t put_header(uint8_t *out, size_t count) {
-    // Bits 7-6: bytes of the content size (0: 1, 1: 2, 2: 4, 3: 8); bit 5: single segment; bit 2: checksum.
-    unsigned code = count < 256 ? 0 : count < 65536 + 256 ? 1 : count <= 0xFFFFFFFFu ? 2 : 3;
-    uint32_t magic = ZSTD_MAGICNUMBER;
-    uint64_t size = code == 1 ? count - 256 : count;
-    memcpy(out, &magic, 4);
-    out[4] = (uint8_t)(code << 6 | 1 << 5 | 1 << 2);
-    memcpy(out + 5, &size, (size_t)1 << code);
-    return 5 + ((size_t)1 << code);
-}
-
-static size_t put_block_header(uint8_t *out, int is_last, unsigned type, size_t size) {
-    uint32_t header = (uint32_t)(size << 3 | type << 1 | (unsigned)is_last);
-    memcpy(out, &header, 3);
-    return 3;
-}
-
-static size_t put_checksum(uint8_t *out, uint64_t hash) {
-    uint32_t lower = (uint32_t)hash;
-    memcpy(out, &lower, 4);
-    return 4;
-}
+// Writing.
 
 size_t czstd_stored_byte_count(size_t count) {
     uint8_t header[13];
-    size_t blocks = count == 0 ? 1 : (count + BLOCK_MAXIMUM - 1) / BLOCK_MAXIMUM;
-    return put_header(header, count) + 3 * blocks + count + 4;
+    size_t blocks = count == 0 ? 1 : (count + CZSTD_BLOCK_MAXIMUM - 1) / CZSTD_BLOCK_MAXIMUM;
+    return czstd_put_header(header, count) + 3 * blocks + count + 4;
 }
 
 size_t czstd_frame_bound(size_t count) {
@@ -85,26 +58,26 @@ size_t czstd_frame_bound(size_t count) {
 }
 
 size_t czstd_store(uint8_t *frame, const uint8_t *bytes, size_t count) {
-    size_t length = put_header(frame, count), done = 0;
+    size_t length = czstd_put_header(frame, count), done = 0;
     do {
-        size_t size = count - done < BLOCK_MAXIMUM ? count - done : BLOCK_MAXIMUM;
-        length += put_block_header(frame + length, done + size == count, raw_block, size);
+        size_t size = count - done < CZSTD_BLOCK_MAXIMUM ? count - done : CZSTD_BLOCK_MAXIMUM;
+        length += czstd_put_block_header(frame + length, done + size == count, CZSTD_RAW, size);
         memcpy(frame + length, bytes + done, size);
         length += size;
         done += size;
     } while (done < count);
-    return length + put_checksum(frame + length, czstd_xxh64(bytes, count));
+    return length + czstd_put_checksum(frame + length, czstd_xxh64(bytes, count));
 }
 
 size_t czstd_repeat(uint8_t *frame, const uint8_t *bytes, size_t count) {
-    size_t length = put_header(frame, count), done = 0;
+    size_t length = czstd_put_header(frame, count), done = 0;
     do {
-        size_t size = count - done < BLOCK_MAXIMUM ? count - done : BLOCK_MAXIMUM;
-        length += put_block_header(frame + length, done + size == count, repeated_block, size);
+        size_t size = count - done < CZSTD_BLOCK_MAXIMUM ? count - done : CZSTD_BLOCK_MAXIMUM;
+        length += czstd_put_block_header(frame + length, done + size == count, CZSTD_REPEATED, size);
         frame[length++] = bytes[0];
         done += size;
     } while (done < count);
-    return length + put_checksum(frame + length, czstd_xxh64(bytes, count));
+    return length + czstd_put_checksum(frame + length, czstd_xxh64(bytes, count));
 }
 
 int czstd_is_constant(const uint8_t *bytes, size_t count) {
@@ -163,7 +136,7 @@ static int copy_stored(uint8_t *bytes, size_t count, const uint8_t *frame, size_
         uint32_t header = (uint32_t)load16(frame + at) | (uint32_t)frame[at + 2] << 16;
         size_t size = header >> 3;
         at += 3;
-        if ((header >> 1 & 3) != raw_block || size > BLOCK_MAXIMUM || size > length - at || size > count - done) return 0;
+        if ((header >> 1 & 3) != CZSTD_RAW || size > CZSTD_BLOCK_MAXIMUM || size > length - at || size > count - done) return 0;
         memcpy(bytes + done, frame + at, size);
         done += size;
         at += size;

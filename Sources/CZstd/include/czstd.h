@@ -34,6 +34,12 @@ size_t czstd_store(uint8_t *frame, const uint8_t *bytes, size_t count);
 /// Writes a frame with content size and checksum whose blocks all repeat the first byte: for constant bytes.
 size_t czstd_repeat(uint8_t *frame, const uint8_t *bytes, size_t count);
 
+/// Writes a frame with content size and checksum whose blocks hold literals in prefix codes, or are stored: entropy
+/// coding alone, for bytes that repeat in numbers but not in sequences.
+///
+/// - Returns: the frame's bytes, or 0 where bytes above 128 occur. `frame` has room for `czstd_frame_bound(count)`.
+size_t czstd_prefix(uint8_t *frame, const uint8_t *bytes, size_t count);
+
 /// Whether all bytes are the same; true for none.
 int czstd_is_constant(const uint8_t *bytes, size_t count);
 

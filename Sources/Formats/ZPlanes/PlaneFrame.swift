@@ -28,11 +28,12 @@ enum PlaneFrame {
         let unevenness = ck_unevenness(bytes, plane.count)
         let isSmall = plane.count <= smallByteCount
         guard isSmall || unevenness > worthwhileUnevenness else { return czstd_store(out, bytes, plane.count) }
-        let effort: czstd_effort =
-            if isSmall { CZSTD_SMALL } else if isExponents, unevenness < dominatedUnevenness { CZSTD_ENTROPY } else {
-                CZSTD_FAST
-            }
-        let count = czstd_compress(context, effort, out, frame.count, bytes, plane.count)
+        let isEntropyAlone = isExponents && !isSmall && unevenness < dominatedUnevenness
+        var count = isEntropyAlone ? czstd_prefix(out, bytes, plane.count) : 0
+        if count == 0 {
+            let effort = isSmall ? CZSTD_SMALL : isEntropyAlone ? CZSTD_ENTROPY : CZSTD_FAST
+            count = czstd_compress(context, effort, out, frame.count, bytes, plane.count)
+        }
         guard ZSTD_isError(count) == 0 else {
             throw SystemError("compress \(plane.count) bytes", "memory", .noMemory, advice: "use fewer --threads")
         }

@@ -1,5 +1,7 @@
+import AssayCZstd
 import AssayCheckpoints
 import AssayTensors
+import Glibc
 import SystemPackage
 import Testing
 
@@ -196,6 +198,34 @@ import Testing
         #expect(try ZPlanes.recognizes(try folder.file(Array(written.dropLast()))), "the head is still there")
         #expect(try !ZPlanes.recognizes(try folder.file([])))
         #expect(try !ZPlanes.recognizes(try folder.file([UInt8](repeating: 0, count: 500))))
+    }
+
+    /// Blocks of literals that we write ourselves, as libzstd reads them: few symbols and many, even and steep, sizes
+    /// around those of blocks and streams.
+    @Test func ourOwnBlocksAreReadByLibzstd() throws {
+        var source = SeededBytes(state: 12)
+        let context = try #require(ZSTD_createDCtx())
+        defer { ZSTD_freeDCtx(context) }
+        for size in [1, 1000, 1023, 1024, 1025, 1026, 1027, 5000, 131_071, 131_072, 131_073, 133_000, 300_001] {
+            for symbols in [1, 2, 3, 17, 64, 128, 129, 130, 256] {
+                for steepness in [0, 1, 4, 30] {
+                    let plane = (0..<size).map { _ in
+                        let value = Double(source.next() >> 11) / Double(1 << 53)
+                        return UInt8(min(Double(symbols - 1), Double(symbols) * pow(value, Double(steepness + 1))))
+                    }
+                    var frame = [UInt8](repeating: 0xEE, count: czstd_frame_bound(size) + 64)
+                    let count = czstd_prefix(&frame, plane, size)
+                    #expect(frame.suffix(64).allSatisfy { $0 == 0xEE })
+                    if count == 0 {
+                        #expect(plane.contains { $0 > 128 })
+                        continue
+                    }
+                    var decoded = [UInt8](repeating: 0, count: size)
+                    #expect(ZSTD_decompressDCtx(context, &decoded, size, frame, count) == size)
+                    #expect(decoded == plane, "\(size) bytes of \(symbols) symbols")
+                }
+            }
+        }
     }
 
     /// A file written once (fixtures/make/zplanes_golden.py says how), whose original was written by the safetensors
