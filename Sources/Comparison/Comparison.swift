@@ -47,7 +47,8 @@ public struct Comparison {
     }
 
     private var comparesWeights: Bool {
-        if case (.model, .model) = (reference, test) { return options.comparesWeights || options.tokens == nil }
+        // What the tokens do not touch may differ too.
+        if case (.model, .model) = (reference, test) { return true }
         return reference.checkpoint != nil && test.checkpoint != nil
     }
 
@@ -58,6 +59,7 @@ public struct Comparison {
         if comparesWeights || options.showsWeights, reference.checkpoint != nil, test.checkpoint != nil {
             result.weights = try weights(pairs())
             result.judgesWeights = comparesWeights
+            result.showsWeights = options.comparesWeights || options.tokens == nil
         }
         switch (reference, test) {
         case (.model(let a), .model(let b)):
