@@ -47,8 +47,7 @@ public struct Comparison {
     }
 
     private var comparesWeights: Bool {
-        // What the tokens do not touch may differ too.
-        if case (.model, .model) = (reference, test) { return true }
+        if case (.model, .model) = (reference, test) { return options.comparesWeights || options.tokens == nil }
         return reference.checkpoint != nil && test.checkpoint != nil
     }
 
