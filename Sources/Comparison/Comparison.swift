@@ -58,6 +58,7 @@ public struct Comparison {
         if comparesWeights || options.showsWeights, reference.checkpoint != nil, test.checkpoint != nil {
             result.weights = try weights(pairs())
             result.judgesWeights = comparesWeights
+            result.showsWeights = options.comparesWeights || options.tokens == nil
         }
         switch (reference, test) {
         case (.model(let a), .model(let b)):

@@ -29,6 +29,8 @@ public struct ComparisonResult: Sendable {
     public internal(set) var weights: [WeightFigures]?
     /// Whether weights count in the verdict.
     public internal(set) var judgesWeights = false
+    /// Whether a table of them is wanted.
+    public internal(set) var showsWeights = false
     /// Tensors that could have caused the first unexplained tap, and differ; empty where nothing is unexplained.
     public internal(set) var suspects: [WeightFigures] = []
     public internal(set) var tokens: Tokens?

@@ -6,13 +6,13 @@ import AssayModels
 // happened in earlier blocks counts. Two things may explain it.
 //
 // Arithmetic. The noise floor of a tap is the relative L2 of the reference's block under the profile in use against the
-// same block, on the same state, in float64 (numerics.md, 2.2: the error of a product is flat in K for real data and
+// same block, on the same state, in float64 (the error of a product is flat in K for real data and
 // far below the worst case, so it is measured here, not bounded). Two correct computations with different roundings
 // differ by about √2 floors; `floorFactor` floors are allowed. A floor is at least the unit roundoff of the profile.
 //
 // Storage. Where the two sides declare different storages for a weight, each element may differ by half a step of
 // either: half a unit in the last place of bf16, f16, f8; scale / 2 for integers. For one product that makes about
-// Σ step² x² / 12 (numerics.md, 2.2), but trained models have products that hang on a few large activations, where a mean
+// Σ step² x² / 12, but trained models have products that hang on a few large activations, where a mean
 // over many roundings says nothing. So what the declared storage does is measured: the reference's block runs once more,
 // on the same state, with every such weight of its own rounded to the nearest number that the test's storage holds
 // (`RoundedTensor`: the type, or the test's scales and zero points), and the relative L2 at each tap, through norms,

@@ -108,6 +108,22 @@ extension ConversionPlan {
                 )
             }
         }
+        if isFolder { try refuseFolderAroundSource() }
+    }
+
+    /// Replacing a folder removes everything in it: the source must not be there.
+    private func refuseFolderAroundSource() throws {
+        guard let folder = try SystemCall.status(destination) else { return }
+        for path in source.files {
+            var parent = try SystemCall.resolved(path)
+            while parent.removeLastComponent(), !parent.isEmpty {
+                guard let status = try SystemCall.status(parent), status.device == folder.device,
+                    status.inode == folder.inode
+                else { continue }
+                throw UsageError(
+                    "\(destination.forDisplay): holds the source (\(path.forDisplay)); a source is never written to")
+            }
+        }
     }
 
     private func checkUnchanged(_ path: FilePath) throws {

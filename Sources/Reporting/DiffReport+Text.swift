@@ -8,7 +8,7 @@ extension DiffReport {
     public func text(width: Int? = 80) -> String {
         var sections = [headLines]
         if result.structure.differs { sections.append(structureLines) }
-        if result.judgesWeights { sections.append(weightLines(width)) }
+        if result.showsWeights { sections.append(weightLines(width)) }
         if result.taps?.isEmpty == false { sections.append(tapLines(width)) }
         if !suspectLines.isEmpty { sections.append(suspectLines) }
         if result.logits != nil { sections.append(logitsLines) }

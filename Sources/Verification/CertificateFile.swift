@@ -34,11 +34,26 @@ public enum CertificateFile {
             return certificate == nil ? nil : usual
         }
         let target = path ?? usual
-        if let old = try SystemCall.status(target), old.kind == .file { SystemCall.removeIfPresent(target) }
+        try check(target, replacing: plan.options.overwrite)
+        if try SystemCall.status(target) != nil { SystemCall.removeIfPresent(target) }
         try finished.publish()
         guard let certificate else { return nil }
         try write(certificate, to: target)
         return target
+    }
+
+    /// A certificate may take the place of a certificate, and of nothing else.
+    ///
+    /// - Throws: `UsageError` where something else stands there, or a certificate that was not to be replaced.
+    public static func check(_ path: FilePath, replacing: Bool) throws {
+        guard let status = try SystemCall.status(path, followingLinks: false) else { return }
+        guard status.kind == .file, (try? Certificate(reading: path)) != nil else {
+            throw UsageError(
+                "\(path.forDisplay): is in the way of the certificate and is none itself; name another place")
+        }
+        guard replacing else {
+            throw UsageError("\(path.forDisplay): is a certificate already; use --overwrite to replace it")
+        }
     }
 
     private static func write(_ certificate: Certificate, to path: FilePath) throws {

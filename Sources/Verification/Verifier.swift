@@ -31,7 +31,9 @@ public struct VerificationReport: Sendable {
         }
         if failures.contains(.invalidFile) { return .invalidFile }
         if failures.contains(.structureDiffers) { return .structureDiffers }
-        return failures.first ?? (statements.contains { $0.result == .holds } ? .done : .structureDiffers)
+        if let first = failures.first { return first }
+        // What could not be checked is not verified.
+        return statements.isEmpty || statements.contains { $0.result == .notChecked } ? .structureDiffers : .done
     }
 }
 
@@ -169,6 +171,11 @@ public struct Verifier {
             steps.append(step)
         }
         let results = try Recomputation.run(steps, on: source.reader, options, progress: progress)
+        let recorded = NameMap(certificate.sourceTensors.map { ($0.info.name, $0.info) })
+        absent += source.contents.tensors.filter { info in
+            guard let other = recorded[info.name] else { return false }
+            return other.shape != info.shape || other.elementType != info.elementType
+        }.map(\.name)
         return [
             sourceStatement(certificate, source, steps, results, absent: absent),
             transformStatement(steps, results, made, unknown: unknown),
@@ -188,7 +195,8 @@ public struct Verifier {
         let statement = "\(source.path.forDisplay) is the certificate's source"
         if !absent.isEmpty {
             return VerifiedStatement(
-                statement: statement, result: .fails(.structureDiffers), detail: "missing there: \(Self.list(absent))")
+                statement: statement, result: .fails(.structureDiffers),
+                detail: "missing there, or of another shape or type: \(Self.list(absent))")
         }
         return VerifiedStatement(
             statement: statement, result: changed.isEmpty ? .holds : .fails(.invalidFile),

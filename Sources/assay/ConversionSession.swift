@@ -15,6 +15,13 @@ struct ConversionSession {
         if output.dryRun {
             return try Terminal.write(common.json ? ConversionReport.json(of: plan) : ConversionReport.text(of: plan))
         }
+        // Before the work, not after it.
+        if output.certificate != "none", output.certificate != nil || !plan.isFolder {
+            let path =
+                output.certificate.map { FilePath($0) }
+                ?? CertificateFile.path(for: plan.destination, isFolder: plan.isFolder)
+            try CertificateFile.check(path, replacing: output.overwrite)
+        }
         for line in plan.notes { common.note("note: \(line)") }
         if !plan.isFolder, plan.source.folder != nil {
             common.note(

@@ -65,6 +65,7 @@ struct Diff: ParsableCommand {
     }
 
     func run() throws {
+        if let report { try common.refuse(report, asSourceOf: a, b) }
         let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
         var options = ComparisonOptions(threads: common.threadCount)
         options.comparesWeights = weights

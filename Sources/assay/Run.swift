@@ -38,8 +38,12 @@ struct Run: ParsableCommand {
         Main.removeTemporariesWhenInterrupted()
         let runner = try input.runner(model, common)
         let pattern = try TapPattern(taps)
+        if ForwardPass.plannedTaps(of: runner, taps: pattern).isEmpty {
+            throw UsageError("--taps: '\(taps.escapedForDisplay)' matches no tap of this model")
+        }
         let summary = RunSummary(runner)
         if let capture {
+            try common.refuse(capture, asSourceOf: model)
             try Capture.run(
                 runner, taps: pattern, to: FilePath(capture), overwrite: overwrite, observe: summary.observe)
         } else {

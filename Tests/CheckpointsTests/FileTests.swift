@@ -67,7 +67,7 @@ import Testing
         let folder = try TemporaryFolder()
         let path = folder.path.appending("d")
         try SystemCall.makeFolder(path)
-        try TestFiles.write([1], to: path.appending("old"))
+        try TestFiles.write([1], to: path.appending("config.json"))
         do {
             let staged = try StagedOutput(path, isFolder: true, overwrite: true)
             _ = try OutputFile(creating: staged.staging.appending("new"))

@@ -56,13 +56,29 @@ public final class StagedOutput: Sendable {
             throw UsageError("\(destination.forDisplay): exists already; use --overwrite to replace it")
         }
         switch (status.kind, isFolder) {
-        case (.file, false), (.folder, true): return
+        case (.file, false): return
+        case (.folder, true): try requireCheckpoint(in: destination)
         case (.link, _):
             throw UsageError("\(destination.forDisplay): is a symbolic link; name its target, or remove the link")
         default:
             throw UsageError(
                 "\(destination.forDisplay): expected a \(isFolder ? "folder" : "file") to replace, found something else"
             )
+        }
+    }
+
+    /// A folder is replaced whole, so it must be one that a conversion could have made: files only, among them a
+    /// certificate, a configuration, or nothing at all.
+    private static func requireCheckpoint(in folder: FilePath) throws {
+        let names = try SystemCall.names(in: folder)
+        let isOurs = names.isEmpty || names.contains("certificate.json") || names.contains("config.json")
+        let inner = try names.first {
+            try SystemCall.status(folder.appending($0), followingLinks: false)?.kind == .folder
+        }
+        guard isOurs, inner == nil else {
+            throw UsageError(
+                "\(folder.forDisplay): does not look like a model folder (it holds '"
+                    + "\((inner ?? names.first ?? "").escapedForDisplay)'); remove it yourself if it is not needed")
         }
     }
 

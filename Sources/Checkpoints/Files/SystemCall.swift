@@ -164,6 +164,15 @@ package enum SystemCall {
         try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
     }
 
+    /// The absolute path without links that a path leads to.
+    package static func resolved(_ path: FilePath) throws(SystemError) -> FilePath {
+        guard let found = path.withPlatformString({ realpath($0, nil) }) else {
+            throw SystemError("find it", path, Errno(rawValue: errno))
+        }
+        defer { free(found) }
+        return FilePath(platformString: found)
+    }
+
     /// Makes a symbolic link.
     package static func link(_ path: FilePath, to target: FilePath) throws(SystemError) {
         try retrying("create the link", path) {
