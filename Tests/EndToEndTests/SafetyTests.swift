@@ -5,6 +5,54 @@ import Testing
 
 /// What must never happen to anybody's files.
 @Suite struct Safety {
+    /// A folder around a model folder, and what was in the model's weights.
+    private func model(in folder: TemporaryFolder) throws -> (path: FilePath, weights: [UInt8]) {
+        let path = folder.path.appending("around").appending("model")
+        try SystemCall.makeFolder(folder.path.appending("around"))
+        let source = try TestModel()
+        defer { withExtendedLifetime(source) {} }
+        #expect(try AssayTool.run(["convert", source.path, path.string]).exitCode == 0)
+        return (path, try TestFiles.bytes(path.appending("model.safetensors")))
+    }
+
+    @Test func aFolderThatHoldsTheSourceIsNotReplaced() throws {
+        let folder = try TemporaryFolder()
+        let (path, weights) = try model(in: folder)
+        let around = path.removingLastComponent()
+        try TestFiles.write(Array("{}".utf8), to: around.appending("config.json"))
+        let outcome = try AssayTool.run(["convert", path.string, around.string, "--overwrite"])
+        #expect(outcome.exitCode == 64, "\(outcome.errors)")
+        #expect(try TestFiles.bytes(path.appending("model.safetensors")) == weights)
+    }
+
+    @Test func aFolderOfOtherThingsIsNotReplaced() throws {
+        let folder = try TemporaryFolder()
+        let (path, _) = try model(in: folder)
+        let precious = folder.path.appending("precious")
+        try SystemCall.makeFolder(precious)
+        try TestFiles.write([1], to: precious.appending("thesis.txt"))
+        let outcome = try AssayTool.run(["convert", path.string, precious.string, "--overwrite"])
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("does not look like a model folder"), "\(outcome.errors)")
+        #expect(try SystemCall.names(in: precious) == ["thesis.txt"])
+    }
+
+    @Test func noOutputTakesThePlaceOfTheWeights() throws {
+        let folder = try TemporaryFolder()
+        let (path, weights) = try model(in: folder)
+        let file = path.appending("model.safetensors")
+        let tokens = path.appending("tokens.json").string
+        for arguments in [
+            ["convert", path.string, folder.path.appending("o").string, "--certificate", file.string, "--overwrite"],
+            ["run", path.string, "--tokens", tokens, "--capture", file.string, "--overwrite"],
+            ["diff", path.string, path.string, "--tokens", tokens, "--report", file.string, "--overwrite"],
+        ] {
+            let outcome = try AssayTool.run(arguments)
+            #expect(outcome.exitCode == 64, "\(arguments): \(outcome.errors)")
+            #expect(try TestFiles.bytes(file) == weights)
+        }
+    }
+
     @Test func anotherFileThanTheSourceIsNotVerified() throws {
         let model = try TestModel()
         let (half, back) = (
