@@ -34,27 +34,8 @@ static inline __attribute__((always_inline)) float power_of_two(int exponent) {
     return float_of((uint32_t)(127 + exponent) << 23);
 }
 
-#define CK_JOIN_(a, b) a##_##b
-#define CK_JOIN(a, b) CK_JOIN_(a, b)
-#define CK_NAME(name) CK_JOIN(name, LEVEL)
-
-#define LEVEL scalar
-#include "convert_kernels.h"
-#undef LEVEL
-
-#if defined(__x86_64__)
-#define LEVEL avx2
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#include "convert_kernels.h"
-#pragma clang attribute pop
-#undef LEVEL
-
-#define LEVEL avx512
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), apply_to = function)
-#include "convert_kernels.h"
-#pragma clang attribute pop
-#undef LEVEL
-#endif
+#define CK_BODY "convert_kernels.h"
+#include "each_level.h"
 
 const ck_convert *ck_convert_at(ck_level level) {
     switch (level) {

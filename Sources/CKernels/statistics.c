@@ -15,27 +15,8 @@ ck_statistics ck_statistics_empty(void) {
     return (ck_statistics){.minimum = __builtin_inf(), .maximum = -__builtin_inf()};
 }
 
-#define CK_JOIN_(a, b) a##_##b
-#define CK_JOIN(a, b) CK_JOIN_(a, b)
-#define CK_NAME(name) CK_JOIN(name, LEVEL)
-
-#define LEVEL scalar
-#include "statistics_kernels.h"
-#undef LEVEL
-
-#if defined(__x86_64__)
-#define LEVEL avx2
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#include "statistics_kernels.h"
-#pragma clang attribute pop
-#undef LEVEL
-
-#define LEVEL avx512
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), apply_to = function)
-#include "statistics_kernels.h"
-#pragma clang attribute pop
-#undef LEVEL
-#endif
+#define CK_BODY "statistics_kernels.h"
+#include "each_level.h"
 
 static const statistics_kernels *kernels_at(ck_level level) {
     switch (level) {

@@ -137,7 +137,7 @@ private final class CaptureWalk {
         segments = RowSegments(tokens, firstSequence: firstSequence)
         sequenceSegments = RowSegments(sequencesOf: tokens, firstSequence: firstSequence)
         var exactSettings = comparison.settings
-        exactSettings.profile = exactSettings.profile == .ref64 ? .ref32 : .ref64
+        exactSettings.profile = exactSettings.profile.exactCounterpart
         runner = try BlockRunner(model, tokens: tokens, settings: comparison.settings)
         exact = try BlockRunner(model, tokens: tokens, settings: exactSettings)
     }

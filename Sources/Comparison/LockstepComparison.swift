@@ -55,10 +55,12 @@ struct LockstepComparison {
         let widest = blocks.values.map { $0.reduce(0) { $0 + $1.featureCount } }.max() ?? 0
         return max(1, min(tokens.batchCount, heldByteCount / max(1, 8 * widest * tokens.length)))
     }
+}
 
-    /// The profile that stands for exact arithmetic beside the one in use; beside float64 itself, float32, whose floor is
-    /// scaled down.
-    var otherProfile: Profile { settings.profile == .ref64 ? .ref32 : .ref64 }
+extension Profile {
+    /// The profile that stands for exact arithmetic beside this one; beside float64 itself, float32, whose floor is scaled
+    /// down.
+    var exactCounterpart: Profile { self == .ref64 ? .ref32 : .ref64 }
 }
 
 /// The walk over some sequences.
@@ -97,7 +99,7 @@ private final class LockstepWalk {
         segments = RowSegments(tokens, firstSequence: firstSequence)
         sequenceSegments = RowSegments(sequencesOf: tokens, firstSequence: firstSequence)
         var exactSettings = comparison.settings
-        exactSettings.profile = comparison.otherProfile
+        exactSettings.profile = exactSettings.profile.exactCounterpart
         reference = try BlockRunner(comparison.reference, tokens: tokens, settings: comparison.settings)
         test = try BlockRunner(comparison.test, tokens: tokens, settings: comparison.settings)
         exact = try BlockRunner(comparison.reference, tokens: tokens, settings: exactSettings)

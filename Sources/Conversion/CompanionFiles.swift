@@ -14,7 +14,6 @@ public struct CompanionFiles: Sendable {
 
     static let configurationName = "config.json"
     static let certificateName = "certificate.json"
-    private static let maximumByteCount = 256 << 20
     private static let otherWeights = [
         ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".ot", ".npz", ".zt", ".ckpt",
     ]
@@ -71,16 +70,9 @@ public struct CompanionFiles: Sendable {
             if name == Self.configurationName, let configuration {
                 try output.write(at: 0, Array(configuration.utf8))
             } else {
-                try copy(try InputFile(folder.appending(name)), to: output)
+                try InputFile(folder.appending(name)).forEachPiece { try output.write(at: $0, $1) }
             }
             try output.synchronize()
-        }
-    }
-
-    private func copy(_ file: InputFile, to output: OutputFile) throws {
-        let step = 1 << 20
-        for start in stride(from: 0, to: file.byteCount, by: step) {
-            try output.write(at: start, try file.bytes(start..<min(start + step, file.byteCount)))
         }
     }
 }
@@ -95,20 +87,10 @@ public enum ModelConfiguration {
     public static func read(in folder: FilePath) throws -> JSONObject? {
         let path = folder.appending(CompanionFiles.configurationName)
         guard try SystemCall.status(path) != nil else { return nil }
-        let file = try InputFile(path)
-        guard file.byteCount <= maximumByteCount else {
-            throw CheckpointError(
-                path, .file, expected: "a configuration of at most \(maximumByteCount) bytes",
-                found: "\(file.byteCount)")
+        let value = try JSONValue(reading: InputFile(path), "a configuration", atMost: maximumByteCount)
+        guard let object = value.object else {
+            throw CheckpointError(path, .file, expected: "a JSON object", found: value.kind)
         }
-        do {
-            let value = try JSONValue(parsing: try file.bytes(0..<file.byteCount))
-            guard let object = value.object else {
-                throw CheckpointError(path, .file, expected: "a JSON object", found: value.kind)
-            }
-            return object
-        } catch let error as JSONError {
-            throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
-        }
+        return object
     }
 }

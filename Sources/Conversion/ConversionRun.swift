@@ -76,14 +76,15 @@ extension ConversionPlan {
     public func run(progress: (@Sendable (_ phase: ConversionPhase, _ bytes: Int) -> Void)? = nil) throws
         -> FinishedConversion
     {
-        try refuseSource()
+        try source.refuse(output: destination)
+        let before = try sourceStatuses()
         let staged = try StagedOutput(destination, isFolder: isFolder, overwrite: options.overwrite)
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
         for file in files {
             let path = isFolder ? staged.staging.appending(file.name) : staged.staging
             try write(file, to: path, &outcome) { progress?(.converting, $0) }
         }
-        for file in source.files { try checkUnchanged(file) }
+        try requireUnchanged(since: before)
         let verification = try ContinuousClock().measure {
             for file in outcome.files where options.verifies {
                 let path = isFolder ? staged.staging.appending(file.name) : staged.staging
@@ -98,37 +99,17 @@ extension ConversionPlan {
         return FinishedConversion(plan: self, outcome: outcome, staged: staged)
     }
 
-    /// The destination must not be a file of the source under whatever name.
-    private func refuseSource() throws {
-        for path in source.files + [source.folder, source.index].compactMap({ $0 }) {
-            guard let a = try SystemCall.status(path), let b = try SystemCall.status(destination) else { continue }
-            guard a.device != b.device || a.inode != b.inode else {
-                throw UsageError(
-                    "\(destination.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to"
-                )
-            }
-        }
-        if isFolder { try refuseFolderAroundSource() }
+    /// Of each file of the source: what tells whether it was changed.
+    private func sourceStatuses() throws -> [SystemCall.Status?] {
+        try source.files.map { try SystemCall.status($0) }
     }
 
-    /// Replacing a folder removes everything in it: the source must not be there.
-    private func refuseFolderAroundSource() throws {
-        guard let folder = try SystemCall.status(destination) else { return }
-        for path in source.files {
-            var parent = try SystemCall.resolved(path)
-            while parent.removeLastComponent(), !parent.isEmpty {
-                guard let status = try SystemCall.status(parent), status.device == folder.device,
-                    status.inode == folder.inode
-                else { continue }
-                throw UsageError(
-                    "\(destination.forDisplay): holds the source (\(path.forDisplay)); a source is never written to")
-            }
-        }
-    }
-
-    private func checkUnchanged(_ path: FilePath) throws {
-        guard try SystemCall.status(path) != nil else {
-            throw SystemError("trust what was read", path, .noSuchFileOrDirectory, advice: "it vanished meanwhile")
+    /// What was read must be what was opened: the same files, of the same size and time of change.
+    private func requireUnchanged(since before: [SystemCall.Status?]) throws {
+        for (path, (before, now)) in zip(source.files, zip(before, try sourceStatuses())) where now != before {
+            throw SystemError(
+                "trust what was read", path, now == nil ? .noSuchFileOrDirectory : .ioError,
+                advice: now == nil ? "it vanished meanwhile" : "it was changed meanwhile; nothing was published")
         }
     }
 

@@ -68,6 +68,39 @@ public struct Checkpoint: Sendable {
         throw CheckpointError(path, .file, expected: "a checkpoint (\(known))", found: description)
     }
 
+    // MARK: Outputs
+
+    /// Refuses an output that is, under whatever name, a file or the folder of this checkpoint, or a folder around it:
+    /// to replace that would take the source away.
+    ///
+    /// - Throws: `UsageError`.
+    public func refuse(output: FilePath) throws {
+        guard let target = try SystemCall.status(output) else { return }
+        for path in files + [folder, index].compactMap({ $0 }) {
+            guard try SystemCall.status(path)?.isSameFile(as: target) == true else { continue }
+            throw UsageError(
+                "\(output.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to")
+        }
+        guard target.kind == .folder else { return }
+        // A file may be a link: neither the link nor what it leads to may be inside.
+        for file in files {
+            for place in [file, file.removingLastComponent()] {
+                guard try Self.isInside(place, target) else { continue }
+                throw UsageError(
+                    "\(output.forDisplay): holds the source (\(file.forDisplay)); a source is never written to")
+            }
+        }
+    }
+
+    /// Whether a path, links followed, is a folder or lies somewhere in it.
+    private static func isInside(_ path: FilePath, _ folder: SystemCall.Status) throws -> Bool {
+        var place = try SystemCall.resolved(path.isEmpty ? "." : path)
+        repeat {
+            if try SystemCall.status(place)?.isSameFile(as: folder) == true { return true }
+        } while place.removeLastComponent() && !place.isEmpty
+        return false
+    }
+
     // MARK: Folders
 
     /// The weights of a model folder: the index of the first format that has one, else that format's only file.

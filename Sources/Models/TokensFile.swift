@@ -19,12 +19,7 @@ public enum TokensFile {
 
     /// - Throws: `CheckpointError`.
     public static func parse(_ bytes: [UInt8], _ path: FilePath) throws -> TokenBatch {
-        let value: JSONValue
-        do {
-            value = try JSONValue(parsing: bytes)
-        } catch let error as JSONError {
-            throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
-        }
+        let value = try JSONValue(parsing: bytes, in: path)
         if value.array != nil { return try TokenBatch(inputIDs: lists(value, .inputIDs, path), source: path) }
         guard let object = value.object else {
             throw CheckpointError(

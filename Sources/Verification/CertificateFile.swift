@@ -70,13 +70,8 @@ public enum CertificateFile {
     }
 
     static func digest(of path: FilePath) throws -> Digest {
-        let file = try InputFile(path)
         var hasher = DigestHasher()
-        let step = 4 << 20
-        for start in stride(from: 0, to: file.byteCount, by: step) {
-            let bytes = try file.bytes(start..<min(start + step, file.byteCount))
-            bytes.withUnsafeBytes { hasher.update($0) }
-        }
+        try InputFile(path).forEachPiece { _, bytes in bytes.withUnsafeBytes { hasher.update($0) } }
         return hasher.finalize()
     }
 }

@@ -103,16 +103,7 @@ extension Certificate {
     ///
     /// - Throws: `CheckpointError` where it is none, or contradicts itself.
     public init(reading path: FilePath) throws {
-        let file = try InputFile(path)
-        guard file.byteCount <= Self.maximumByteCount else {
-            throw CheckpointError(
-                path, .file, expected: "a certificate of at most \(Self.maximumByteCount) bytes",
-                found: "\(file.byteCount)")
-        }
-        let value: JSONValue
-        do { value = try JSONValue(parsing: try file.bytes(0..<file.byteCount)) } catch let error as JSONError {
-            throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
-        }
+        let value = try JSONValue(reading: InputFile(path), "a certificate", atMost: Self.maximumByteCount)
         try self.init(value, path)
     }
 

@@ -29,20 +29,6 @@ struct CommonOptions: ParsableArguments {
         ReadingOptions(hdf5Helper: "/proc/self/exe", threads: threadCount)
     }
 
-    /// Refuses an output that is a file of what is read.
-    func refuse(_ output: String, asSourceOf paths: String...) throws {
-        guard let target = try SystemCall.status(FilePath(output)) else { return }
-        for path in paths {
-            let checkpoint = try Checkpoint.open(FilePath(path), reading)
-            for file in checkpoint.files + [checkpoint.index].compactMap({ $0 }) {
-                guard let source = try SystemCall.status(file), source.device == target.device,
-                    source.inode == target.inode
-                else { continue }
-                throw UsageError("\(FilePath(output).forDisplay): is read from; a source is never written to")
-            }
-        }
-    }
-
     /// Says something on standard error, unless it is to be quiet.
     func note(_ line: String) {
         if !quiet { Terminal.note(line) }

@@ -65,7 +65,8 @@ struct Diff: ParsableCommand {
     }
 
     func run() throws {
-        if let report { try common.refuse(report, asSourceOf: a, b) }
+        let checkpoints = try [a, b].map { try common.open($0) }
+        if let report { for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(report)) } }
         let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
         var options = ComparisonOptions(threads: common.threadCount)
         options.comparesWeights = weights
@@ -74,7 +75,7 @@ struct Diff: ParsableCommand {
         options.batchCount = batch
         options.limit = tolerance
         options.taps = try taps.map { try TapPattern($0) } ?? .everything
-        let (reference, test) = (try side(a), try side(b))
+        let (reference, test) = (try side(checkpoints[0]), try side(checkpoints[1]))
         options.tokens = try batch(for: reference)
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
@@ -95,9 +96,8 @@ struct Diff: ParsableCommand {
         return try TextInput.batch(FilePath(text), for: model.spec, tokenizerIn: FilePath(a))
     }
 
-    private func side(_ path: String) throws -> ComparisonSide {
-        let checkpoint = try common.open(path)
-        return try ComparisonSide(
+    private func side(_ checkpoint: Checkpoint) throws -> ComparisonSide {
+        try ComparisonSide(
             checkpoint.reader, configuration: checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) },
             configurationFile: checkpoint.folder.map { $0.appending("config.json").forDisplay } ?? "",
             name: checkpoint.path.forDisplay)

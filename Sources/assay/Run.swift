@@ -1,6 +1,7 @@
 import ArgumentParser
 import AssayCheckpoints
 import AssayConversion
+import AssayFormats
 import AssayModels
 import AssayReporting
 import SystemPackage
@@ -36,14 +37,15 @@ struct Run: ParsableCommand {
 
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
-        let runner = try input.runner(model, common)
+        let opened = try common.openModel(model)
+        if let capture { try opened.checkpoint.refuse(output: FilePath(capture)) }
+        let runner = try input.runner(opened, common)
         let pattern = try TapPattern(taps)
         if ForwardPass.plannedTaps(of: runner, taps: pattern).isEmpty {
             throw UsageError("--taps: '\(taps.escapedForDisplay)' matches no tap of this model")
         }
         let summary = RunSummary(runner)
         if let capture {
-            try common.refuse(capture, asSourceOf: model)
             try Capture.run(
                 runner, taps: pattern, to: FilePath(capture), overwrite: overwrite, observe: summary.observe)
         } else {
@@ -69,9 +71,8 @@ struct InputOptions: ParsableArguments {
         if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
     }
 
-    func runner(_ path: String, _ common: CommonOptions) throws -> BlockRunner {
-        let model = try common.openModel(path)
-        return try BlockRunner(
+    func runner(_ model: CommonOptions.OpenedModel, _ common: CommonOptions) throws -> BlockRunner {
+        try BlockRunner(
             model.model, tokens: try batch(for: model),
             settings: RunSettings(profile: profile, threads: common.threadCount))
     }
@@ -87,6 +88,7 @@ extension Profile: ExpressibleByArgument {}
 
 extension CommonOptions {
     struct OpenedModel {
+        var checkpoint: Checkpoint
         var model: Model
         var folder: FilePath
     }
@@ -102,6 +104,6 @@ extension CommonOptions {
         let model = try Model(
             checkpoint.reader, configuration: configuration,
             configurationFile: folder.appending("config.json").forDisplay, name: checkpoint.path.forDisplay)
-        return OpenedModel(model: model, folder: folder)
+        return OpenedModel(checkpoint: checkpoint, model: model, folder: folder)
     }
 }

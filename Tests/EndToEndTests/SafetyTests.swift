@@ -25,6 +25,22 @@ import Testing
         #expect(try TestFiles.bytes(path.appending("model.safetensors")) == weights)
     }
 
+    @Test func aFolderThatHoldsLinksToTheSourceIsNotReplaced() throws {
+        let folder = try TemporaryFolder()
+        let (path, weights) = try model(in: folder)
+        let around = path.removingLastComponent()
+        let links = around.appending("links")
+        try SystemCall.makeFolder(links)
+        for name in ["config.json", "model.safetensors"] {
+            try SystemCall.rename(path.appending(name), to: folder.path.appending(name), replacing: false)
+            try SystemCall.link(links.appending(name), to: folder.path.appending(name))
+        }
+        let outcome = try AssayTool.run(["convert", links.string, around.string, "--overwrite"])
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("holds the source"), "\(outcome.errors)")
+        #expect(try TestFiles.bytes(links.appending("model.safetensors")) == weights)
+    }
+
     @Test func aFolderOfOtherThingsIsNotReplaced() throws {
         let folder = try TemporaryFolder()
         let (path, _) = try model(in: folder)

@@ -9,12 +9,12 @@ public final class InputFile: Sendable {
     public let path: FilePath
     public let byteCount: Int
     package let descriptor: CInt
-    private let status: SystemCall.Status
 
     /// - Throws: `SystemError` where it cannot be opened; `CheckpointError` where it is no regular file.
     public init(_ path: FilePath) throws {
         self.path = path
         descriptor = try SystemCall.openForReading(path)
+        let status: SystemCall.Status
         do {
             status = try SystemCall.status(of: descriptor, path)
             guard status.kind == .file else {
@@ -31,12 +31,6 @@ public final class InputFile: Sendable {
     }
 
     deinit { close(descriptor) }
-
-    /// The same file whatever it is called: device and inode.
-    public func isSameFile(as other: FilePath) throws -> Bool {
-        guard let other = try SystemCall.status(other) else { return false }
-        return other.device == status.device && other.inode == status.inode
-    }
 
     /// Fills `buffer` with the bytes from `offset` on.
     ///
@@ -65,13 +59,12 @@ public final class InputFile: Sendable {
         try bytes(0..<min(count, byteCount))
     }
 
-    /// Whether the file is still what was opened: same size and time of change.
-    ///
-    /// - Throws: `SystemError` where it is not.
-    public func checkUnchanged() throws {
-        let now = try SystemCall.status(of: descriptor, path)
-        guard now == status else {
-            throw SystemError("trust what was read", path, .ioError, advice: "the file changed while it was being read")
+    /// Streams the whole file through `body`, front to back, in pieces of at most `byteCount` bytes.
+    public func forEachPiece(
+        of pieceByteCount: Int = 1 << 20, _ body: (_ offset: Int, _ bytes: [UInt8]) throws -> Void
+    ) throws {
+        for start in stride(from: 0, to: byteCount, by: pieceByteCount) {
+            try body(start, try bytes(start..<min(start + pieceByteCount, byteCount)))
         }
     }
 }

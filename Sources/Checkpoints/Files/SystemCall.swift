@@ -20,6 +20,9 @@ package enum SystemCall {
         package var modifiedSeconds: Int
         package var modifiedNanoseconds: Int
 
+        /// Whether both are one file, whatever it is called.
+        package func isSameFile(as other: Status) -> Bool { device == other.device && inode == other.inode }
+
         init(_ raw: stat) {
             switch raw.st_mode & S_IFMT {
             case S_IFREG: kind = .file

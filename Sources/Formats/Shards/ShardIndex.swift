@@ -17,16 +17,7 @@ struct ShardIndex {
 
     /// - Throws: `CheckpointError` where the index is not one.
     init(of file: InputFile) throws {
-        guard file.byteCount <= Self.maximumByteCount else {
-            throw CheckpointError(
-                file.path, .file, expected: "an index of at most \(Self.maximumByteCount) bytes",
-                found: "\(file.byteCount)")
-        }
-        let bytes = try file.bytes(0..<file.byteCount)
-        let value: JSONValue
-        do { value = try JSONValue(parsing: bytes) } catch let error as JSONError {
-            throw CheckpointError(file.path, .byte(error.offset), expected: error.expected, found: error.found)
-        }
+        let value = try JSONValue(reading: file, "an index", atMost: Self.maximumByteCount)
         guard let map = value.object?["weight_map"]?.object else {
             throw CheckpointError(
                 file.path, .part("weight_map"), expected: "an object from tensor names to file names",

@@ -1,6 +1,7 @@
 import AssayCZstd
 import AssayCheckpoints
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayFormats
@@ -594,7 +595,7 @@ private let accepted: [ZPlanesRejection] =
     }
 
 @Suite struct ZPlanesDamageTests {
-    private let folder = ZPlanesFolder()
+    private let folder = try! TemporaryFolder()
 
     /// Opens a file and reads all of it; what is wrong, or nil.
     private func refusal(_ bytes: [UInt8]) throws -> CheckpointError? {

@@ -1,6 +1,7 @@
 import AssayCZstd
 import AssayCheckpoints
 import AssayTensors
+import AssayTestSupport
 import Glibc
 import SystemPackage
 import Testing
@@ -8,7 +9,7 @@ import Testing
 @testable import AssayFormats
 
 @Suite struct ZPlanesRoundTripTests {
-    private let folder = ZPlanesFolder()
+    private let folder = try! TemporaryFolder()
 
     private func expectRoundTrip(
         _ tensors: [SampleTensor], metadata: [(key: String, value: String)] = [], chunkByteCount: Int? = nil,
@@ -28,7 +29,7 @@ import Testing
             #expect(info.elementType == tensor.info.elementType, sourceLocation: sourceLocation)
             #expect(info.shape == tensor.info.shape, sourceLocation: sourceLocation)
             #expect(
-                try bytes(of: index, in: reader) == tensor.bytes, "\(tensor.info.name)", sourceLocation: sourceLocation)
+                try reader.bytes(of: index) == tensor.bytes, "\(tensor.info.name)", sourceLocation: sourceLocation)
         }
     }
 
@@ -168,7 +169,7 @@ import Testing
         for level in DispatchLevel.allCases where level.isAvailable {
             #expect(try zplanesBytes(tensors, chunkByteCount: 8192, level: level) == reference, "\(level)")
             let reader = try ZPlanesReader(try folder.file(reference), threads: 1, level: level)
-            for (index, tensor) in tensors.enumerated() { #expect(try bytes(of: index, in: reader) == tensor.bytes) }
+            for (index, tensor) in tensors.enumerated() { #expect(try reader.bytes(of: index) == tensor.bytes) }
         }
     }
 
@@ -185,7 +186,7 @@ import Testing
         let reader = try ZPlanesReader(try folder.file(written), threads: 1)
         #expect(reader.contents.tensors.map(\.aliasOf) == [nil, "a", "a", nil, "a", nil])
         for (index, tensor) in tensors.enumerated() {
-            #expect(try AssayFormatsTests.bytes(of: index, in: reader) == tensor.bytes)
+            #expect(try reader.bytes(of: index) == tensor.bytes)
         }
     }
 
@@ -236,7 +237,7 @@ import Testing
         let original = try InputFile(fixtures.appending("golden.safetensors"))
         let header = try #require(reader.contents.originalHeader).bytes
         var restored = UInt64(header.count).littleEndianBytes + header
-        for index in reader.contents.tensors.indices { restored += try bytes(of: index, in: reader) }
+        for index in reader.contents.tensors.indices { restored += try reader.bytes(of: index) }
         #expect(try restored == original.bytes(0..<original.byteCount))
         #expect(
             try Set(records(of: InputFile(fixtures.appending("golden.zplanes")).prefix(.max)).joined().map(\.transform))

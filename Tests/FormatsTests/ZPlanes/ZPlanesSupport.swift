@@ -1,5 +1,6 @@
 import AssayCheckpoints
 import AssayTensors
+import AssayTestSupport
 import Glibc
 import Synchronization
 import SystemPackage
@@ -56,21 +57,10 @@ extension Array {
     var rawBytes: [UInt8] { withUnsafeBytes { [UInt8]($0) } }
 }
 
-/// A folder that is removed with the value.
-final class ZPlanesFolder: Sendable {
-    let path: FilePath
-
-    init() {
-        var template = Array("/tmp/assay-zplanes-XXXXXX".utf8CString)
-        path = FilePath(String(cString: mkdtemp(&template)))
-    }
-
-    deinit { SystemCall.removeTree(path) }
-
+extension TemporaryFolder {
+    /// A file of these bytes, opened.
     func file(_ bytes: [UInt8], _ name: String = "x.zplanes") throws -> InputFile {
-        SystemCall.removeIfPresent(path.appending(name))
-        try OutputFile(creating: path.appending(name)).write(at: 0, bytes)
-        return try InputFile(path.appending(name))
+        return try InputFile(try write(name, bytes))
     }
 }
 
@@ -79,7 +69,7 @@ func zplanesBytes(
     _ tensors: [SampleTensor], metadata: [(key: String, value: String)] = [], header: OriginalHeader? = nil,
     chunkByteCount: Int? = nil, threads: Int = 1, chunksInPiece: Int = 1, level: DispatchLevel = .current
 ) throws -> [UInt8] {
-    let folder = ZPlanesFolder()
+    let folder = try TemporaryFolder()
     let path = folder.path.appending("written.zplanes")
     let plan = WritePlan(tensors: tensors.map(\.info), metadata: metadata, originalHeader: header)
     let output = try OutputFile(creating: path)
@@ -105,12 +95,4 @@ func zplanesBytes(
     }
     try writer.finish(digests: tensors.map(\.digest))
     return try InputFile(path).bytes(0..<InputFile(path).byteCount)
-}
-
-/// All bytes of a tensor, read whole.
-func bytes(of tensor: Int, in reader: any CheckpointReader) throws -> [UInt8] {
-    let count = reader.contents.tensors[tensor].byteCount
-    var bytes = [UInt8](repeating: 0xAA, count: count)
-    try bytes.withUnsafeMutableBytes { try reader.read(tensor, 0..<count, into: $0) }
-    return bytes
 }

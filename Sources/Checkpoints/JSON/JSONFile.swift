@@ -1,0 +1,28 @@
+import SystemPackage
+
+extension JSONValue {
+    /// Parses the text of a file.
+    ///
+    /// - Throws: `CheckpointError` with the byte where it is no JSON.
+    public init(parsing bytes: [UInt8], in path: FilePath) throws {
+        do {
+            try self.init(parsing: bytes)
+        } catch let error as JSONError {
+            throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
+        }
+    }
+
+    /// Reads and parses a whole file.
+    ///
+    /// - Parameters:
+    ///   - kind: what the file should be, for messages: "an index".
+    ///   - maximumByteCount: more is refused unread.
+    /// - Throws: `CheckpointError` where it is too long or no JSON; `SystemError`.
+    public init(reading file: InputFile, _ kind: String, atMost maximumByteCount: Int) throws {
+        guard file.byteCount <= maximumByteCount else {
+            throw CheckpointError(
+                file.path, .file, expected: "\(kind) of at most \(maximumByteCount) bytes", found: "\(file.byteCount)")
+        }
+        try self.init(parsing: file.bytes(0..<file.byteCount), in: file.path)
+    }
+}
