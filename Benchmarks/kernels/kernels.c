@@ -1,7 +1,7 @@
 // How fast the floating-point kernels are: medians over runs, one thread and two.
 //
 // Build and run from the root of the repository, with the clang of the Swift toolchain:
-//     clang -std=c17 -O2 -I Sources/CKernels/include Benchmarks/kernels/kernels.c Sources/CKernels/*.c -lm -lpthread -o out/kernels
+//     clang -std=gnu17 -O2 -I Sources/CKernels/include Benchmarks/kernels/kernels.c Sources/CKernels/*.c -lm -lpthread -o out/kernels
 //     out/kernels [scalar|avx2|avx512|neon]
 // peers.py beside this file times the same shapes in NumPy and PyTorch.
 #include <pthread.h>

@@ -352,9 +352,7 @@ import Testing
             ("head -c 1000000 /dev/zero >&2; kill -ABRT $$", "damage over which it crashed (signal 6)"),
         ]
         for (number, (command, found)) in cases.enumerated() {
-            let program = folder.path.appending("helper\(number)")
-            try Self.write(Array("#!/bin/sh\nexec 2>&2\n\(command)\n".utf8), program)
-            #expect(chmod(program.string, 0o700) == 0)
+            let program = try HDF5Tests.standIn("exec 2>&2\n\(command)", named: "helper\(number)", in: folder)
             let seconds = command.hasPrefix("sleep") ? 1 : 20
             let error = #expect(throws: CheckpointError.self) {
                 try HDF5Helper(program: program, seconds: seconds).listing(of: file)

@@ -16,6 +16,19 @@ enum HDF5Tests {
         try HDF5.open(InputFile(path), options)
     }
 
+    /// A helper that runs shell commands instead of reading a file.
+    ///
+    /// It is a link to a script that is never written: one just written could still be open in a process that another
+    /// test is starting, and the system refuses to run what is open for writing.
+    static func standIn(_ commands: String, named name: String = "helper", in folder: TemporaryFolder) throws
+        -> FilePath
+    {
+        try folder.write(name + ".commands", Array((commands + "\n").utf8))
+        let link = folder.path.appending(name)
+        try SystemCall.link(link, to: TestFiles.fixtures.appending("stand-in-helper"))
+        return link
+    }
+
     /// Writes a checkpoint as the pipeline does, on several threads, in pieces as small as the writer allows.
     static func write(
         _ plan: WritePlan, _ data: [[UInt8]], to path: FilePath, deflateLevel: Int? = nil, threads: Int = 2,
