@@ -36,5 +36,6 @@ void ck_comparison_add(ck_comparison *total, const ck_comparison *part, uint64_t
     total->count += part->count;
     total->count_nonfinite_ref += part->count_nonfinite_ref;
     total->count_nonfinite_test += part->count_nonfinite_test;
+    total->count_unmatched += part->count_unmatched;
     total->count_equal_bits += part->count_equal_bits;
 }

@@ -3,7 +3,7 @@
 /// Sums, maxima and counts of each lane.
 typedef struct {
     lanes_f64 ref2, test2, dot, diff2, max_diff, max_ref;
-    bits_f64 index, nonfinite_ref, nonfinite_test, equal;
+    bits_f64 index, nonfinite_ref, nonfinite_test, unmatched, equal;
 } OF(tally);
 
 INLINE void OF(count_in)(OF(tally) *t, OF(lanes) reference, OF(lanes) test, bits_f64 index) {
@@ -12,6 +12,7 @@ INLINE void OF(count_in)(OF(tally) *t, OF(lanes) reference, OF(lanes) test, bits
     const bits_f64 a_is_finite = magnitude_f64(a) < infinity, b_is_finite = magnitude_f64(b) < infinity;
     t->nonfinite_ref += ~a_is_finite & 1;
     t->nonfinite_test += ~b_is_finite & 1;
+    t->unmatched += ~(a_is_finite & b_is_finite) & ~(a == b) & ~((a != a) & (b != b)) & 1;
     t->equal += __builtin_convertvector((OF(bits))reference == (OF(bits))test, bits_f64) & 1;
     a = a_is_finite & b_is_finite ? a : zero;
     b = a_is_finite & b_is_finite ? b : zero;
@@ -42,7 +43,7 @@ static void OF(compare)(const REAL *reference, const REAL *test, size_t count, c
         .sum_diff2 = joined_f64(t.diff2), .max_abs_diff = greatest_f64(t.max_diff),
         .max_abs_ref = greatest_f64(t.max_ref), .count = count,
         .count_nonfinite_ref = OF(counted)(t.nonfinite_ref), .count_nonfinite_test = OF(counted)(t.nonfinite_test),
-        .count_equal_bits = OF(counted)(t.equal) - filling,
+        .count_unmatched = OF(counted)(t.unmatched), .count_equal_bits = OF(counted)(t.equal) - filling,
     };
     uint64_t first = UINT64_MAX;
     for (int i = 0; i < CK_LANES; i++)

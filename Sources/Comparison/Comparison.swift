@@ -7,14 +7,12 @@ import AssayTensors
 public struct ComparisonOptions: Sendable {
     /// What the models are fed; nil compares no activations, unless a capture holds its own tokens.
     public var tokens: TokenBatch?
-    /// Whether every weight is compared and judged; without tokens it is anyway.
-    public var comparesWeights = false
-    /// Whether every weight is measured for a report, without a say in the verdict.
+    /// Whether a table of weights is wanted; without tokens it is anyway. They are compared in any case.
     public var showsWeights = false
     public var profile = Profile.fast32
     /// Sequences that are walked together; nil for as many as fit. No figure depends on it.
     public var batchCount: Int?
-    /// Relative L2 that no judged tap may exceed, beside what is unexplained.
+    /// Relative L2 that no tap may exceed (where no activations are compared, no weight), beside what is unexplained.
     public var limit: Double?
     public var taps = TapPattern.everything
     public var threads: Int
@@ -43,22 +41,16 @@ public struct Comparison {
     /// Bytes of weights that will be walked through, about.
     public var byteCount: Int {
         let bytes = reference.checkpoint?.reader.contents.tensors.reduce(0) { $0 + $1.byteCount } ?? 0
-        return bytes * ((options.tokens == nil ? 0 : 1) + (comparesWeights || options.showsWeights ? 1 : 0))
-    }
-
-    private var comparesWeights: Bool {
-        if case (.model, .model) = (reference, test) { return options.comparesWeights || options.tokens == nil }
-        return reference.checkpoint != nil && test.checkpoint != nil
+        return bytes * ((options.tokens == nil ? 0 : 1) + (test.checkpoint == nil ? 0 : 1))
     }
 
     /// - Throws: `UsageError` where the request does not fit the sides; `StructureError` and what reading throws.
     public func run() throws -> ComparisonResult {
         var result = ComparisonResult(
             reference, test, profile: options.profile, tolerance: Tolerance(limit: options.limit))
-        if comparesWeights || options.showsWeights, reference.checkpoint != nil, test.checkpoint != nil {
+        if reference.checkpoint != nil, test.checkpoint != nil {
             result.weights = try weights(pairs())
-            result.judgesWeights = comparesWeights
-            result.showsWeights = options.comparesWeights || options.tokens == nil
+            result.showsWeights = options.showsWeights || options.tokens == nil
         }
         switch (reference, test) {
         case (.model(let a), .model(let b)):
@@ -70,6 +62,7 @@ public struct Comparison {
         case (.capture(let a), .capture(let b)): try compareCaptures(a, b, &result)
         default: try refuseActivations()
         }
+        if result.firstOutside == nil { result.suspects = result.unexplainedWeights }
         return result
     }
 
@@ -116,30 +109,30 @@ public struct Comparison {
         _ a: Model, _ b: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult
     ) throws {
         guard a.report.isSound, b.report.isSound else {
-            result.notes.append("activations were not compared: a side lacks tensors that its configuration needs")
+            result.notes.append(
+                "activations were not compared: the tensors of a side are not those that its configuration names")
             return
         }
-        guard a.spec.takesStates(of: b.spec) else {
-            result.notes.append("activations were not compared: the sides' hidden states do not fit each other")
+        if let obstacle = a.spec.obstacle(to: b.spec) {
+            result.notes.append("activations were not compared: the sides differ in \(obstacle)")
             return
         }
         let pairs = WeightPair.pairs(a, b)
         let others = pairs.filter(\.hasOtherStorage)
-        let known = try result.weights ?? weights(others)
         let walk = LockstepComparison(
             reference: a, test: b, rounded: Self.rounded(a, others),
             settings: RunSettings(profile: options.profile, threads: options.threads), pattern: options.taps,
             progress: progress)
         let outcome = try walk.run(tokens, batchCount: options.batchCount)
         result.tokens = ComparisonResult.Tokens(tokens)
+        let unexplained = result.unexplainedWeights
         result.taps = outcome.taps.map { tap in
             var tap = tap
-            tap.tensorsBeyond = Self.beyond(tap, known, a.spec)
-            tap.judge(result.tolerance)
+            tap.judge(result.tolerance, tensorsBeyond: Self.beyond(tap, unexplained, a.spec))
             return tap
         }
         result.logits = outcome.logits
-        try findSuspects(pairs, &result)
+        findSuspects(&result)
     }
 
     /// The reference with every weight rounded whose declared storages differ.
@@ -150,32 +143,28 @@ public struct Comparison {
         return model.replacingTensors { tensor in byName[tensor.name].map { RoundedTensor($0, turned) } ?? tensor }
     }
 
-    /// Names of tensors that feed a tap directly and differ beyond their storage.
+    /// Names of unexplained weights that feed a tap directly.
     private static func beyond(_ tap: TapFigures, _ weights: [WeightFigures], _ spec: TransformerSpec) -> [String] {
         let sources = TapSources.feeding(tap, spec)
         return weights.filter { weight in
-            weight.referenceStorage != weight.testStorage
-                && sources.contains { source in
-                    guard source.slot == weight.slot else { return false }
-                    guard let slice = source.slice, slice < weight.beyondBySlice.count else {
-                        return weight.beyond.count > 0
-                    }
-                    return weight.beyondBySlice[slice] > 0
-                }
+            sources.contains { source in
+                guard source.slot == weight.slot else { return false }
+                guard let slice = source.slice, slice < weight.beyondBySlice.count else { return true }
+                return weight.beyondBySlice[slice] > 0
+            }
         }.map(\.name)
     }
 
     /// Looks at the weights behind the first tap that is outside.
-    private func findSuspects(_ pairs: [WeightPair], _ result: inout ComparisonResult) throws {
+    private func findSuspects(_ result: inout ComparisonResult) {
         guard let first = result.firstOutside else { return }
-        let nearby = pairs.filter { pair in
-            guard let slot = pair.slot else { return false }
+        result.suspects = result.unexplainedWeights.filter { weight in
+            guard let slot = weight.slot else { return false }
             if let layer = first.layer { return slot.layer == layer }
             let isFront = [.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].contains(
                 slot.module)
             return slot.layer == nil && isFront == (first.name == "embed")
         }
-        result.suspects = try weights(nearby).filter { $0.differenceClass == .unexplained }
     }
 
     // MARK: Captures

@@ -21,32 +21,36 @@ public struct DifferenceFigures: Sendable {
     public var isIdentical: Bool { sums.count_equal_bits == sums.count }
     public var equalBitsCount: Int { Int(sums.count_equal_bits) }
 
-    /// Whether a number is NaN or infinite that is finite in the reference, or the other way round.
-    public var hasUnmatchedNonFinite: Bool { !isIdentical && sums.count_nonfinite_ref + sums.count_nonfinite_test > 0 }
+    /// Pairs of which one is NaN or infinite and the other is not the same: no sum holds them.
+    public var unmatchedCount: Int { Int(sums.count_unmatched) }
+    public var hasUnmatchedNonFinite: Bool { sums.count_unmatched > 0 }
     public var referenceNonFiniteCount: Int { Int(sums.count_nonfinite_ref) }
     public var testNonFiniteCount: Int { Int(sums.count_nonfinite_test) }
 
-    /// ‖test - reference‖ / ‖reference‖; infinite where the reference is zero and the test is not.
+    /// ‖test - reference‖ / ‖reference‖; infinite where the reference is zero and the test is not, and where a number is
+    /// not finite that has no counterpart.
     public var relativeL2: Double {
-        sums.sum_diff2 == 0 ? 0 : (sums.sum_diff2 / sums.sum_ref2).squareRoot()
+        if hasUnmatchedNonFinite { return .infinity }
+        return sums.sum_diff2 == 0 ? 0 : (sums.sum_diff2 / sums.sum_ref2).squareRoot()
     }
 
-    /// ‖test - reference‖
-    public var differenceNorm: Double { sums.sum_diff2.squareRoot() }
-    public var referenceNorm: Double { sums.sum_ref2.squareRoot() }
-
-    public var maximumDifference: Double { sums.max_abs_diff }
+    /// Infinite where a number is not finite that has no counterpart.
+    public var maximumDifference: Double { hasUnmatchedNonFinite ? .infinity : sums.max_abs_diff }
     public var maximumReference: Double { sums.max_abs_ref }
-    /// The first element with the largest difference, counted among all of the tap or tensor.
-    public var indexOfMaximum: Int { Int(sums.index_of_max) }
+    /// The first element with the largest difference, counted among all of the tap or tensor; nil where a number is not
+    /// finite that has no counterpart.
+    public var indexOfMaximum: Int? { hasUnmatchedNonFinite ? nil : Int(sums.index_of_max) }
 
-    /// 10 log10(Σ reference² / Σ (test - reference)²); infinite where nothing differs.
+    /// 10 log10(Σ reference² / Σ (test - reference)²); infinite where nothing differs, minus infinity where a number is not
+    /// finite that has no counterpart.
     public var sqnrDecibels: Double {
-        sums.sum_diff2 == 0 ? .infinity : 10 * log10(sums.sum_ref2 / sums.sum_diff2)
+        if hasUnmatchedNonFinite { return -.infinity }
+        return sums.sum_diff2 == 0 ? .infinity : 10 * log10(sums.sum_ref2 / sums.sum_diff2)
     }
 
-    /// Nil where a side is zero.
+    /// Nil where a side is zero, or a number is not finite that has no counterpart.
     public var cosine: Double? {
+        guard !hasUnmatchedNonFinite else { return nil }
         let norms = sums.sum_ref2.squareRoot() * sums.sum_test2.squareRoot()
         return norms > 0 ? min(1, max(-1, sums.sum_dot / norms)) : nil
     }

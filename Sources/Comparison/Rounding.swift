@@ -69,6 +69,15 @@ struct Rounding: Sendable {
     /// The digest of a stored part's bytes.
     func digest(of part: Int) throws -> Digest { try reader.digest(of: part) }
 
+    /// What computing a number in another order does to it before it is stored: on both sides together four units in the
+    /// last place of float32, or of float64 where that is the storage. A coarser storage turns that into a step or
+    /// nothing, and a step is more.
+    var lastPlaces: RoundingRows {
+        let isWide = tensor.storage == .plain(.f64)
+        return RoundingRows(
+            storage: ck_storage(significantBits: isWide ? 51 : 22, leastExponent: isWide ? -1022 : -126))
+    }
+
     /// What the kernels need to know about some rows, as the tensor is stored.
     func rows(_ rows: Range<Int>, withCodes: Bool) throws -> RoundingRows {
         switch kind {

@@ -123,13 +123,21 @@ extension TransformerSpec {
 
     private static func show(_ norm: NormSpec?) -> String { norm.map { "\($0.epsilon)" } ?? "none" }
 
-    /// Whether hidden states of one can enter the blocks of the other, so that activations can be compared at all.
-    func takesStates(of other: TransformerSpec) -> Bool {
-        layerCount == other.layerCount && hiddenSize == other.hiddenSize && vocabularySize == other.vocabularySize
-            && block.normPlacement == other.block.normPlacement
-            && block.feedForward.innerSize == other.block.feedForward.innerSize
-            && block.attention.headCount * block.attention.headDimension
-                == other.block.attention.headCount * other.block.attention.headDimension
-            && (finalNorm == nil) == (other.finalNorm == nil)
+    /// The first fact that keeps hidden states of one from entering the blocks of the other, so that no activations can be
+    /// compared; nil where they can.
+    func obstacle(to other: TransformerSpec) -> String? {
+        let facts: [(name: String, isSame: Bool)] = [
+            ("the number of layers", layerCount == other.layerCount), ("hidden size", hiddenSize == other.hiddenSize),
+            ("vocabulary size", vocabularySize == other.vocabularySize),
+            ("norm placement", block.normPlacement == other.block.normPlacement),
+            ("inner size", block.feedForward.innerSize == other.block.feedForward.innerSize),
+            (
+                "the width of attention",
+                block.attention.headCount * block.attention.headDimension
+                    == other.block.attention.headCount * other.block.attention.headDimension
+            ),
+            ("the final norm", (finalNorm == nil) == (other.finalNorm == nil)),
+        ]
+        return facts.first { !$0.isSame }?.name
     }
 }

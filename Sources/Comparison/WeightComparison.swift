@@ -17,8 +17,10 @@ public struct WeightFigures: Sendable {
     public let isTransposed: Bool
     /// Nil for what is no real number (buffers of integers): those are equal or not.
     public internal(set) var figures: DifferenceFigures?
+    /// Whether the stored bytes are the same, where there are no figures.
+    var hasSameBytes = false
     /// Elements that lie farther apart than the declared storages' rounding of a common value: by more than half a step,
-    /// and not clipped. All of one storage may not differ at all.
+    /// and not clipped; of one storage, by more than some units in the last place of float32.
     public internal(set) var beyond = Beyond()
     /// Those of each slice of a joined matrix: queries, keys, values.
     var beyondBySlice: [Int] = []
@@ -62,7 +64,8 @@ struct WeightComparison: Sendable {
     func compare(_ pair: WeightPair) throws -> WeightFigures {
         var result = WeightFigures(pair)
         guard pair.reference.isReal, pair.test.isReal else {
-            result.differenceClass = try holdSameBytes(pair) ? .identical : .unexplained
+            result.hasSameBytes = try holdSameBytes(pair)
+            result.differenceClass = Tolerance.differenceClass(of: result)
             return result
         }
         let blocks = try compareBlocks(pair)
@@ -75,9 +78,7 @@ struct WeightComparison: Sendable {
             for (slice, count) in block.beyondBySlice.enumerated() { result.beyondBySlice[slice] += count }
         }
         result.figures = figures
-        result.differenceClass =
-            figures.isIdentical || (figures.sums.sum_diff2 == 0 && !figures.hasUnmatchedNonFinite)
-            ? .identical : pair.hasOtherStorage && result.beyond.count == 0 ? .storage : .unexplained
+        result.differenceClass = Tolerance.differenceClass(of: result)
         if result.differenceClass == .unexplained { result.isEqualWhenTurned = try isEqualWhenTurned(pair) }
         return result
     }
@@ -126,16 +127,9 @@ struct WeightComparison: Sendable {
         let begin = block.rows.lowerBound * block.columnCount
         var result = Block(begin: begin, beyondBySlice: [Int](repeating: 0, count: max(1, pair.slices.count)))
         let isWide = [pair.reference, pair.test].contains { $0.storage == .plain(.f64) }
-        guard pair.hasOtherStorage || pair.isTransposed || isWide else {
-            let reference = try ByteBuffer(byteCount: block.elementCount * 4)
-            let test = try ByteBuffer(byteCount: block.elementCount * 4)
-            defer { withExtendedLifetime((reference, test)) {} }
-            let a = reference.bytes.bindMemory(to: Float.self)
-            let b = test.bytes.bindMemory(to: Float.self)
-            try pair.reference.read(rows: block.rows, into: a)
-            try pair.test.read(rows: block.rows, into: b)
-            kernels.table.pointee.compare_f32(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
-            return result
+        if !pair.hasOtherStorage, !pair.isTransposed, !isWide {
+            try compareNarrow(block, &result)
+            if result.sums.count_equal_bits == result.sums.count { return result }
         }
         let reference = try values(of: pair.reference, block, turned: block.turnedReference)
         let test = try values(of: pair.test, block, turned: block.turnedTest)
@@ -143,10 +137,22 @@ struct WeightComparison: Sendable {
         let a = reference.bytes.bindMemory(to: Double.self)
         let b = test.bytes.bindMemory(to: Double.self)
         kernels.table.pointee.compare_f64(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
-        if pair.hasOtherStorage, result.sums.count_equal_bits != result.sums.count {
+        if result.sums.count_equal_bits != result.sums.count {
             try check(block, a.baseAddress!, b.baseAddress!, &result)
         }
         return result
+    }
+
+    /// In float32, which holds every number of the narrower types.
+    private func compareNarrow(_ block: BlockOfRows, _ result: inout Block) throws {
+        let reference = try ByteBuffer(byteCount: block.elementCount * 4)
+        let test = try ByteBuffer(byteCount: block.elementCount * 4)
+        defer { withExtendedLifetime((reference, test)) {} }
+        let a = reference.bytes.bindMemory(to: Float.self)
+        let b = test.bytes.bindMemory(to: Float.self)
+        try block.pair.reference.read(rows: block.rows, into: a)
+        try block.pair.test.read(rows: block.rows, into: b)
+        kernels.table.pointee.compare_f32(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
     }
 
     private func values(
@@ -166,9 +172,13 @@ struct WeightComparison: Sendable {
         _ block: BlockOfRows, _ reference: UnsafePointer<Double>, _ test: UnsafePointer<Double>, _ result: inout Block
     ) throws {
         let pair = block.pair
-        // A turned side is stored plainly: it has no scales to look up.
-        let own = try pair.referenceRounding.rows(block.turnedReference == nil ? block.rows : 0..<1, withCodes: true)
-        let other = try pair.testRounding.rows(block.turnedTest == nil ? block.rows : 0..<1, withCodes: true)
+        func rows(_ rounding: Rounding, isTurned: Bool) throws -> RoundingRows {
+            guard pair.hasOtherStorage else { return rounding.lastPlaces }
+            // A turned side is stored plainly: it has no scales to look up.
+            return try rounding.rows(isTurned ? 0..<1 : block.rows, withCodes: true)
+        }
+        let own = try rows(pair.referenceRounding, isTurned: block.turnedReference != nil)
+        let other = try rows(pair.testRounding, isTurned: block.turnedTest != nil)
         let columns = block.columnCount
         for row in block.rows {
             let local = row - block.rows.lowerBound

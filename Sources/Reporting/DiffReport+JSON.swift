@@ -72,11 +72,13 @@ extension DiffReport {
     private func json(_ figures: DifferenceFigures) -> JSONValue {
         [
             "relativeL2": JSONValue(figures.relativeL2), "maxAbs": JSONValue(figures.maximumDifference),
-            "maxAbsReference": JSONValue(figures.maximumReference), "indexOfMax": JSONValue(figures.indexOfMaximum),
+            "maxAbsReference": JSONValue(figures.maximumReference),
+            "indexOfMax": figures.indexOfMaximum.map { JSONValue($0) } ?? .null,
             "sqnrDecibels": JSONValue(figures.sqnrDecibels), "cosine": figures.cosine.map { JSONValue($0) } ?? .null,
             "count": JSONValue(figures.count), "equalBits": JSONValue(figures.equalBitsCount),
             "notFiniteReference": JSONValue(figures.referenceNonFiniteCount),
             "notFiniteTest": JSONValue(figures.testNonFiniteCount),
+            "notFiniteUnmatched": JSONValue(figures.unmatchedCount),
         ]
     }
 
@@ -90,7 +92,7 @@ extension DiffReport {
             ("class", .string(weight.differenceClass.rawValue)),
         ])
         object["figures"] = weight.figures.map { json($0) }
-        if weight.referenceStorage != weight.testStorage {
+        if weight.figures != nil {
             object["beyondRounding"] = [
                 "count": JSONValue(weight.beyond.count), "worst": JSONValue(weight.beyond.worst),
                 "first": weight.beyond.first.map { JSONValue($0) } ?? .null,

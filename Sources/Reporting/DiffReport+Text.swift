@@ -69,12 +69,14 @@ extension DiffReport {
             weight.name.escapedForDisplay, weight.referenceStorage.label,
             weight.testStorage.label + (weight.isTransposed ? "ᵀ" : ""),
             weight.figures.map { figure($0.maximumDifference) } ?? "-",
-            weight.figures.map { figure($0.relativeL2) } ?? "-",
+            weight.figures.map { error($0) } ?? "-",
             weight.figures.map { decibels($0.sqnrDecibels) } ?? "-", short(weight.differenceClass),
         ]
     }
 
-    func decibels(_ value: Double) -> String { value.isFinite ? Quantities.rounded(value, digits: 1) : "inf" }
+    func decibels(_ value: Double) -> String {
+        value.isFinite ? Quantities.rounded(value, digits: 1) : value > 0 ? "inf" : "-"
+    }
 
     func short(_ differenceClass: DifferenceClass) -> String {
         differenceClass == .storage ? "storage" : differenceClass.rawValue
@@ -83,11 +85,12 @@ extension DiffReport {
     private var suspectLines: [String] {
         result.suspects.prefix(8).flatMap { weight -> [String] in
             var text = "suspect: '\(weight.name.escapedForDisplay)'"
-            if let figures = weight.figures { text += " differs by relative L2 \(figure(figures.relativeL2))" }
-            if weight.referenceStorage != weight.testStorage, weight.beyond.count > 0 {
-                text +=
-                    ", \(Quantities.plural(weight.beyond.count, "element")) beyond \(weight.testStorage.label)'s rounding"
-                    + " (up to \(figure(weight.beyond.worst)) times)"
+            if let figures = weight.figures { text += " differs by relative L2 \(error(figures))" }
+            if weight.figures != nil {
+                let others = weight.referenceStorage != weight.testStorage
+                text += ", \(Quantities.plural(weight.beyond.count, "element"))"
+                text += others ? " beyond \(weight.testStorage.label)'s rounding" : " beyond the last places"
+                if others, weight.beyond.worst.isFinite { text += " (up to \(figure(weight.beyond.worst)) times)" }
             }
             if weight.isEqualWhenTurned { text += "; turned it would be equal" }
             return Self.wrapped(text, to: 80, indent: "  ")
@@ -116,9 +119,9 @@ extension DiffReport {
 
     private func row(_ tap: TapFigures) -> [String] {
         [
-            tap.name, figure(tap.accumulated.relativeL2), tap.isolated.map { figure($0.relativeL2) } ?? "-",
+            tap.name, error(tap.accumulated), tap.isolated.map { error($0) } ?? "-",
             tap.noiseFloor.map { figure($0) } ?? "-", figure(tap.allowed),
-            short(tap.differenceClass) + (tap.exceedsLimit(result) ? " > limit" : ""),
+            short(tap.differenceClass) + (result.exceedsLimit(tap) ? " > limit" : ""),
         ]
     }
 
@@ -161,12 +164,5 @@ extension DiffReport {
             isEmpty = false
         }
         return lines + [line]
-    }
-}
-
-extension TapFigures {
-    func exceedsLimit(_ result: ComparisonResult) -> Bool {
-        guard let limit = result.tolerance.limit else { return false }
-        return !(judged.relativeL2 <= limit)
     }
 }

@@ -17,12 +17,17 @@ public struct DiffReport {
         guard let worst = result.differenceClass else { return "Nothing was compared." }
         if let tap = result.firstOutside { return outsideVerdict(tap) }
         if let weight = result.unexplainedWeights.first {
-            return "B's weights differ from A's more than their storage explains: \(unexplainedWeights), first "
+            let reason = hasOtherStorage ? "their storage explains" : "rounding explains"
+            return "B's weights differ from A's more than \(reason): \(part(result.unexplainedWeights)), first "
                 + "'\(weight.name.escapedForDisplay)'" + (result.taps == nil ? "." : "; no tap shows it.")
+        }
+        if let weight = result.weightsAboveLimit.first, let figures = weight.figures {
+            return "B's weights differ from A's more than --tolerance allows: \(part(result.weightsAboveLimit)), first "
+                + "'\(weight.name.escapedForDisplay)' (relative L2 \(error(figures)))."
         }
         switch worst {
         case .identical: return "B equals A, bit for bit\(everywhere)."
-        case .arithmetic: return "B differs from A by arithmetic only\(margin)."
+        case .arithmetic: return "B differs from A by arithmetic only\(lastPlaces)\(margin)."
         case .storage: return "B differs from A as the storage of its weights explains (\(storages))\(margin)."
         case .unexplained: return "B differs from A."
         }
@@ -36,15 +41,18 @@ public struct DiffReport {
     }
 
     private func outsideVerdict(_ tap: TapFigures) -> String {
-        let kind = result.isAccumulatedOnly ? "accumulated" : "isolated"
         let isUnexplained = tap.differenceClass == .unexplained
         let limit = isUnexplained ? tap.allowed : result.tolerance.limit ?? tap.allowed
+        let isAccumulated =
+            tap.isolated == nil || (!isUnexplained && tap.accumulated.relativeL2 == tap.largestError)
+        let kind = isAccumulated ? "accumulated" : "isolated"
+        let figures = isAccumulated ? tap.accumulated : tap.judged
         var text =
             isUnexplained
             ? "B differs from A more than arithmetic\(hasOtherStorage ? " and storage explain" : " explains")"
             : "B differs from A more than --tolerance allows"
         text +=
-            ": it starts at \(tap.name) (\(kind) relative L2 \(figure(tap.judged.relativeL2)), allowed \(figure(limit)))"
+            ": it starts at \(tap.name) (\(kind) relative L2 \(error(figures)), allowed \(figure(limit)))"
         let names = result.suspects.map(\.name)
         if !names.isEmpty {
             text +=
@@ -54,7 +62,7 @@ public struct DiffReport {
             if result.suspects.contains(where: \.isEqualWhenTurned) { text += " (turned, it would be equal)" }
         }
         if let block = result.largestContribution {
-            text += "; block \(block.layer) adds most (\(figure(block.error)))"
+            text += "; block \(block.layer) adds most (\(block.error.isFinite ? figure(block.error) : "not finite"))"
         }
         return text + "."
     }
@@ -62,8 +70,12 @@ public struct DiffReport {
     private var hasOtherStorage: Bool {
         !result.isAccumulatedOnly && result.reference.storages != result.test.storages
     }
-    private var unexplainedWeights: String {
-        "\(result.unexplainedWeights.count) of \(Quantities.plural(result.weights?.count ?? 0, "tensor"))"
+    private func part(_ weights: [WeightFigures]) -> String {
+        "\(Quantities.count(weights.count)) of \(Quantities.plural(result.weights?.count ?? 0, "tensor"))"
+    }
+    private var lastPlaces: String {
+        let weights = (result.weights ?? []).filter { $0.differenceClass == .arithmetic }
+        return weights.isEmpty ? "" : " (\(part(weights)) in the last places)"
     }
     private var storages: String { "A \(result.reference.storages), B \(result.test.storages)" }
     private var everywhere: String { result.taps == nil ? "" : " at every tap" }
@@ -73,6 +85,11 @@ public struct DiffReport {
         let kind = result.isAccumulatedOnly ? "accumulated" : "isolated"
         return ": nearest to its limit is \(tap.name) (\(kind) relative L2 \(figure(tap.judged.relativeL2)), allowed "
             + "\(figure(tap.allowed)))"
+    }
+
+    /// The relative L2, or that a number is NaN or infinite without counterpart.
+    func error(_ figures: DifferenceFigures) -> String {
+        figures.hasUnmatchedNonFinite ? "not finite" : figure(figures.relativeL2)
     }
 
     func figure(_ value: Double) -> String {

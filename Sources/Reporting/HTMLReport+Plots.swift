@@ -23,7 +23,9 @@ extension HTMLReport {
             LinePlot.Series(
                 name: name, style: style,
                 values: taps.map { tap in value(tap).flatMap { $0 > 0 && $0.isFinite ? $0 : nil } },
-                notes: taps.map { tap in "\(tap.name), \(name): \(value(tap).map { report.figure($0) } ?? "-")" })
+                notes: taps.map { tap in
+                    "\(tap.name), \(name): \(value(tap).map { $0.isFinite ? report.figure($0) : "not finite" } ?? "-")"
+                })
         }
         let first = result.firstOutside
         let plot = LinePlot(
@@ -43,8 +45,13 @@ extension HTMLReport {
             result.isAccumulatedOnly
                 ? "A side was captured elsewhere, so every error is accumulated: it holds what all layers before added."
                 : "Isolated: the layer of B ran on A's own hidden states, so this is what the layer itself adds. Accumulated:"
-                    + " B ran on its own. Errors of zero have no place on this axis."
+                    + " B ran on its own. Errors of zero have no place on this axis\(notFinite(taps))."
                     + (first == nil ? "" : " The dashed line is where the difference starts."))
+    }
+
+    private func notFinite(_ taps: [TapFigures]) -> String {
+        guard let first = taps.first(where: { !$0.largestError.isFinite }) else { return "" }
+        return ", and neither have those that are not finite, from \(first.name) on"
     }
 
     private var tapMap: String? {
@@ -61,7 +68,7 @@ extension HTMLReport {
                         HeatMap.Cell(
                             value: tap.judged.relativeL2,
                             note:
-                                "\(tap.name): \(report.figure(tap.judged.relativeL2)), allowed \(report.figure(tap.allowed)), "
+                                "\(tap.name): \(report.error(tap.judged)), allowed \(report.figure(tap.allowed)), "
                                 + tap.differenceClass.label,
                             isMarked: tap.differenceClass == .unexplained)
                     }
@@ -111,7 +118,7 @@ extension HTMLReport {
         let plot = LinePlot(
             title: "Signal to noise of every weight", places: weights.indices.map { "\($0 + 1)" },
             series: [
-                series("explained by storage", "isolated") { $0.differenceClass != .unexplained },
+                series("explained", "isolated") { $0.differenceClass != .unexplained },
                 series("unexplained", "wrong") { $0.differenceClass == .unexplained },
             ],
             placesTitle: "tensor, in the order of the forward pass", valuesTitle: "SQNR, dB", beginsAtZero: false)

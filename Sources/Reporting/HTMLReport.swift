@@ -81,12 +81,12 @@ public struct HTMLReport {
 
     private var tiles: String {
         var entries: [(String, String)] = []
-        if let largest = (result.taps ?? []).map({ $0.judged.relativeL2 }).max() {
+        if let largest = (result.taps ?? []).map(\.judged).max(by: { $0.relativeL2 < $1.relativeL2 }) {
             entries.append(
-                (result.isAccumulatedOnly ? "largest error" : "largest isolated error", report.figure(largest)))
+                (result.isAccumulatedOnly ? "largest error" : "largest isolated error", report.error(largest)))
         }
         if let last = result.taps?.last {
-            entries.append(("accumulated at \(last.name)", report.figure(last.accumulated.relativeL2)))
+            entries.append(("accumulated at \(last.name)", report.error(last.accumulated)))
         }
         if let logits = result.logits {
             let kl = logits.kl
@@ -152,16 +152,16 @@ public struct HTMLReport {
     private var suspectTable: String? {
         guard !result.suspects.isEmpty else { return nil }
         return details(
-            "Tensors behind the first tap that differs", open: true,
+            result.firstOutside == nil ? "Tensors that differ" : "Tensors behind the first tap that differs",
+            open: true,
             HTMLText.table(
                 ["tensor", "A", "B", "relative L2", "elements beyond rounding", "worst, in allowed distances"],
                 result.suspects.map { weight in
-                    let hasOther = weight.referenceStorage != weight.testStorage
                     return [
                         weight.name, weight.referenceStorage.label, weight.testStorage.label,
-                        weight.figures.map { report.figure($0.relativeL2) } ?? "-",
-                        hasOther ? Quantities.count(weight.beyond.count) : "-",
-                        hasOther ? report.figure(weight.beyond.worst) : "-",
+                        weight.figures.map { report.error($0) } ?? "-",
+                        weight.figures == nil ? "-" : Quantities.count(weight.beyond.count),
+                        weight.figures == nil ? "-" : report.figure(weight.beyond.worst),
                     ]
                 }, numeric: [3, 4, 5]))
     }
@@ -192,8 +192,7 @@ public struct HTMLReport {
                 ],
                 taps.map { tap in
                     [
-                        tap.name, report.figure(tap.accumulated.relativeL2),
-                        tap.isolated.map { report.figure($0.relativeL2) } ?? "-",
+                        tap.name, report.error(tap.accumulated), tap.isolated.map { report.error($0) } ?? "-",
                         tap.noiseFloor.map { report.figure($0) } ?? "-",
                         tap.storageTerm.map { report.figure($0) } ?? "-", report.figure(tap.allowed),
                         report.figure(tap.judged.maximumDifference), report.decibels(tap.judged.sqnrDecibels),
@@ -213,7 +212,7 @@ public struct HTMLReport {
                         weight.name, weight.shape.description, weight.referenceStorage.label,
                         weight.testStorage.label + (weight.isTransposed ? ", transposed" : ""),
                         weight.figures.map { report.figure($0.maximumDifference) } ?? "-",
-                        weight.figures.map { report.figure($0.relativeL2) } ?? "-",
+                        weight.figures.map { report.error($0) } ?? "-",
                         weight.figures.map { report.decibels($0.sqnrDecibels) } ?? "-", weight.differenceClass.label,
                     ]
                 }, numeric: [4, 5, 6]))

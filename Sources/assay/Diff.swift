@@ -19,8 +19,8 @@ struct Diff: ParsableCommand {
               assay diff gpt2 taps.safetensors --profile ref32
 
             Activations are compared block by block: on the test's own states (accumulated) and on the reference's \
-            (isolated). The verdict goes by the isolated error: identical, arithmetic, explained by storage, or \
-            unexplained. Exit code 1 for the last, or where --tolerance is exceeded; 2 where the structure differs.
+            (isolated). The verdict goes by the isolated error, and by every weight: identical, arithmetic, explained \
+            by storage, or unexplained. Exit code 1 for the last, or where --tolerance is exceeded; 2 where the structure differs.
             """)
 
     @Argument(help: "The reference: a model folder, a checkpoint file, or captured activations.")
@@ -35,7 +35,7 @@ struct Diff: ParsableCommand {
     @Option(name: .long, help: "A text file instead, cut into tokens by A's tokenizer.")
     var text: String?
 
-    @Flag(name: .long, help: "Compare every weight too (without tokens they are compared anyway).")
+    @Flag(name: .long, help: "Show every weight that differs (without tokens they are shown anyway).")
     var weights = false
 
     @Option(name: .long, help: "The arithmetic: ref64, ref32 or fast32.")
@@ -44,7 +44,7 @@ struct Diff: ParsableCommand {
     @Option(name: .long, help: "Sequences to walk together; as many as fit unless given. Changes no figure.")
     var batch: Int?
 
-    @Option(name: .long, help: "Relative L2 that no tap may exceed, whatever explains it.")
+    @Option(name: .long, help: "Relative L2 that no tap (without tokens, no weight) may exceed, whatever explains it.")
     var tolerance: Double?
 
     @Option(name: .long, help: "Only taps that match these patterns: 'layers.*.out,logits'.")
@@ -69,8 +69,7 @@ struct Diff: ParsableCommand {
         if let report { for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(report)) } }
         let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
         var options = ComparisonOptions(threads: common.threadCount)
-        options.comparesWeights = weights
-        options.showsWeights = weights || report != nil
+        options.showsWeights = weights
         options.profile = profile
         options.batchCount = batch
         options.limit = tolerance

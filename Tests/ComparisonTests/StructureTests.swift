@@ -36,7 +36,7 @@ private let golden = Models.Golden(name: "gpt2-untied")
         bare.set(name, .f32, info.shape.dimensions, weights[info.name].withUnsafeBytes { Array($0) })
     }
     let other = try ComparisonSide(bare, configuration: golden.configuration(), name: "bare")
-    let result = try Comparison.result(golden.side(), other, golden.tokens()) { $0.comparesWeights = true }
+    let result = try Comparison.result(golden.side(), other, golden.tokens()) { $0.showsWeights = true }
     #expect(result.differenceClass == .identical)
     #expect(result.exitStatus == .done)
     #expect(result.weights?.count == 29)

@@ -131,7 +131,7 @@ private let changes: [Change] = [
     for (a, b) in [(weights, weights.cast(to: type)), (weights.cast(to: type), weights)] {
         let result = try Comparison.result(
             Models.madeUpSide(a), Models.madeUpSide(b), Models.madeUpTokens(padded: true)
-        ) { $0.comparesWeights = true }
+        ) { $0.showsWeights = true }
         #expect(result.exitStatus == .done)
         #expect(result.differenceClass == (type == .f64 ? .identical : .storage))
         #expect(!result.structure.differs)
@@ -147,6 +147,87 @@ private let changes: [Change] = [
     let result = try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(changed), Models.madeUpTokens())
     #expect(result.differenceClass == .arithmetic)
     #expect(result.exitStatus == .done)
+    #expect(result.weights?.filter { $0.differenceClass == .arithmetic }.map(\.name) == ["h.1.attn.c_proj.weight"])
+}
+
+@Test func aWeightThatNoTokenReachesIsJudged() throws {
+    let weights = Models.madeUp()
+    let tokens = try Models.madeUpTokens()
+    let used = Set((0..<tokens.batchCount).flatMap { tokens.inputIDs[$0] })
+    let row = try #require((0..<97).first { !used.contains($0) })
+    var changed = weights
+    let width = weights.shape("wte.weight")[1]
+    changed["wte.weight"][row * width + 3] *= 1.01
+    // The head is tied: its logits would show it.
+    let result = try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(changed), tokens) {
+        $0.taps = try! TapPattern("layers.*")
+    }
+    #expect(result.taps?.allSatisfy { $0.differenceClass == .identical } == true)
+    #expect(result.unexplainedWeights.map(\.name) == ["wte.weight"])
+    #expect(result.suspects.map(\.name) == ["wte.weight"])
+    #expect(result.exitStatus == .numbersDiffer)
+}
+
+@Test func whatIsNotQuantizedIsHeldToTheLastPlaces() throws {
+    let weights = Models.madeUp()
+    var changed = weights.quantized(bits: 4, groupSize: 32)
+    // Far below what the integers beside it do to the tap.
+    changed["h.1.mlp.c_proj.bias"][4] += 1e-4
+    let result = try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(changed), Models.madeUpTokens())
+    #expect(result.firstOutside?.name == "layers.1.mlp_out")
+    #expect(result.suspects.map(\.name) == ["h.1.mlp.c_proj.bias"])
+    #expect(result.exitStatus == .numbersDiffer)
+}
+
+@Test func aLimitOfTheUserHoldsForWhatAccumulates() throws {
+    let weights = Models.madeUp()
+    let quantized = weights.quantized(bits: 8, groupSize: nil)
+    func result(_ limit: Double?) throws -> ComparisonResult {
+        try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(quantized), Models.madeUpTokens()) {
+            $0.limit = limit
+        }
+    }
+    let taps = try #require(result(nil).taps)
+    let isolated = try #require(taps.map { $0.judged.relativeL2 }.max())
+    let accumulated = try #require(taps.map { $0.accumulated.relativeL2 }.max())
+    #expect(accumulated > isolated)
+    #expect(try result(accumulated).exitStatus == .done)
+    #expect(try result((accumulated + isolated) / 2).exitStatus == .numbersDiffer)
+}
+
+@Test(arguments: [(1e-1, true), (1e-4, false)])
+func withoutTokensALimitIsAboutWeights(_ limit: Double, _ isWithin: Bool) throws {
+    let weights = Models.madeUp()
+    let result = try Comparison.result(
+        Models.madeUpSide(weights), Models.madeUpSide(weights.quantized(bits: 8, groupSize: nil)), nil
+    ) {
+        $0.limit = limit
+    }
+    #expect(result.exitStatus == (isWithin ? .done : .numbersDiffer))
+    #expect(result.weightsAboveLimit.isEmpty == isWithin)
+}
+
+@Test(arguments: [Float.nan, .infinity, -.infinity]) func whatIsNotFiniteIsNoSmallError(_ value: Float) throws {
+    let weights = Models.madeUp()
+    var changed = weights
+    changed["h.1.mlp.c_proj.bias"][0] = value
+    let result = try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(changed), Models.madeUpTokens())
+    let first = try #require(result.firstOutside)
+    #expect(first.name == "layers.1.mlp_out")
+    #expect(first.judged.relativeL2 == .infinity)
+    #expect(first.judged.maximumDifference == .infinity)
+    #expect(first.judged.indexOfMaximum == nil)
+    #expect(try #require(result.taps?.last).accumulated.relativeL2 == .infinity)
+    #expect(result.suspects.map(\.name) == ["h.1.mlp.c_proj.bias"])
+}
+
+@Test func whatIsNotFiniteOnBothSidesIsNoDifference() throws {
+    var weights = Models.madeUp()
+    weights["h.1.mlp.c_proj.bias"][0] = .infinity
+    var changed = weights
+    changed["h.1.mlp.c_proj.bias"][1] = changed["h.1.mlp.c_proj.bias"][1].nextUp
+    let result = try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(changed), nil)
+    #expect(result.differenceClass == .arithmetic)
 }
 
 @Test func aCastWithAScaledGainIsNotExplained() throws {
@@ -189,7 +270,7 @@ private let schemes = [
     let quantized = weights.quantized(bits: scheme.bits, groupSize: scheme.groupSize, clip: scheme.clip)
     for (a, b) in [(weights, quantized), (quantized, weights), (weights.cast(to: .bf16), quantized)] {
         let result = try Comparison.result(Models.madeUpSide(a), Models.madeUpSide(b), Models.madeUpTokens()) {
-            $0.comparesWeights = true
+            $0.showsWeights = true
         }
         #expect(result.differenceClass == .storage)
         #expect(result.exitStatus == .done, "\(result.firstOutside?.name ?? "")")
@@ -239,14 +320,15 @@ private let schemes = [
         ) {
             $0.batchCount = batch
             $0.threads = threads
-            $0.comparesWeights = true
+            $0.showsWeights = true
         }
-        let taps = try #require(result.taps).map { tap in
-            [
+        let taps = try #require(result.taps).map { tap -> [UInt64] in
+            let figures = [
                 tap.accumulated.relativeL2, tap.isolated!.relativeL2, tap.noiseFloor!, tap.storageTerm!,
                 tap.isolated!.cosine!,
             ]
-            .map(\.bitPattern) + [UInt64(tap.accumulated.indexOfMaximum), UInt64(tap.accumulated.count)]
+            return figures.map(\.bitPattern)
+                + [UInt64(tap.accumulated.indexOfMaximum!), UInt64(tap.accumulated.count)]
         }
         let logits = try #require(result.logits).positions.map { [$0.kl.bitPattern, $0.margin.bitPattern] }
         return taps + logits + result.weights!.map { [$0.figures!.relativeL2.bitPattern] }

@@ -27,7 +27,7 @@ private func report(
 ) throws -> DiffReport {
     var options = ComparisonOptions(threads: 1)
     options.tokens = try TokensFile.read(root.appending(a).appending("tokens.json"))
-    options.comparesWeights = true
+    options.showsWeights = true
     return DiffReport(try Comparison(side(a, name: "a"), side(b, name: name, change), options).run())
 }
 

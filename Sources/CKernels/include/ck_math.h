@@ -94,6 +94,7 @@ typedef struct {
     uint64_t count;
     uint64_t count_nonfinite_ref;
     uint64_t count_nonfinite_test;
+    uint64_t count_unmatched;     ///< pairs that are not both finite, nor both NaN, nor equal infinities
     uint64_t count_equal_bits;
 } ck_comparison;
 

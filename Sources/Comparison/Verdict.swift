@@ -1,5 +1,9 @@
+import AssayCheckpoints
 import AssayModels
 
+// All rules of a verdict stand in this file: what explains the difference of a tap and of a weight, and what follows for
+// the whole.
+//
 // How far a tap may be from its reference before a comparison calls the difference unexplained.
 //
 // A tap is judged on its isolated error: the test's block ran on the reference's own hidden state, so nothing that
@@ -24,6 +28,10 @@ import AssayModels
 // A term in norm alone could hide damage to few elements under the noise of many, so the weights are looked at too: where
 // the storages differ, every element is held against half a step (clipped elements, whose integer is the outermost,
 // excepted). A tap that a tensor with elements beyond that feeds directly gets no storage term.
+//
+// Weights are judged whether or not tokens reach them: the row of a token that no text holds may be broken too. Two sides
+// of one storage must agree to the last places of float32 (conversions and merges in other programs round there); anything
+// more is unexplained, also where no tap shows it.
 
 /// The constants of a verdict.
 public struct Tolerance: Sendable, Equatable {
@@ -48,46 +56,30 @@ public struct Tolerance: Sendable, Equatable {
     func arithmetic(floor: Double?) -> Double { max(floorFactor * (floor ?? 0), leastArithmetic) }
 }
 
-/// One tap of a comparison.
-public struct TapFigures: Sendable {
-    public let name: String
-    /// Nil where the tap belongs to no block.
-    public let layer: Int?
-    /// On the test's own hidden states: everything that came before counts.
-    public internal(set) var accumulated = DifferenceFigures()
-    /// On the reference's hidden states; nil where a side was captured.
-    public internal(set) var isolated: DifferenceFigures?
-    /// Relative L2 of the reference's arithmetic against float64; nil between captures.
-    public internal(set) var noiseFloor: Double?
-    /// Relative L2 that rounding to the declared storages makes; nil where they are the same.
-    public internal(set) var storageTerm: Double?
-    /// Tensors that feed this tap directly and differ beyond their storage.
-    public internal(set) var tensorsBeyond: [String] = []
-    /// Relative L2 up to which the difference is explained.
-    public internal(set) var allowed = 0.0
-    public internal(set) var differenceClass = DifferenceClass.identical
+// MARK: Weights
 
-    /// What the class is about: the isolated error where there is one.
-    public var judged: DifferenceFigures { isolated ?? accumulated }
-
-    init(_ tap: PlannedTap) {
-        name = tap.name
-        let parts = tap.name.split(separator: ".")
-        layer = parts.count == 3 && parts[0] == "layers" ? Int(parts[1]) : nil
+extension Tolerance {
+    /// What explains the difference of a weight.
+    static func differenceClass(of weight: WeightFigures) -> DifferenceClass {
+        guard let figures = weight.figures else { return weight.hasSameBytes ? .identical : .unexplained }
+        if figures.isIdentical || (figures.sums.sum_diff2 == 0 && !figures.hasUnmatchedNonFinite) { return .identical }
+        if weight.beyond.count > 0 { return .unexplained }
+        return weight.referenceStorage == weight.testStorage ? .arithmetic : .storage
     }
+}
 
-    /// The tap's name within its block.
-    public var point: String { layer == nil ? name : String(name.split(separator: ".").last!) }
+// MARK: Taps
 
-    mutating func judge(_ tolerance: Tolerance) {
+extension TapFigures {
+    /// - Parameter tensorsBeyond: names of unexplained weights that feed the tap directly.
+    mutating func judge(_ tolerance: Tolerance, tensorsBeyond: [String] = []) {
+        self.tensorsBeyond = tensorsBeyond
         let arithmetic = tolerance.arithmetic(floor: noiseFloor)
         let storage = tensorsBeyond.isEmpty ? tolerance.storageFactor * (storageTerm ?? 0) : 0
         allowed = arithmetic + storage
         let error = judged.relativeL2
         if judged.isIdentical {
             differenceClass = .identical
-        } else if judged.hasUnmatchedNonFinite {
-            differenceClass = .unexplained
         } else if error <= arithmetic {
             differenceClass = .arithmetic
         } else {
@@ -95,9 +87,58 @@ public struct TapFigures: Sendable {
         }
     }
 
-    /// Whether the user's own limit is exceeded.
-    func exceeds(_ limit: Double?) -> Bool {
-        guard let limit else { return false }
-        return !(judged.relativeL2 <= limit) || judged.hasUnmatchedNonFinite
+    /// The larger of the errors that are known: what a limit of the user's is about.
+    public var largestError: Double { max(accumulated.relativeL2, isolated?.relativeL2 ?? 0) }
+}
+
+// MARK: The whole
+
+extension ComparisonResult {
+    /// The worst class of anything that was compared; nil where nothing was.
+    public var differenceClass: DifferenceClass? {
+        let classes = (taps ?? []).map(\.differenceClass) + (weights ?? []).map(\.differenceClass)
+        let order = DifferenceClass.allCases
+        return classes.max { order.firstIndex(of: $0)! < order.firstIndex(of: $1)! }
+    }
+
+    /// Where it starts: the first tap that leaves what is explained, or the user's own limit.
+    public var firstOutside: TapFigures? {
+        taps?.first { $0.differenceClass == .unexplained || exceedsLimit($0) }
+    }
+
+    /// Whether a tap exceeds the user's own limit.
+    public func exceedsLimit(_ tap: TapFigures) -> Bool { tolerance.limit.map { !(tap.largestError <= $0) } ?? false }
+
+    /// Weights that are unexplained.
+    public var unexplainedWeights: [WeightFigures] {
+        (weights ?? []).filter { $0.differenceClass == .unexplained }
+    }
+
+    /// Weights that exceed the user's own limit, which is about them where no activations were compared.
+    public var weightsAboveLimit: [WeightFigures] {
+        guard let limit = tolerance.limit, taps == nil else { return [] }
+        return (weights ?? []).filter { weight in weight.figures.map { !($0.relativeL2 <= limit) } ?? false }
+    }
+
+    public var exitStatus: ExitStatus {
+        if structure.differs { return .structureDiffers }
+        if firstOutside != nil || !unexplainedWeights.isEmpty || !weightsAboveLimit.isEmpty { return .numbersDiffer }
+        return .done
+    }
+
+    /// The block whose own contribution is the largest: by the judged error of what leaves it.
+    public var largestContribution: (layer: Int, error: Double)? {
+        guard !isAccumulatedOnly else { return nil }
+        let outs = (taps ?? []).filter { $0.point == "out" && !$0.judged.isIdentical }
+        guard let largest = outs.max(by: { $0.judged.relativeL2 < $1.judged.relativeL2 }), let layer = largest.layer
+        else { return nil }
+        return (layer, largest.judged.relativeL2)
+    }
+
+    /// The tap whose judged error is the largest part of what is allowed.
+    public var tightest: TapFigures? {
+        taps?.filter { !$0.judged.isIdentical }.max {
+            $0.judged.relativeL2 / $0.allowed < $1.judged.relativeL2 / $1.allowed
+        }
     }
 }
