@@ -35,6 +35,9 @@ public struct LogitsFigures: Sendable {
         }
     }
 
+    /// Positions where a side's logits are NaN or infinite, so that nothing can be said of them.
+    public var notFiniteCount: Int { positions.reduce(0) { $0 + ($1.kl.isFinite ? 0 : 1) } }
+
     public var flipRate: Double { positions.isEmpty ? 0 : Double(flips.count) / Double(positions.count) }
 
     /// exp of the mean negative log-probability of the tokens that follow; nil where the model predicts none.

@@ -121,6 +121,7 @@ extension DiffReport {
                 "median": JSONValue(kl.median), "p99": JSONValue(kl.p99), "p99.9": JSONValue(kl.p999),
                 "min": JSONValue(kl.minimum), "max": JSONValue(kl.maximum), "positions": JSONValue(kl.count),
             ],
+            "notFinite": JSONValue(logits.notFiniteCount),
             "klByPosition": .array(logits.meanByPosition.map { .array([JSONValue($0.position), JSONValue($0.kl)]) }),
             "flipRate": JSONValue(logits.flipRate),
             "flips": .array(

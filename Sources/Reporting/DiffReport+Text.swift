@@ -130,6 +130,12 @@ extension DiffReport {
     private var logitsLines: [String] {
         guard let logits = result.logits else { return [] }
         let kl = logits.kl
+        guard logits.notFiniteCount == 0 else {
+            return [
+                "logits at \(Quantities.plural(kl.count, "position"))",
+                "  not finite at \(Quantities.count(logits.notFiniteCount)) of them: nothing can be said of predictions",
+            ]
+        }
         let error = kl.standardError.map { " ± \(figure($0))" } ?? ""
         var lines = [
             "logits at \(Quantities.plural(kl.count, "position"))",

@@ -83,7 +83,7 @@ extension HTMLReport {
     // MARK: Predictions
 
     private var divergencePlot: String? {
-        guard let logits = result.logits else { return nil }
+        guard let logits = result.logits, logits.notFiniteCount == 0 else { return nil }
         let means = logits.meanByPosition
         guard means.contains(where: { $0.kl > 0 }) else { return nil }
         let plot = LinePlot(

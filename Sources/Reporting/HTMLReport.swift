@@ -88,7 +88,10 @@ public struct HTMLReport {
         if let last = result.taps?.last {
             entries.append(("accumulated at \(last.name)", report.error(last.accumulated)))
         }
-        if let logits = result.logits {
+        if let logits = result.logits, logits.notFiniteCount > 0 {
+            let count = Quantities.count(logits.notFiniteCount)
+            entries.append(("logits not finite", "\(count) of \(Quantities.plural(logits.kl.count, "position"))"))
+        } else if let logits = result.logits {
             let kl = logits.kl
             entries.append(
                 ("mean KL, nats", report.figure(kl.mean) + (kl.standardError.map { " ± \(report.figure($0))" } ?? "")))
@@ -167,7 +170,7 @@ public struct HTMLReport {
     }
 
     private var flipTable: String? {
-        guard let logits = result.logits, !logits.flips.isEmpty else { return nil }
+        guard let logits = result.logits, logits.notFiniteCount == 0, !logits.flips.isEmpty else { return nil }
         return details(
             "Top-1 flips, A's widest margins first (\(Quantities.count(logits.flips.count)))",
             HTMLText.table(

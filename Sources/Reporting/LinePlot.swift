@@ -69,6 +69,26 @@ struct LinePlot {
         return Self.inset.left + width * (Double(place) + 0.5) / Double(max(1, places.count))
     }
 
+    /// Places whose names are shown: the ends, the marked one, and of the others as many at round steps as have room.
+    private var labelledPlaces: [Int] {
+        func collide(_ a: Int, _ b: Int) -> Bool {
+            abs(x(a) - x(b)) < 5 * Double(places[a].count + places[b].count) + 8
+        }
+        var shown: [Int] = []
+        func add(_ place: Int) { if !shown.contains(where: { collide($0, place) }) { shown.append(place) } }
+        for place in [marked, 0, places.count - 1].compactMap({ $0 }) where places.indices.contains(place) {
+            add(place)
+        }
+        for step in [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] {
+            let round = places.indices.filter { Int(places[$0]).map { $0 % step == 0 } ?? false }
+            guard !zip(round, round.dropFirst()).contains(where: collide) else { continue }
+            round.forEach(add)
+            break
+        }
+        places.indices.filter { Int(places[$0]) == nil }.forEach(add)
+        return shown.sorted()
+    }
+
     private func y(_ value: Double, _ axis: Axis) -> Double {
         bottom - (bottom - Self.inset.top) * min(1, max(0, axis.share(of: value)))
     }
@@ -88,9 +108,7 @@ struct LinePlot {
                 "<text class=\"end\" x=\"\(text(Self.inset.left - 6))\" y=\"\(text(place + 4))\">"
                     + "\(HTMLText.escaped(tick.label))</text>")
         }
-        let longest = Double(places.map(\.count).max() ?? 1)
-        let shown = max(1, Int((Double(places.count) * (longest * 10 + 8) / 470).rounded(.up)))
-        for place in stride(from: 0, to: places.count, by: shown) {
+        for place in labelledPlaces {
             parts.append(
                 "<text class=\"middle\" x=\"\(text(x(place)))\" y=\"\(text(bottom + 18))\">\(HTMLText.escaped(places[place]))</text>"
             )

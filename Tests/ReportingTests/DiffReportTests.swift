@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayComparison
 import AssayFormats
 import AssayModels
+import AssayTestSupport
 import SystemPackage
 import Testing
 
@@ -29,6 +30,38 @@ private func report(
     options.tokens = try TokensFile.read(root.appending(a).appending("tokens.json"))
     options.showsWeights = true
     return DiffReport(try Comparison(side(a, name: "a"), side(b, name: name, change), options).run())
+}
+
+/// A golden model against itself with a number that is none.
+private func brokenReport() throws -> DiffReport {
+    let folder = root.appending("gpt2-untied")
+    let temporary = try TemporaryFolder()
+    var bytes = try TestFiles.bytes(folder.appending("model.safetensors"))
+    let length = bytes[..<8].enumerated().reduce(0) { $0 | Int($1.element) << (8 * $1.offset) }
+    let header = try #require(JSONValue(parsing: Array(bytes[8..<8 + length])).object)
+    let offsets = header["transformer.h.0.mlp.c_proj.bias"]?.object?["data_offsets"]?.array
+    let begin = 8 + length + (try #require(offsets?[0].int))
+    bytes.replaceSubrange(begin..<begin + 4, with: [0, 0, 0xC0, 0x7F])
+    let copy = try temporary.write("model.safetensors", bytes)
+    var options = ComparisonOptions(threads: 1)
+    options.tokens = try TokensFile.read(folder.appending("tokens.json"))
+    let object = try JSONValue(parsing: TestFiles.bytes(folder.appending("config.json"))).object
+    let broken = try ComparisonSide(Checkpoint.open(copy).reader, configuration: object, name: "b")
+    return DiffReport(try Comparison(side("gpt2-untied", name: "a"), broken, options).run())
+}
+
+@Test func whatIsNotFiniteIsSaidInEveryForm() throws {
+    let report = try brokenReport()
+    for form in [report.text(), HTMLReport(report).html] {
+        #expect(form.contains("not finite"))
+        #expect(!form.lowercased().contains("nan<") && !form.contains("NaN"))
+    }
+    let value = try #require(JSONValue(parsing: Array(report.json.utf8)).object)
+    let tap = try #require(
+        value["taps"]?.array?.compactMap(\.object).first { $0["name"]?.string == "layers.0.mlp_out" })
+    #expect(tap["isolated"]?.object?["relativeL2"] == .string("Infinity"))
+    #expect((tap["isolated"]?.object?["notFiniteUnmatched"]?.int ?? 0) > 0)
+    #expect(value["verdict"]?.object?["firstTap"]?.string == "layers.0.mlp_out")
 }
 
 private func pages() throws -> [(String, DiffReport)] {
@@ -131,4 +164,21 @@ private func imbalance(_ html: String) -> String? {
     let plain = try #require(Axis([0, 47], isLogarithmic: false))
     #expect(plain.ticks.map(\.value) == [0, 10, 20, 30, 40, 50])
     #expect(try #require(Axis([20, 20], isLogarithmic: false, beginsAtZero: false)).ticks.count >= 2)
+}
+
+@Test func placesAreNamedWhereThereIsRoom() {
+    func names(_ places: [String], marked: Int? = nil) -> [String] {
+        let plot = LinePlot(
+            title: "t", places: places,
+            series: [LinePlot.Series(name: "s", style: "isolated", values: places.map { _ in 1 })],
+            placesTitle: "p", valuesTitle: "v", marked: marked)
+        return (plot.svg ?? "").split(separator: "\n").filter { $0.contains("class=\"middle\"") }.map {
+            String($0.split(separator: ">")[1].split(separator: "<")[0])
+        }
+    }
+    #expect(names(["embed", "0", "1", "2", "norm", "logits"]) == ["embed", "0", "1", "2", "norm", "logits"])
+    let many = names((0..<100).map(String.init), marked: 33)
+    #expect(many.contains("0") && many.contains("99") && many.contains("33") && many.contains("50"))
+    #expect(many.count < 20)
+    #expect(names(["embed"] + (0..<48).map(String.init) + ["norm", "logits"]).contains("logits"))
 }
