@@ -67,7 +67,7 @@ let package = Package(
         floor("Conversion", over: ["AssayFormats", "AssayQuantization"]),
         floor("Verification", over: ["AssayConversion"]),
         floor("Comparison", over: ["AssayModels"]),
-        floor("Reporting", over: ["AssayComparison", "AssayVerification"]),
+        floor("Reporting", over: ["AssayComparison", "AssayVerification", "AssayCSystem"]),
         .executableTarget(
             name: "assay",
             dependencies: ["AssayReporting", .product(name: "ArgumentParser", package: "swift-argument-parser")],

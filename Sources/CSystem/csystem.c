@@ -61,3 +61,7 @@ int csystem_reserve(int descriptor, off_t byte_count) {
     return 0;
 #endif
 }
+
+int csystem_format(char *text, size_t capacity, double value, int digits, int with_exponent) {
+    return snprintf(text, capacity, with_exponent ? "%.*e" : "%.*f", digits, value);
+}

@@ -1,3 +1,5 @@
+import AssayCSystem
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -35,16 +37,16 @@ public enum Quantities {
 
     /// Rounded to so many digits behind the point.
     public static func rounded(_ value: Double, digits: Int) -> String {
-        formatted("%.\(digits)f", value)
+        formatted(value, digits, withExponent: false)
     }
 
     private static func scientific(_ value: Double, significant: Int) -> String {
-        formatted("%.\(significant - 1)e", value)
+        formatted(value, significant - 1, withExponent: true)
     }
 
-    private static func formatted(_ format: String, _ value: Double) -> String {
+    private static func formatted(_ value: Double, _ digits: Int, withExponent: Bool) -> String {
         var buffer = [CChar](repeating: 0, count: 512)
-        let count = withVaList([value]) { vsnprintf(&buffer, buffer.count, format, $0) }
+        let count = csystem_format(&buffer, buffer.count, value, CInt(digits), withExponent ? 1 : 0)
         return String(
             decoding: buffer.prefix(max(0, min(Int(count), 511))).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -6,6 +6,7 @@ import AssayVerification
 
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "inspect",
         abstract: "Say what a checkpoint is, what is in it, and what is wrong with it; reads the header only.",
         discussion: """
             Examples:

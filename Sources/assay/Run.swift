@@ -8,6 +8,7 @@ import SystemPackage
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "run",
         abstract: "Run a reference forward pass and show or capture activations.",
         discussion: """
             A tokens file is JSON: a list of lists of token ids, or an object with input_ids and, where the model takes \

@@ -8,6 +8,7 @@ import SystemPackage
 
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "verify",
         abstract: "Check a checkpoint against its certificate, its container's digests, and its source.",
         discussion: """
             Examples:

@@ -1,4 +1,4 @@
-// The few system calls that the platform module for Swift leaves out.
+// The few calls of the system and of the C library that the platform module for Swift leaves out.
 #pragma once
 #include <sys/types.h>
 
@@ -16,3 +16,7 @@ ssize_t csystem_copy_range(int from, off_t from_offset, int to, off_t to_offset,
 
 /// Reserves the first bytes of a file on the disk. 0 also where the file system cannot; else -1 and errno.
 int csystem_reserve(int descriptor, off_t byte_count);
+
+/// A number as text, rounded to so many digits behind the point; with an exponent where that is wanted. Like snprintf(3),
+/// which Swift reaches through lists of arguments only: those look protocols up, a millisecond at the start of a process.
+int csystem_format(char *text, size_t capacity, double value, int digits, int with_exponent);
