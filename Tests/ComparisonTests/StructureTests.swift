@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayModels
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayComparison

@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayFormats
 import AssayPackings
 import AssayTensors
+import AssayTestSupport
 import SystemPackage
 import Testing
 
