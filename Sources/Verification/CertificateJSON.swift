@@ -176,8 +176,8 @@ extension Certificate {
         sourceTensors = try list(source, "tensors") { Tensor($0) }
         destinationName = try require(destination["name"]?.string, "destination.name", "a string")
         destinationFormat = try require(destination["format"]?.string, "destination.format", "a string")
-        let kind = try require(destination["kind"]?.string, "destination.kind", "'file' or 'folder'")
-        isFolder = kind == "folder"
+        let kinds = ["file": false, "folder": true]
+        isFolder = try require(destination["kind"]?.string.flatMap { kinds[$0] }, "destination.kind", "file or folder")
         destinationTensors = try list(destination, "tensors") { Tensor($0) }
         files = try list(destination, "files") { File($0) }
         try require(isFolder || files.count == 1 ? true : nil, "destination.files", "one file")

@@ -101,6 +101,9 @@ extension Certificate {
             joined.dropped += other.dropped
             joined.arithmeticVersion = min(joined.arithmeticVersion, other.arithmeticVersion)
         }
+        // What one of them left out may be in another.
+        var seen = NameSet(joined.transforms.map(\.source))
+        joined.dropped = joined.dropped.filter { seen.insert($0.name) }
         self = joined
     }
 }

@@ -186,6 +186,24 @@ extension String {
             "\(verification.text)")
     }
 
+    @Test func oneWhoseSecondNameIsATensorOfItsOwnIsFound() throws {
+        let folder = try TemporaryFolder()
+        let a = #""a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}"#
+        let tied = try folder.write(
+            "tied.safetensors", SafetensorsBytes.file(#"{"__metadata__":{"t":"a"},\#(a)}"#, data: [1, 2])
+        ).string
+        let own = #""t":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}"#
+        let target = folder.path.appending("x.safetensors").string
+        try make("convert", tied, target)
+        #expect(try Verification(target, "--against", tied).exitCode == 0)
+        for (data, code) in [([1, 2, 1, 2], 0), ([1, 2, 1, 3], 3)] as [([UInt8], Int32)] {
+            let untied = try folder.write("untied.safetensors", SafetensorsBytes.file("{\(a),\(own)}", data: data))
+            let verification = try Verification(target, "--against", untied.string)
+            #expect(verification.exitCode == code, "\(verification.text)")
+            #expect(verification.names("other bytes") == (code == 0 ? [] : ["t"]))
+        }
+    }
+
     @Test func oneWithMoreTensorsIsNotAccountedFor() throws {
         let model = try TestModel()
         let (part, target) = (
@@ -378,6 +396,17 @@ private func replace(_ old: String, _ new: String, in path: FilePath) throws {
         let noted = try Verification(target.string)
         #expect(noted.exitCode == 0)
         #expect(noted.text.contains("note the certificate does not speak of README.md"), "\(noted.text)")
+    }
+
+    @Test func renamedWeightsAreNotTheCertificates() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let target = work.path.appending("copy")
+        try make("convert", model.path, target.string)
+        try SystemCall.rename(
+            target.appending("model.safetensors"), to: target.appending("other.safetensors"), replacing: false)
+        let verification = try Verification(target.string)
+        #expect(verification.exitCode == 2)
+        #expect(verification.names("missing") == ["model.safetensors"])
     }
 
     @Test func aChangedIndexIsFound() throws {

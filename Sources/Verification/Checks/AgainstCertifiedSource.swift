@@ -49,8 +49,8 @@ struct AgainstCertifiedSource {
         repetition = try Repetition(steps, of: source, options, progress)
     }
 
-    func check() -> [VerifiedStatement] {
-        var identity = sourceTensors()
+    func check() throws -> [VerifiedStatement] {
+        var identity = try sourceTensors()
         guard !repetition.steps.isEmpty else {
             // Nothing of it was used: one statement says it all.
             identity.add("its own tensors went nowhere", lost, .structureDiffers)
@@ -60,18 +60,36 @@ struct AgainstCertifiedSource {
         return [identity, transforms(), coverage()]
     }
 
-    private func sourceTensors() -> VerifiedStatement {
+    private func sourceTensors() throws -> VerifiedStatement {
         let recorded = NameMap(certificate.part.sourceTensors.map { ($0.info.name, $0.digest) })
+        let aliases = try aliases()
+        let found = zip(repetition.sourceNames, repetition.results.map(\.sourceDigest)) + aliases.found
         var statement = VerifiedStatement(
-            "\(source.path.forDisplay) holds the tensors that this was made of", checked: repetition.steps.count)
-        let wrong = zip(repetition.sourceNames, repetition.results).compactMap { name, result in
-            recorded[name] == result.sourceDigest
-                ? nil : VerifiedStatement.Item(name: name, found: result.sourceDigest, expected: recorded[name])
+            "\(source.path.forDisplay) holds the tensors that this was made of", checked: found.count)
+        let wrong = found.compactMap { name, digest in
+            recorded[name] == digest
+                ? nil : VerifiedStatement.Item(name: name, found: digest, expected: recorded[name])
         }
         statement.add("other bytes", wrong, .invalidFile)
-        statement.add("missing", missing, .structureDiffers)
+        statement.add("missing", missing + aliases.missing, .structureDiffers)
         statement.add("of another shape or type", misshapen, .structureDiffers)
         return statement
+    }
+
+    /// Second names that went along with what they name. In this source they may be tensors of their own.
+    private func aliases() throws -> (found: [(String, Digest)], missing: [String]) {
+        let digests = NameMap(zip(repetition.sourceNames, repetition.results.map(\.sourceDigest)))
+        let positions = source.contents.indexByName()
+        var (found, missing) = ([(String, Digest)](), [String]())
+        for name in certificate.part.destinationTensors.filter({ $0.info.aliasOf != nil }).map(\.info.name) {
+            guard let position = positions[name] else {
+                missing.append(name)
+                continue
+            }
+            let target = source.contents.tensors[position].aliasOf.flatMap { digests[$0] }
+            found.append((name, try target ?? source.reader.digest(of: position)))
+        }
+        return (found, missing)
     }
 
     private func transforms() -> VerifiedStatement {

@@ -30,15 +30,19 @@ struct CertifiedFiles {
     private func metadata() throws -> VerifiedStatement? {
         let files = certificate.files.compactMap { file in file.metadataDigest.map { (file, $0) } }
         var statement = VerifiedStatement("the metadata is the certificate's", checked: 0, "file")
+        var missing: [String] = []
         var wrong: [VerifiedStatement.Item] = []
         for (file, expected) in files {
-            // A missing one lacks its tensors, which is said of those.
-            guard let path = try path(file) else { continue }
+            guard let path = try path(file) else {
+                missing.append(file.name)
+                continue
+            }
             statement.checkedCount += 1
             let found = MetadataDigest.of(try Checkpoint.reader(of: path, reading).contents.metadata)
             if found != expected { wrong.append(.init(name: file.name, found: found, expected: expected)) }
         }
         statement.add("other metadata", wrong, .invalidFile)
+        statement.add("missing", missing, .structureDiffers)
         return files.isEmpty ? nil : statement
     }
 

@@ -40,17 +40,18 @@ struct CertifiedTensors {
     private static func takeRenamed(
         _ missing: inout [Certificate.Tensor], _ extra: inout [String], _ tensors: DigestedTensors
     ) -> [String] {
-        var renamed: [String] = []
+        var strangers = Dictionary(grouping: extra) { tensors[$0]!.digest }
+        var (renamed, taken) = ([String](), NameSet())
         missing.removeAll { wanted in
-            let match = extra.firstIndex { name in
-                let (info, digest) = tensors[name]!
-                return digest == wanted.digest && info.shape == wanted.info.shape
-                    && info.elementType == wanted.info.elementType
+            let match = strangers[wanted.digest]?.firstIndex { name in
+                let info = tensors[name]!.info
+                return info.shape == wanted.info.shape && info.elementType == wanted.info.elementType
             }
-            guard let match else { return false }
-            renamed.append("\(wanted.info.name) (as \(extra.remove(at: match)))")
-            return true
+            guard let match, let name = strangers[wanted.digest]?.remove(at: match) else { return false }
+            renamed.append("\(wanted.info.name) (as \(name))")
+            return taken.insert(name)
         }
+        extra.removeAll { taken.contains($0) }
         return renamed
     }
 }
