@@ -22,7 +22,9 @@ struct Verify: ParsableCommand {
     @Option(name: .long, help: "What it was made from: the recorded transforms are done again and compared.")
     var against: String?
 
-    @Option(name: .long, help: "The certificate, where it does not lie beside the checkpoint; 'none' to do without.")
+    @Option(
+        name: .long,
+        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.")
     var certificate: String?
 
     @OptionGroup var common: CommonOptions

@@ -126,6 +126,22 @@ private let unrelated = TestFiles.fixtures.appending("golden").appending("safete
             "\(verification.text)")
     }
 
+    @Test func wholeFilesAreComparedUnderWhateverNameTheyHave() throws {
+        let model = try TestModel()
+        let (target, moved) = (
+            model.folder.path.appending("x.safetensors"), model.folder.path.appending("y.safetensors")
+        )
+        try make("convert", model.weights.string, target.string, "--file-digest")
+        for suffix in ["", ".certificate.json"] {
+            try SystemCall.rename(
+                FilePath(target.string + suffix), to: FilePath(moved.string + suffix), replacing: false)
+        }
+        let whole = try Verification(moved.string)
+        #expect(whole.exitCode == 0 && whole.text.contains("SHA-256 1 file; y.safetensors"), "\(whole.text)")
+        try flipBit(at: -1, of: moved)
+        #expect(try Verification(moved.string).names("other bytes") == ["transformer.wte.weight", "y.safetensors"])
+    }
+
     @Test func aForgedCertificateIsRefused() throws {
         let model = try TestModel()
         let target = model.folder.path.appending("x.safetensors")
