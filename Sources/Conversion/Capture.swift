@@ -64,7 +64,8 @@ public enum Capture {
             metadata: [
                 ("assay.capture", "1"),
                 ("assay.model", runner.model.name.split(separator: "/").last.map { String($0) } ?? ""),
-                ("assay.profile", runner.settings.profile.rawValue), ("assay.arithmetic", "\(Arithmetic.version)"),
+                ("assay.profile", runner.settings.profile.rawValue),
+                ("assay.arithmeticVersion", "\(Arithmetic.version)"),
                 ("assay.tokens", "\(runner.tokens.digest)"),
             ], keepsOrder: true)
     }

@@ -43,7 +43,7 @@ public final class RunSummary {
         let tokens = runner.tokens
         let value: JSONValue = [
             "model": .string(runner.model.name), "architecture": .string(runner.model.spec.architecture),
-            "profile": .string(runner.settings.profile.rawValue), "arithmetic": JSONValue(Arithmetic.version),
+            "profile": .string(runner.settings.profile.rawValue), "arithmeticVersion": JSONValue(Arithmetic.version),
             "batch": JSONValue(tokens.batchCount), "time": JSONValue(tokens.length),
             "tokensDigest": .string("\(tokens.digest)"), "capture": JSONValue(capture),
             "taps": .array(

@@ -54,8 +54,7 @@ struct ConversionSession {
 
     private func makeCertificate(_ finished: FinishedConversion) throws -> Certificate? {
         guard output.certificate != "none" else { return nil }
-        return Certificate(
-            of: finished, operation: operation, tool: "assay \(Assay.version)",
-            fileDigests: output.fileDigest ? try CertificateFile.digests(of: finished) : [])
+        return try Certificate(
+            of: finished, operation: operation, tool: "assay \(Assay.version)", digestsWholeFiles: output.fileDigest)
     }
 }
