@@ -158,17 +158,6 @@ extension DiffReport {
 
     /// Text broken at spaces, the first line after `first`, the others after `indent`.
     static func wrapped(_ text: String, to width: Int?, first: String = "", indent: String = "") -> [String] {
-        var lines: [String] = []
-        var line = first
-        var isEmpty = true
-        for word in text.split(separator: " ") {
-            if !isEmpty, let width, line.count + 1 + word.count > width {
-                lines.append(line)
-                (line, isEmpty) = (indent, true)
-            }
-            line += (isEmpty ? "" : " ") + word
-            isEmpty = false
-        }
-        return lines + [line]
+        text.wrapped(to: width, first: first, indent: indent)
     }
 }

@@ -4,11 +4,15 @@ import AssayVerification
 
 /// A verification's findings as text and as JSON.
 public enum VerificationText {
-    public static func text(_ report: VerificationReport, _ checkpoint: Checkpoint) -> String {
-        var lines = ["\(checkpoint.path.forDisplay): content \(report.contentDigest)"]
+    /// - Parameter width: that lines are to fit; nil where nothing needs to.
+    public static func text(
+        _ report: VerificationReport, _ checkpoint: Checkpoint, width: Int? = Terminal.outputWidth
+    ) -> String {
+        let indent = String(repeating: " ", count: 8)
+        var lines = "\(checkpoint.path.forDisplay): content \(report.contentDigest)".wrapped(to: width, indent: "  ")
         for statement in report.statements {
-            lines.append("  \(mark(statement.result))  \(statement.statement)")
-            lines.append("        \(statement.detail)")
+            lines += statement.statement.wrapped(to: width, first: "  \(mark(statement.result))  ", indent: indent)
+            lines += statement.detail.wrapped(to: width, first: indent, indent: indent)
         }
         lines.append(report.exitStatus == .done ? "verified" : "NOT verified")
         return lines.joined(separator: "\n") + "\n"
