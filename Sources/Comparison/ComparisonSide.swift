@@ -28,7 +28,7 @@ public enum ComparisonSide: Sendable {
         } else if CapturedActivations.recognizes(reader.contents) {
             self = .capture(try CapturedActivations(reader, name: name))
         } else {
-            self = .checkpoint(try LogicalCheckpoint(reader), name: name)
+            self = .checkpoint(try LogicalCheckpoint(reader, name: name), name: name)
         }
     }
 

@@ -10,7 +10,7 @@ public enum VerificationText {
         func add(_ mark: String, _ text: String) {
             let indent = String(repeating: " ", count: 15)
             let first = "  " + mark + String(repeating: " ", count: 13 - mark.count)
-            lines += DiffReport.wrapped(shortened(text, width - 15), to: width, first: first, indent: indent)
+            lines += shortened(text, width - 15).wrapped(to: width, first: first, indent: indent)
         }
         add("content", "\(report.contentDigest)")
         for path in report.certificates.prefix(5) { add("certificate", shown(path, beside: checkpoint)) }

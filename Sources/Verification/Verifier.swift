@@ -32,8 +32,11 @@ public struct Verifier {
             let files = CertifiedFiles(checkpoint, certificate.part, options.reading)
             report.statements += try files.check()
             report.notes += try files.notes()
+        } else if source == nil, !report.statements.isEmpty {
+            // The container holds what was put into it; where that came from is another matter.
+            report.notes.append(
+                "what this was made from is not recorded; give --certificate PATH or --against SRC to check that too")
         } else if source == nil {
-            // That nothing is damaged proves nothing of where it comes from.
             report.statements.append(
                 VerifiedStatement(
                     "what this was made from is recorded", checked: 0, "certificate",

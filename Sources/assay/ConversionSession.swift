@@ -13,7 +13,10 @@ struct ConversionSession {
 
     func run() throws {
         if output.dryRun {
-            return try Terminal.write(common.json ? ConversionReport.json(of: plan) : ConversionReport.text(of: plan))
+            return try Terminal.write(
+                common.json
+                    ? ConversionReport.json(of: plan)
+                    : ConversionReport.text(of: plan, width: Terminal.outputWidth))
         }
         // Before the work, not after it.
         if output.certificate != "none", output.certificate != nil || !plan.isFolder {

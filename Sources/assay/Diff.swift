@@ -62,6 +62,7 @@ struct Diff: ParsableCommand {
     func validate() throws {
         if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
         if let batch, batch < 1 { throw ValidationError("--batch: a number from 1 on, not \(batch)") }
+        if overwrite, report == nil { throw ValidationError("--overwrite: says nothing without --report FILE") }
         if let tolerance, !(tolerance >= 0) { throw ValidationError("--tolerance: a number from 0 on") }
     }
 
@@ -77,14 +78,27 @@ struct Diff: ParsableCommand {
         options.taps = try taps.map { try TapPattern($0) } ?? .everything
         let (reference, test) = (try side(checkpoints[0]), try side(checkpoints[1]))
         options.tokens = try batch(for: reference)
+        try checkActivationOptions(options, reference, test)
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
         let result = try Comparison(reference, test, options) { bar.advance($0) }.run()
         bar.finish()
         let finished = DiffReport(result)
         if let destination { try HTMLReport(finished).write(to: destination) }
-        try Terminal.write(common.json ? finished.json : finished.text())
+        try Terminal.write(common.json ? finished.json : finished.text(width: Terminal.outputWidth))
         if result.exitStatus != .done { throw ExitCode(result.exitStatus.rawValue) }
+    }
+
+    /// Refuses what selects activations where none are compared, and patterns that select none.
+    private func checkActivationOptions(
+        _ options: ComparisonOptions, _ reference: ComparisonSide, _ test: ComparisonSide
+    ) throws(UsageError) {
+        if options.tokens == nil, !reference.isCapture, !test.isCapture {
+            for (name, isGiven) in [("--taps", taps != nil), ("--batch", batch != nil)] where isGiven {
+                throw UsageError("\(name): activations are compared only with --tokens, --text or a capture")
+            }
+        }
+        if taps != nil { try options.taps.requireMatches(among: reference.tapNames(with: test)) }
     }
 
     private func batch(for reference: ComparisonSide) throws -> TokenBatch? {
@@ -101,5 +115,23 @@ struct Diff: ParsableCommand {
             checkpoint.reader, configuration: checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) },
             configurationFile: checkpoint.folder.map { $0.appending("config.json").forDisplay } ?? "",
             name: checkpoint.path.forDisplay)
+    }
+}
+
+extension ComparisonSide {
+    fileprivate var isCapture: Bool { if case .capture = self { true } else { false } }
+
+    /// The taps that both sides have; none where a side is tensors alone.
+    fileprivate func tapNames(with other: ComparisonSide) -> [String] {
+        let names = NameSet(other.tapNames)
+        return tapNames.filter { names.contains($0) }
+    }
+
+    private var tapNames: [String] {
+        switch self {
+        case .model(let model): model.tapNames
+        case .capture(let capture): capture.tapNames
+        case .checkpoint: []
+        }
     }
 }

@@ -10,14 +10,15 @@ struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Run a reference forward pass and show or capture activations.",
+        usage: "assay run <model> (--tokens <file> | --text <file>) [<options>]",
         discussion: """
             A tokens file is JSON: a list of lists of token ids, or an object with input_ids and, where the model takes \
             them, attention_mask, token_type_ids, position_ids.
 
             Examples:
               assay run gpt2/ --tokens tokens.json
-              assay run gpt2/ --tokens tokens.json --capture taps.safetensors --profile ref64
-              assay run bert/ --tokens tokens.json --taps 'layers.0.*' --capture layer0.safetensors
+              assay run gpt2/ --tokens tokens.json --capture t.safetensors --profile ref64
+              assay run bert/ --tokens tokens.json --taps 'layers.0.*' --capture t.h5
             """)
 
     @Argument(help: "A model folder.")
@@ -25,7 +26,7 @@ struct Run: ParsableCommand {
 
     @OptionGroup var input: InputOptions
 
-    @Option(name: .long, help: "Write the taps to this safetensors file.")
+    @Option(name: .long, help: "Write the taps to this file: \(Capture.formatNames), by its extension.")
     var capture: String?
 
     @Option(name: .long, help: "Which taps: 'layers.*.out', 'logits'; all unless given.")
@@ -36,15 +37,20 @@ struct Run: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
+    func validate() throws {
+        if overwrite, capture == nil { throw ValidationError("--overwrite: says nothing without --capture FILE") }
+    }
+
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
         let opened = try common.openModel(model)
-        if let capture { try opened.checkpoint.refuse(output: FilePath(capture)) }
-        let runner = try input.runner(opened, common)
-        let pattern = try TapPattern(taps)
-        if ForwardPass.plannedTaps(of: runner, taps: pattern).isEmpty {
-            throw UsageError("--taps: '\(taps.escapedForDisplay)' matches no tap of this model")
+        if let capture {
+            _ = try Capture.format(for: FilePath(capture))
+            try opened.checkpoint.refuse(output: FilePath(capture))
         }
+        let pattern = try TapPattern(taps)
+        try pattern.requireMatches(among: opened.model.tapNames)
+        let runner = try input.runner(opened, common)
         let summary = RunSummary(runner)
         if let capture {
             try Capture.run(
@@ -98,13 +104,21 @@ extension CommonOptions {
     func openModel(_ path: String) throws -> OpenedModel {
         let checkpoint = try open(path)
         guard let folder = checkpoint.folder, let configuration = try ModelConfiguration.read(in: folder) else {
-            throw StructureError(
-                "\(checkpoint.path.forDisplay): a forward pass needs a model folder with a config.json beside the weights"
-            )
+            throw try needsConfiguration(checkpoint)
         }
         let model = try Model(
             checkpoint.reader, configuration: configuration,
             configurationFile: folder.appending("config.json").forDisplay, name: checkpoint.path.forDisplay)
         return OpenedModel(checkpoint: checkpoint, model: model, folder: folder)
+    }
+
+    /// Why weights alone are not run, and what to name instead.
+    private func needsConfiguration(_ checkpoint: Checkpoint) throws -> StructureError {
+        let folder = checkpoint.folder ?? checkpoint.path.removingLastComponent()
+        let remedy =
+            try ModelConfiguration.read(in: folder) != nil
+            ? "name the folder \(folder.isEmpty ? "." : folder.forDisplay), whose config.json is then used"
+            : "put the model's config.json beside the weights and name the folder"
+        return StructureError("\(checkpoint.path.forDisplay): weights alone tell no forward pass; \(remedy)")
     }
 }

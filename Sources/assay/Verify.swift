@@ -10,6 +10,7 @@ struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Check a checkpoint against its certificate, its container's digests, and its source.",
+        usage: "assay verify <path> [--against <source>] [<options>]",
         discussion: """
             Examples:
               assay verify model.zplanes

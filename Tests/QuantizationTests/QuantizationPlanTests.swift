@@ -18,7 +18,7 @@ private func plan(
 /// The values that a reader of the stored parts sees.
 private func decoded(_ quantized: QuantizedWeight, _ configuration: JSONObject?) throws -> [Float] {
     let file = JSONObject([("quantization_config", configuration.map(JSONValue.object) ?? .null)])
-    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(quantized.outputs), configuration: file)
+    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(quantized.outputs), configuration: file, name: "memory")
     let tensor = try #require(checkpoint.tensors.first)
     #expect(checkpoint.tensors.count == 1)
     var values = [Float](repeating: .nan, count: tensor.shape.elementCount)

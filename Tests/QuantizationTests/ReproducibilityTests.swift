@@ -95,7 +95,7 @@ private let digests = [
             try write(Array(configuration.prettyText.utf8), to: folder + "/config.json")
             try write(safetensors(weight.outputs), to: folder + "/model.safetensors")
 
-            let tensor = try LogicalCheckpoint(MemoryCheckpoint(weight.outputs)).tensors[0]
+            let tensor = try LogicalCheckpoint(MemoryCheckpoint(weight.outputs), name: "memory").tensors[0]
             var values = [Float](repeating: .nan, count: tensor.shape.elementCount)
             try values.withUnsafeMutableBufferPointer { try tensor.read(rows: 0..<96, into: $0) }
             var hasher = DigestHasher()

@@ -47,7 +47,8 @@ struct AgainstPlainSource {
             positions = source.contents.indexByName()
             let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
             var packed: [Int: any LogicalTensor] = [:]
-            for tensor in try LogicalCheckpoint(checkpoint.reader, configuration: configuration).tensors {
+            for tensor in try LogicalCheckpoint(
+                checkpoint.reader, configuration: configuration, name: checkpoint.path.forDisplay).tensors {
                 guard case .quantized = tensor.storage else { continue }
                 for part in tensor.parts { packed[part] = tensor }
             }
