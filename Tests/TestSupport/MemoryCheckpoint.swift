@@ -15,8 +15,9 @@ public struct MemoryCheckpoint: CheckpointReader {
         for tensor in tensors { set(tensor.name, tensor.type, tensor.shape, tensor.bytes) }
     }
 
-    public init(copying reader: any CheckpointReader) throws {
-        self.init(metadata: reader.contents.metadata)
+    /// - Parameter metadata: what stands in place of the reader's own.
+    public init(copying reader: any CheckpointReader, metadata: [(key: String, value: String)]? = nil) throws {
+        self.init(metadata: metadata ?? reader.contents.metadata)
         for (index, info) in reader.contents.tensors.enumerated() {
             set(info.name, info.elementType, info.shape.dimensions, try reader.bytes(of: index))
         }
