@@ -1,23 +1,8 @@
 #include "ck_chunks.h"
 #include <string.h>
 
-#define CK_NAME(name) name##_scalar
-#include "chunks_body.h"
-#undef CK_NAME
-
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#define CK_NAME(name) name##_avx2
-#include "chunks_body.h"
-#undef CK_NAME
-#pragma clang attribute pop
-
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), apply_to = function)
-#define CK_NAME(name) name##_avx512
-#include "chunks_body.h"
-#undef CK_NAME
-#pragma clang attribute pop
-#endif
+#define CK_BODY "chunks_body.h"
+#include "each_level.h"
 
 const ck_chunks *ck_chunks_at(ck_level level) {
     switch (level) {

@@ -11,23 +11,8 @@
 /// Loops are specialised for the constants they are called with.
 #define INLINE static inline __attribute__((always_inline))
 
-#define FN(name) name##_scalar
-#include "planes_body.h"
-#undef FN
-
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#define FN(name) name##_avx2
-#include "planes_body.h"
-#undef FN
-#pragma clang attribute pop
-
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,fma"))), apply_to = function)
-#define FN(name) name##_avx512
-#include "planes_body.h"
-#undef FN
-#pragma clang attribute pop
-#endif
+#define CK_BODY "planes_body.h"
+#include "each_level.h"
 
 const ck_planes *ck_planes_at(ck_level level) {
     switch (level) {

@@ -78,38 +78,16 @@ INLINE void unpack_some(const uint8_t *packed, size_t bytes, size_t count, int b
         codes[i] = (int8_t)((int)((all >> (i * (size_t)bits)) & mask) - (1 << (bits - 1)));
 }
 
-#define LEVEL(name) name##_scalar
-#include "quantize_body.h"
-#undef LEVEL
-
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#define LEVEL(name) name##_avx2
-#include "quantize_body.h"
-#undef LEVEL
-#pragma clang attribute pop
-
-#pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma"))), apply_to = function)
-#define LEVEL(name) name##_avx512
-#include "quantize_body.h"
-#undef LEVEL
-#pragma clang attribute pop
-#elif defined(__aarch64__)
-#define LEVEL(name) name##_neon
-#include "quantize_body.h"
-#undef LEVEL
-#endif
+#define CK_BODY "quantize_body.h"
+#include "each_level.h"
 
 const ck_quantize *ck_quantize_at(ck_level level) {
     switch (level) {
 #if defined(__x86_64__)
     case CK_AVX2: return &table_avx2;
     case CK_AVX512: return &table_avx512;
-#elif defined(__aarch64__)
-    case CK_NEON: return &table_neon;
 #endif
-    default: return &table_scalar;
+    default: return &table_scalar;  // NEON too: it is part of every 64-bit ARM processor
     }
 }
 

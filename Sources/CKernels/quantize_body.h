@@ -1,7 +1,7 @@
-// The kernels of ck_quantize.h at one level; included by quantize.c once a level, with LEVEL(name) defined.
+// The kernels of ck_quantize.h at one level; included by quantize.c once a level, as each_level.h says.
 
 /// Largest magnitude as bits: orders like the numbers do, NaN above infinity.
-static uint32_t LEVEL(magnitude)(const float *x, size_t n) {
+static uint32_t CK_NAME(magnitude)(const float *x, size_t n) {
     uint32_t largest = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = bits_of(x[i]) & 0x7FFFFFFF;
@@ -11,7 +11,7 @@ static uint32_t LEVEL(magnitude)(const float *x, size_t n) {
 }
 
 /// Smallest and largest of finite weights and zero.
-static void LEVEL(extent)(const float *x, size_t n, float *low, float *high) {
+static void CK_NAME(extent)(const float *x, size_t n, float *low, float *high) {
     f32x16 least = 0, most = 0;
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
@@ -37,7 +37,7 @@ static void LEVEL(extent)(const float *x, size_t n, float *low, float *high) {
 }
 
 /// The scales and zero points to try for a group, the widest first.
-static void LEVEL(make_candidates)(const ck_quantize_scheme *scheme, float low, float high, candidates *c) {
+static void CK_NAME(make_candidates)(const ck_quantize_scheme *scheme, float low, float high, candidates *c) {
     const float code_min = -(float)(1 << (scheme->bits - 1)), code_max = -code_min - 1;
     const float floor = ck_scale_smallest(scheme->scale_type);
     const float magnitude = high > -low ? high : -low;
@@ -64,7 +64,7 @@ static void LEVEL(make_candidates)(const ck_quantize_scheme *scheme, float low, 
 
 /// The candidate with the least squared error; -1 where the widest scale is not finite. Lanes are candidates, so each
 /// one's errors are added in the order of the elements, in blocks of 256.
-static int LEVEL(best_candidate)(const float *x, size_t n, const ck_quantize_scheme *scheme, const candidates *c) {
+static int CK_NAME(best_candidate)(const float *x, size_t n, const ck_quantize_scheme *scheme, const candidates *c) {
     if (bits_of(c->scale[0]) >= 0x7F800000) return -1;
     if (scheme->clip_step == 0) return 0;
     const float code_min = -(float)(1 << (scheme->bits - 1)), code_max = -code_min - 1;
@@ -97,7 +97,7 @@ static int LEVEL(best_candidate)(const float *x, size_t n, const ck_quantize_sch
 }
 
 /// code = round(x / scale + zero), clamped: the order of operations of the packing's own library.
-static int64_t LEVEL(encode)(const float *x, size_t n, int bits, float scale, float zero, int8_t *codes) {
+static int64_t CK_NAME(encode)(const float *x, size_t n, int bits, float scale, float zero, int8_t *codes) {
     const float code_min = -(float)(1 << (bits - 1)), code_max = -code_min - 1;
     int32_t saturated = 0;
     for (size_t i = 0; i < n; i++) {
@@ -112,7 +112,7 @@ static int64_t LEVEL(encode)(const float *x, size_t n, int bits, float scale, fl
     return saturated;
 }
 
-static void LEVEL(dequantize_group)(
+static void CK_NAME(dequantize_group)(
     const int8_t *codes, size_t n, float scale, int32_t zero, ck_scale_type type, float *values) {
     switch (type) {
     case CK_SCALE_F32:
@@ -127,22 +127,22 @@ static void LEVEL(dequantize_group)(
     }
 }
 
-static void LEVEL(dequantize_row)(const int8_t *codes, size_t count, size_t group, const float *scales,
+static void CK_NAME(dequantize_row)(const int8_t *codes, size_t count, size_t group, const float *scales,
                                   const int8_t *zeros, ck_scale_type type, float *values) {
     for (size_t start = 0, g = 0; start < count; start += group, g++) {
         const size_t n = count - start < group ? count - start : group;
-        LEVEL(dequantize_group)(codes + start, n, scales[g], zeros ? zeros[g] : 0, type, values + start);
+        CK_NAME(dequantize_group)(codes + start, n, scales[g], zeros ? zeros[g] : 0, type, values + start);
     }
 }
 
 /// Adds a group's errors to the tally; 0 where a decoded value is not finite. Sixteen lanes joined by one tree.
-static int LEVEL(judge)(const float *x, const int8_t *codes, size_t n, float scale, int32_t zero, ck_scale_type type,
+static int CK_NAME(judge)(const float *x, const int8_t *codes, size_t n, float scale, int32_t zero, ck_scale_type type,
                         ck_quantize_tally *tally) {
     f64x16 signal = 0, noise = 0, maximum = 0;
     for (size_t start = 0; start < n; start += 256) {
         float decoded[256], weights[256];
         const size_t count = n - start < 256 ? n - start : 256, whole = (count + 15) / 16 * 16;
-        LEVEL(dequantize_group)(codes + start, count, scale, zero, type, decoded);
+        CK_NAME(dequantize_group)(codes + start, count, scale, zero, type, decoded);
         memcpy(weights, x + start, count * sizeof *x);
         for (size_t i = count; i < whole; i++) decoded[i] = weights[i] = 0;
         for (size_t i = 0; i < whole; i += 16) {
@@ -173,13 +173,13 @@ static int LEVEL(judge)(const float *x, const int8_t *codes, size_t n, float sca
     return e[0] < INFINITY;
 }
 
-static ck_quantize_status LEVEL(quantize_row)(const float *weights, size_t count, const ck_quantize_scheme *scheme,
+static ck_quantize_status CK_NAME(quantize_row)(const float *weights, size_t count, const ck_quantize_scheme *scheme,
                                               int8_t *codes, float *scales, int8_t *zeros, ck_quantize_tally *tally,
                                               size_t *failed) {
     const size_t n = scheme->group;
     for (size_t start = 0, g = 0; start < count; start += n, g++) {
         const float *x = weights + start;
-        const uint32_t magnitude = LEVEL(magnitude)(x, n);
+        const uint32_t magnitude = CK_NAME(magnitude)(x, n);
         if (magnitude >= 0x7F800000) {
             size_t i = 0;
             while ((bits_of(x[i]) & 0x7FFFFFFF) < 0x7F800000) i++;
@@ -194,22 +194,22 @@ static ck_quantize_status LEVEL(quantize_row)(const float *weights, size_t count
         }
         float low, high;
         candidates c;
-        LEVEL(extent)(x, n, &low, &high);
-        LEVEL(make_candidates)(scheme, low, high, &c);
-        const int best = LEVEL(best_candidate)(x, n, scheme, &c);
+        CK_NAME(extent)(x, n, &low, &high);
+        CK_NAME(make_candidates)(scheme, low, high, &c);
+        const int best = CK_NAME(best_candidate)(x, n, scheme, &c);
         *failed = start;
         if (best < 0) return CK_SCALE_OVERFLOW;
         scales[g] = c.scale[best];
         if (zeros) zeros[g] = (int8_t)c.zero[best];
         tally->floored += c.scale[0] == ck_scale_smallest(scheme->scale_type);
-        tally->saturated += LEVEL(encode)(x, n, scheme->bits, c.scale[best], c.zero[best], codes + start);
-        if (!LEVEL(judge)(x, codes + start, n, c.scale[best], (int32_t)c.zero[best], scheme->scale_type, tally))
+        tally->saturated += CK_NAME(encode)(x, n, scheme->bits, c.scale[best], c.zero[best], codes + start);
+        if (!CK_NAME(judge)(x, codes + start, n, c.scale[best], (int32_t)c.zero[best], scheme->scale_type, tally))
             return CK_SCALE_OVERFLOW;
     }
     return CK_QUANTIZED;
 }
 
-static void LEVEL(pack_row)(const int8_t *codes, size_t count, int bits, uint8_t *packed) {
+static void CK_NAME(pack_row)(const int8_t *codes, size_t count, int bits, uint8_t *packed) {
     const size_t bytes = (count * (size_t)bits + 31) / 32 * 4;
     size_t i = 0, at = 0;
     if (bits == 8) {
@@ -239,7 +239,7 @@ static void LEVEL(pack_row)(const int8_t *codes, size_t count, int bits, uint8_t
     memset(packed + at, 0, bytes - at);
 }
 
-static void LEVEL(unpack_row)(const uint8_t *packed, size_t count, int bits, int8_t *codes) {
+static void CK_NAME(unpack_row)(const uint8_t *packed, size_t count, int bits, int8_t *codes) {
     size_t i = 0, at = 0;
     if (bits == 8) {
         for (; i < count; i++) codes[i] = (int8_t)(packed[i] ^ 0x80);
@@ -263,7 +263,7 @@ static void LEVEL(unpack_row)(const uint8_t *packed, size_t count, int bits, int
 }
 
 /// Tiles of 8 by 8 in registers: three rounds of interleaving.
-static void LEVEL(transpose_tile)(const float *from, size_t from_stride, float *to, size_t to_stride) {
+static void CK_NAME(transpose_tile)(const float *from, size_t from_stride, float *to, size_t to_stride) {
     f32x8 a[8], b[8];
     for (int i = 0; i < 8; i++) memcpy(&a[i], from + (size_t)i * from_stride, sizeof a[i]);
     for (int i = 0; i < 4; i++) {
@@ -281,16 +281,16 @@ static void LEVEL(transpose_tile)(const float *from, size_t from_stride, float *
     for (int i = 0; i < 8; i++) memcpy(to + (size_t)i * to_stride, &b[i], sizeof b[i]);
 }
 
-static void LEVEL(transpose)(
+static void CK_NAME(transpose)(
     const float *from, size_t from_stride, size_t rows, size_t columns, float *to, size_t to_stride) {
     const size_t whole_rows = rows / 8 * 8, whole_columns = columns / 8 * 8;
     for (size_t c = 0; c < whole_columns; c += 8)
         for (size_t r = 0; r < whole_rows; r += 8)
-            LEVEL(transpose_tile)(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
+            CK_NAME(transpose_tile)(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
     for (size_t c = 0; c < columns; c++)
         for (size_t r = c < whole_columns ? whole_rows : 0; r < rows; r++)
             to[c * to_stride + r] = from[r * from_stride + c];
 }
 
-static const ck_quantize LEVEL(table) = {
-    LEVEL(quantize_row), LEVEL(pack_row), LEVEL(unpack_row), LEVEL(dequantize_row), LEVEL(transpose)};
+static const ck_quantize CK_NAME(table) = {
+    CK_NAME(quantize_row), CK_NAME(pack_row), CK_NAME(unpack_row), CK_NAME(dequantize_row), CK_NAME(transpose)};
