@@ -62,6 +62,7 @@ public struct Comparison {
         case (.capture(let a), .capture(let b)): try compareCaptures(a, b, &result)
         default: try refuseActivations()
         }
+        result.choosesTaps = !options.taps.isEverything
         if result.firstOutside == nil { result.suspects = result.unexplainedWeights }
         return result
     }
@@ -133,7 +134,7 @@ public struct Comparison {
             return tap
         }
         result.logits = outcome.logits
-        findSuspects(&result)
+        findSuspects(a.spec, &result)
     }
 
     /// The reference with every weight rounded whose declared storages differ.
@@ -157,14 +158,12 @@ public struct Comparison {
     }
 
     /// Looks at the weights behind the first tap that is outside.
-    private func findSuspects(_ result: inout ComparisonResult) {
+    private func findSuspects(_ spec: TransformerSpec, _ result: inout ComparisonResult) {
         guard let first = result.firstOutside else { return }
         result.suspects = result.unexplainedWeights.filter { weight in
             guard let slot = weight.slot else { return false }
             if let layer = first.layer { return slot.layer == layer }
-            let isFront = [.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].contains(
-                slot.module)
-            return slot.layer == nil && isFront == (first.name == "embed")
+            return TapSources.feeding(first, spec).contains { $0.slot == slot }
         }
     }
 

@@ -34,6 +34,8 @@ public struct ComparisonResult: Sendable {
     public internal(set) var tokens: Tokens?
     /// Nil where activations were not compared.
     public internal(set) var taps: [TapFigures]?
+    /// Whether only some taps were wanted.
+    public internal(set) var choosesTaps = false
     /// Whether a side was captured elsewhere, so that there is no isolated error.
     public internal(set) var isAccumulatedOnly = false
     public internal(set) var logits: LogitsFigures?

@@ -61,20 +61,5 @@ public enum ComparisonSide: Sendable {
         }
     }
 
-    /// How the weights are stored, most elements first; buffers of integers are no weights.
-    var storages: String {
-        var counts: [String: Int] = [:]
-        for tensor in checkpoint?.tensors ?? [] {
-            counts[tensor.storage.label, default: 0] += tensor.shape.elementCount
-        }
-        return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(\.key).joined(separator: " and ")
-    }
-}
-
-extension LogicalTensor {
-    /// Whether it holds real numbers.
-    var isReal: Bool {
-        guard case .plain(let type) = storage else { return true }
-        return type.isFloating
-    }
+    var storages: String { checkpoint?.storages ?? "" }
 }

@@ -127,12 +127,12 @@ extension ComparisonResult {
     }
 
     /// The block whose own contribution is the largest: by the judged error of what leaves it.
-    public var largestContribution: (layer: Int, error: Double)? {
+    public var largestContribution: (layer: Int, error: Double, differenceClass: DifferenceClass)? {
         guard !isAccumulatedOnly else { return nil }
         let outs = (taps ?? []).filter { $0.point == "out" && !$0.judged.isIdentical }
         guard let largest = outs.max(by: { $0.judged.relativeL2 < $1.judged.relativeL2 }), let layer = largest.layer
         else { return nil }
-        return (layer, largest.judged.relativeL2)
+        return (layer, largest.judged.relativeL2, largest.differenceClass)
     }
 
     /// The tap whose judged error is the largest part of what is allowed.

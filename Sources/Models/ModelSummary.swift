@@ -4,6 +4,8 @@ public struct ModelSummary: Sendable, Equatable {
     public var architecture: String
     /// Numbers in all weights, a tied head counted once.
     public var parameterCount: Int
+    /// How the weights are stored: "int4-g32 and f32".
+    public var storages: String
     public var layerCount: Int
     public var hiddenSize: Int
     public var headCount: Int
@@ -20,6 +22,7 @@ public struct ModelSummary: Sendable, Equatable {
         let spec = model.spec
         architecture = spec.architecture
         parameterCount = model.table.parameterCount
+        storages = model.checkpoint.storages
         layerCount = spec.layerCount
         hiddenSize = spec.hiddenSize
         headCount = spec.block.attention.headCount

@@ -10,8 +10,19 @@ public struct TapPattern: Sendable {
     /// Every tap.
     public static let everything = TapPattern(alternatives: [NamePattern("*")])
 
+    /// Whether it matches whatever there is.
+    public var isEverything: Bool { alternatives.contains(NamePattern("*")) }
+
     private init(alternatives: [NamePattern]) {
         self.alternatives = alternatives
+    }
+
+    /// Several patterns, of which a tap needs to match one; nil where there is none.
+    ///
+    /// - Throws: As for one.
+    public init?(joining texts: [String]) throws(UsageError) {
+        guard !texts.isEmpty else { return nil }
+        try self.init(texts.joined(separator: ","))
     }
 
     /// - Throws: `UsageError` where the pattern is empty, has an empty part or is too long.

@@ -62,4 +62,21 @@ public struct LogicalCheckpoint: Sendable {
     }
 
     public subscript(name: String) -> (any LogicalTensor)? { positions[name].map { tensors[$0] } }
+
+    /// How the weights are stored, most elements first: "int4-g32 and f32". Buffers of integers are no weights.
+    public var storages: String {
+        var counts: [String: Int] = [:]
+        for tensor in tensors where tensor.isReal {
+            counts[tensor.storage.label, default: 0] += tensor.shape.elementCount
+        }
+        return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(\.key).joined(separator: " and ")
+    }
+}
+
+extension LogicalTensor {
+    /// Whether it holds real numbers.
+    public var isReal: Bool {
+        guard case .plain(let type) = storage else { return true }
+        return type.isFloating
+    }
 }

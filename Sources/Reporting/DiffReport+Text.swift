@@ -86,8 +86,12 @@ extension DiffReport {
     private func suspectLines(_ width: Int?) -> [String] {
         result.suspects.prefix(8).flatMap { weight -> [String] in
             var text = "suspect: '\(weight.name.escapedForDisplay)'"
-            if let figures = weight.figures { text += " differs by relative L2 \(error(figures))" }
-            if weight.figures != nil {
+            if let figures = weight.figures, figures.hasUnmatchedNonFinite {
+                text +=
+                    " has \(Quantities.plural(figures.unmatchedCount, "NaN or infinity", "NaNs or infinities"))"
+                    + " without counterpart" + (weight.beyond.first.map { ", element \(place($0, weight))" } ?? "")
+            } else if let figures = weight.figures {
+                text += " differs by relative L2 \(error(figures))"
                 let others = weight.referenceStorage != weight.testStorage
                 text += ", \(Quantities.plural(weight.beyond.count, "element"))"
                 text += others ? " beyond \(weight.testStorage.label)'s rounding" : " beyond the last places"
@@ -96,6 +100,18 @@ extension DiffReport {
             if weight.isEqualWhenTurned { text += "; turned it would be equal" }
             return text.wrapped(to: width, indent: "  ")
         }
+    }
+
+    /// "[5, 7]": an element's place, in the order of the test's dimensions.
+    private func place(_ index: Int, _ weight: WeightFigures) -> String {
+        let dimensions = weight.isTransposed ? weight.shape.dimensions.reversed() : weight.shape.dimensions
+        var rest = index
+        var places: [Int] = []
+        for dimension in dimensions.reversed() where dimension > 0 {
+            places.append(rest % dimension)
+            rest /= dimension
+        }
+        return "[" + places.reversed().map(String.init).joined(separator: ", ") + "]"
     }
 
     // MARK: Taps
@@ -122,8 +138,13 @@ extension DiffReport {
         [
             tap.name, error(tap.accumulated), tap.isolated.map { error($0) } ?? "-",
             tap.noiseFloor.map { figure($0) } ?? "-", figure(tap.allowed),
-            short(tap.differenceClass) + (result.exceedsLimit(tap) ? " > limit" : ""),
+            label(tap, short(tap.differenceClass)) + (result.exceedsLimit(tap) ? " > limit" : ""),
         ]
+    }
+
+    /// A tap that is no other than its states make it adds nothing; equal it is not.
+    func label(_ tap: TapFigures, _ name: String) -> String {
+        tap.differenceClass == .identical && !tap.accumulated.isIdentical ? "adds nothing" : name
     }
 
     // MARK: Logits

@@ -19,7 +19,7 @@ public struct DiffReport {
         if let weight = result.unexplainedWeights.first {
             let reason = hasOtherStorage ? "their storage explains" : "rounding explains"
             return "B's weights differ from A's more than \(reason): \(part(result.unexplainedWeights)), first "
-                + "'\(weight.name.escapedForDisplay)'" + (result.taps == nil ? "." : "; no tap shows it.")
+                + "'\(weight.name.escapedForDisplay)'" + unseen
         }
         if let weight = result.weightsAboveLimit.first, let figures = weight.figures {
             return "B's weights differ from A's more than --tolerance allows: \(part(result.weightsAboveLimit)), first "
@@ -62,9 +62,14 @@ public struct DiffReport {
             if result.suspects.contains(where: \.isEqualWhenTurned) { text += " (turned, it would be equal)" }
         }
         if let block = result.largestContribution {
-            text += "; block \(block.layer) adds most (\(block.error.isFinite ? figure(block.error) : "not finite"))"
+            let reason = block.differenceClass == .unexplained ? "" : ", \(block.differenceClass.label)"
+            text +=
+                "; block \(block.layer) adds most (\(block.error.isFinite ? figure(block.error) : "not finite")\(reason))"
         }
-        return text + "."
+        text += "."
+        let all = result.unexplainedWeights
+        if all.count > result.suspects.count { text += " In all, \(part(all)) differ unexplained." }
+        return text
     }
 
     private var hasOtherStorage: Bool {
@@ -72,6 +77,11 @@ public struct DiffReport {
     }
     private func part(_ weights: [WeightFigures]) -> String {
         "\(Quantities.count(weights.count)) of \(Quantities.plural(result.weights?.count ?? 0, "tensor"))"
+    }
+    /// What the taps say of a weight that is wrong, where none of them is outside.
+    private var unseen: String {
+        guard result.taps != nil else { return "." }
+        return result.choosesTaps ? "; none of the chosen taps shows where it enters." : "; no tap shows it."
     }
     private var lastPlaces: String {
         let weights = (result.weights ?? []).filter { $0.differenceClass == .arithmetic }

@@ -45,7 +45,7 @@ extension HTMLReport {
             result.isAccumulatedOnly
                 ? "A side was captured elsewhere, so every error is accumulated: it holds what all layers before added."
                 : "Isolated: the layer of B ran on A's own hidden states, so this is what the layer itself adds. Accumulated:"
-                    + " B ran on its own. Errors of zero have no place on this axis\(notFinite(taps))."
+                    + " B ran on its own. Allowed is for the isolated error. Errors of zero have no place on this axis\(notFinite(taps))."
                     + (first == nil ? "" : " The dashed line is where the difference starts."))
     }
 
@@ -69,7 +69,7 @@ extension HTMLReport {
                             value: tap.judged.relativeL2,
                             note:
                                 "\(tap.name): \(report.error(tap.judged)), allowed \(report.figure(tap.allowed)), "
-                                + tap.differenceClass.label,
+                                + report.label(tap, tap.differenceClass.label),
                             isMarked: tap.differenceClass == .unexplained)
                     }
                 }

@@ -199,7 +199,8 @@ public struct HTMLReport {
                         tap.noiseFloor.map { report.figure($0) } ?? "-",
                         tap.storageTerm.map { report.figure($0) } ?? "-", report.figure(tap.allowed),
                         report.figure(tap.judged.maximumDifference), report.decibels(tap.judged.sqnrDecibels),
-                        tap.judged.cosine.map { Quantities.rounded($0, digits: 6) } ?? "-", tap.differenceClass.label,
+                        tap.judged.cosine.map { Quantities.rounded($0, digits: 6) } ?? "-",
+                        report.label(tap, tap.differenceClass.label),
                     ]
                 }, numeric: [1, 2, 3, 4, 5, 6, 7, 8]))
     }

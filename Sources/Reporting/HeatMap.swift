@@ -87,13 +87,18 @@ struct HeatMap {
     }
 
     private var legend: String {
-        guard let exponents else { return "Nothing differs." }
+        let hasNonFinite = cells.joined().contains { $0.map { !$0.value.isFinite } ?? false }
+        guard let exponents else {
+            return hasNonFinite
+                ? "Full and framed: not finite. Everything else is equal." : "No tap of a layer adds anything."
+        }
         let steps = stride(from: Int(exponents.lowerBound), through: Int(exponents.upperBound), by: 1).map { exponent in
             "<span class=\"item\"><span class=\"swatch\" style=\"opacity:\(Quantities.rounded(opacity(pow(10, Double(exponent))), digits: 2))\"></span>1e\(exponent)</span>"
         }
         return
             (["<span class=\"item\"><span class=\"swatch none\"></span>equal</span>"] + steps
-            + ["<span class=\"item\"><span class=\"swatch none framed\"></span>unexplained</span>"])
+            + ["<span class=\"item\"><span class=\"swatch none framed\"></span>unexplained</span>"]
+            + (hasNonFinite ? ["<span class=\"item\"><span class=\"swatch framed\"></span>not finite</span>"] : []))
             .joined(separator: "\n")
     }
 }

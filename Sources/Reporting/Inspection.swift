@@ -104,6 +104,7 @@ public struct Inspection {
         let files = checkpoint.files.count == 1 ? "" : ", \(checkpoint.files.count) files"
         add("format", "\(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
         add("tensors", totals)
+        if selected.count < contents.tensors.count { add("selected", Quantities.plural(selected.count, "tensor")) }
         if let contentDigest { add("content", "\(contentDigest)") }
         for (key, value) in contents.metadata where key != CheckpointContents.foreignKey {
             let line = "  metadata    \(key.shownAsName): \(value.escapedForDisplay)"
@@ -138,7 +139,8 @@ public struct Inspection {
             return "cannot be computed: \(sentence)".labelled("model", column: Self.column, to: width)
         case .known(let summary, let report):
             var lines = [
-                "  model       \(summary.architecture), \(Quantities.count(summary.parameterCount)) parameters",
+                "  model       \(summary.architecture), \(Quantities.count(summary.parameterCount)) parameters"
+                    + (summary.storages.isEmpty ? "" : " in \(summary.storages)"),
                 "  blocks      \(summary.layerCount) layers, hidden \(summary.hiddenSize), \(summary.headCount) heads of"
                     + " \(summary.headDimension), inner \(summary.innerSize), \(summary.activation)",
                 "  vocabulary  \(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength))"
@@ -219,16 +221,14 @@ public struct Inspection {
         }
         if let statistics = statistics?[position] {
             object["statistics"] = [
-                "count": JSONValue(statistics.count), "min": Self.json(statistics.minimum),
-                "max": Self.json(statistics.maximum), "mean": Self.json(statistics.mean),
-                "std": Self.json(statistics.standardDeviation), "zeros": JSONValue(statistics.zeroCount),
+                "count": JSONValue(statistics.count), "min": JSONValue(statistics.minimum),
+                "max": JSONValue(statistics.maximum), "mean": JSONValue(statistics.mean),
+                "std": JSONValue(statistics.standardDeviation), "zeros": JSONValue(statistics.zeroCount),
                 "nan": JSONValue(statistics.nanCount), "inf": JSONValue(statistics.infinityCount),
             ]
         }
         return .object(object)
     }
-
-    private static func json(_ value: Double?) -> JSONValue { value.map { JSONValue($0) } ?? .null }
 
     private var modelJSON: JSONValue? {
         switch model {
@@ -237,6 +237,7 @@ public struct Inspection {
         case .known(let summary, let report):
             return [
                 "architecture": .string(summary.architecture), "parameters": JSONValue(summary.parameterCount),
+                "storage": .string(summary.storages),
                 "layers": JSONValue(summary.layerCount), "hiddenSize": JSONValue(summary.hiddenSize),
                 "heads": JSONValue(summary.headCount), "headDimension": JSONValue(summary.headDimension),
                 "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),

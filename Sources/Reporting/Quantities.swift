@@ -60,7 +60,7 @@ public enum Quantities {
     }
 
     /// "1 tensor", "3 tensors".
-    public static func plural(_ count: Int, _ noun: String) -> String {
-        "\(self.count(count)) \(noun)\(count == 1 ? "" : "s")"
+    public static func plural(_ count: Int, _ noun: String, _ nouns: String? = nil) -> String {
+        "\(self.count(count)) \(count == 1 ? noun : nouns ?? noun + "s")"
     }
 }

@@ -23,14 +23,14 @@ public final class RunSummary {
             + " \(tokens.batchCount) × \(tokens.length) tokens").wrapped(to: width, indent: "  ")
         var table = TextTable([
             ("tap", .left), ("shape", .left), ("min", .right), ("max", .right), ("mean", .right), ("std", .right),
-            ("NaN", .right),
+            ("NaN", .right), ("Inf", .right),
         ])
         for (tap, statistics) in taps {
             func figure(_ value: Double?) -> String { value.map { Quantities.figure($0) } ?? "-" }
             table.add([
                 tap.name, "[" + tap.shape.map(String.init).joined(separator: ", ") + "]", figure(statistics.minimum),
                 figure(statistics.maximum), figure(statistics.mean), figure(statistics.standardDeviation),
-                "\(statistics.nanCount)",
+                "\(statistics.nanCount)", "\(statistics.infinityCount)",
             ])
         }
         lines += table.lines(width: width)
@@ -49,9 +49,10 @@ public final class RunSummary {
                 taps.map { tap, statistics in
                     [
                         "name": .string(tap.name), "shape": .array(tap.shape.map { JSONValue($0) }),
-                        "min": JSONValue(statistics.minimum ?? .nan), "max": JSONValue(statistics.maximum ?? .nan),
-                        "mean": JSONValue(statistics.mean ?? .nan),
-                        "std": JSONValue(statistics.standardDeviation ?? .nan), "nan": JSONValue(statistics.nanCount),
+                        "min": JSONValue(statistics.minimum), "max": JSONValue(statistics.maximum),
+                        "mean": JSONValue(statistics.mean), "std": JSONValue(statistics.standardDeviation),
+                        "nan": JSONValue(statistics.nanCount),
+                        "inf": JSONValue(statistics.infinityCount),
                     ]
                 }),
         ]

@@ -45,10 +45,35 @@ public enum CertificateFile {
         return target
     }
 
+    /// Checks, before the work is done, that a plan's certificate can lie where it is to.
+    ///
+    /// - Parameter path: another place than the usual one; nil for that.
+    /// - Throws: `UsageError` where it would lie on or in what is written or in the source's folder, or where something
+    ///   else is in the way.
+    public static func check(_ path: FilePath?, for plan: ConversionPlan) throws {
+        let usual = Self.path(for: plan.destination, isFolder: plan.isFolder)
+        if let path {
+            let place = try SystemCall.resolvedAsFarAsItExists(path)
+            let destination = try SystemCall.resolvedAsFarAsItExists(plan.destination)
+            guard place != destination, !plan.isFolder || !place.starts(with: destination) else {
+                throw UsageError(
+                    "\(path.forDisplay): lies on or in what is written (\(plan.destination.forDisplay)); name another"
+                        + " place for the certificate, or leave --certificate out for \(usual.forDisplay)")
+            }
+            if let folder = plan.source.folder, try place.starts(with: SystemCall.resolved(folder)) {
+                throw UsageError(
+                    "\(path.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written"
+                        + " to: name another place for the certificate")
+            }
+        }
+        // A folder's own certificate is replaced with the folder.
+        if path != nil || !plan.isFolder { try check(path ?? usual, replacing: plan.options.overwrite) }
+    }
+
     /// A certificate may take the place of a certificate, and of nothing else.
     ///
     /// - Throws: `UsageError` where something else stands there, or a certificate that was not to be replaced.
-    public static func check(_ path: FilePath, replacing: Bool) throws {
+    private static func check(_ path: FilePath, replacing: Bool) throws {
         guard let status = try SystemCall.status(path, followingLinks: false) else { return }
         guard status.kind == .file, (try? Certificate(reading: path)) != nil else {
             throw UsageError(

@@ -43,10 +43,15 @@ public struct Verifier {
                     remark: "give --certificate PATH or --against SRC"))
         }
         if let source {
-            report.statements +=
+            let against =
                 try certificate.map {
                     try AgainstCertifiedSource(source, $0, tensors, options, progress).check()
                 } ?? AgainstPlainSource(source, checkpoint, tensors, options, progress).check()
+            report.statements += against
+            // Of a source that has nothing to do with it, one statement said it all.
+            if against.count > 1, let same = try SourceConfiguration(source: source, checkpoint: checkpoint).check() {
+                report.statements.append(same)
+            }
             if certificate == nil { report.notes.append(AgainstPlainSource.scope(source, checkpoint)) }
         }
         return report

@@ -12,18 +12,15 @@ struct ConversionSession {
     let common: CommonOptions
 
     func run() throws {
+        // Before the work, not after it.
+        if output.certificate != "none" {
+            try CertificateFile.check(output.certificate.map { FilePath($0) }, for: plan)
+        }
         if output.dryRun {
             return try Terminal.write(
                 common.json
                     ? ConversionReport.json(of: plan)
                     : ConversionReport.text(of: plan, width: Terminal.outputWidth))
-        }
-        // Before the work, not after it.
-        if output.certificate != "none", output.certificate != nil || !plan.isFolder {
-            let path =
-                output.certificate.map { FilePath($0) }
-                ?? CertificateFile.path(for: plan.destination, isFolder: plan.isFolder)
-            try CertificateFile.check(path, replacing: output.overwrite)
         }
         for line in plan.notes { common.note("note: \(line)") }
         if !plan.isFolder, plan.source.folder != nil {

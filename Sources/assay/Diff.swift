@@ -42,8 +42,8 @@ struct Diff: ParsableCommand {
     @Option(name: .long, help: "Relative L2 that no tap (without tokens, no weight) may exceed, whatever explains it.")
     var tolerance: Double?
 
-    @Option(name: .long, help: "Only taps that match these patterns: 'layers.*.out,logits'.")
-    var taps: String?
+    @Option(name: .long, help: "Only taps that match: 'layers.*.out,logits'; may be given again.")
+    var taps: [String] = []
 
     @Option(name: .long, help: "Write a report as one HTML file.")
     var report: String?
@@ -61,14 +61,17 @@ struct Diff: ParsableCommand {
 
     func run() throws {
         let checkpoints = try [a, b].map { try common.open($0) }
-        if let report { for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(report)) } }
+        if let report {
+            for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(report)) }
+            try input.refuse(output: report)
+        }
         let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
         var options = ComparisonOptions(threads: common.threadCount)
         options.showsWeights = weights
         options.profile = input.profile
         options.batchCount = batch
         options.limit = tolerance
-        options.taps = try taps.map { try TapPattern($0) } ?? .everything
+        options.taps = try TapPattern(joining: taps) ?? .everything
         let (reference, test) = (try side(checkpoints[0]), try side(checkpoints[1]))
         options.tokens = try input.batch(for: reference.model, tokenizerIn: FilePath(a))
         try checkActivationOptions(options, reference, test)
@@ -87,11 +90,11 @@ struct Diff: ParsableCommand {
         _ options: ComparisonOptions, _ reference: ComparisonSide, _ test: ComparisonSide
     ) throws(UsageError) {
         if options.tokens == nil, !reference.isCapture, !test.isCapture {
-            for (name, isGiven) in [("--taps", taps != nil), ("--batch", batch != nil)] where isGiven {
+            for (name, isGiven) in [("--taps", !taps.isEmpty), ("--batch", batch != nil)] where isGiven {
                 throw UsageError("\(name): activations are compared only with --tokens, --text or a capture")
             }
         }
-        if taps != nil { try options.taps.requireMatches(among: reference.tapNames(with: test)) }
+        if !taps.isEmpty { try options.taps.requireMatches(among: reference.tapNames(with: test)) }
     }
 
     private func side(_ checkpoint: Checkpoint) throws -> ComparisonSide {

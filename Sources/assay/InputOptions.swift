@@ -19,6 +19,19 @@ struct InputOptions: ParsableArguments {
         if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
     }
 
+    /// Refuses to write over the input.
+    ///
+    /// - Throws: `UsageError`.
+    func refuse(output: String) throws {
+        guard let target = try SystemCall.status(FilePath(output)) else { return }
+        for input in [tokens, text].compactMap({ $0 }) {
+            guard try SystemCall.status(FilePath(input))?.isSameFile(as: target) == true else { continue }
+            throw UsageError(
+                "\(FilePath(output).forDisplay): is the input itself (\(FilePath(input).forDisplay)); name another file"
+            )
+        }
+    }
+
     /// The tokens, or the text cut by the tokenizer in the model's folder; nil where neither was given.
     ///
     /// - Throws: `UsageError` where there is text and no model that could cut it.

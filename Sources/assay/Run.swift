@@ -29,8 +29,8 @@ struct Run: ParsableCommand {
     @Option(name: .long, help: "Write the taps to this file: \(Capture.formatNames), by its extension.")
     var capture: String?
 
-    @Option(name: .long, help: "Which taps: 'layers.*.out', 'logits'; all unless given.")
-    var taps = "*"
+    @Option(name: .long, help: "Which taps: 'layers.*.out,logits'; all unless given, and it may be given again.")
+    var taps: [String] = []
 
     @Flag(name: .long, help: "Replace the captured file if it exists.")
     var overwrite = false
@@ -47,8 +47,9 @@ struct Run: ParsableCommand {
         if let capture {
             _ = try Capture.format(for: FilePath(capture))
             try opened.checkpoint.refuse(output: FilePath(capture))
+            try input.refuse(output: capture)
         }
-        let pattern = try TapPattern(taps)
+        let pattern = try TapPattern(joining: taps) ?? .everything
         try pattern.requireMatches(among: opened.model.tapNames)
         guard let tokens = try input.batch(for: opened.model, tokenizerIn: opened.folder) else {
             throw UsageError("give the input with --tokens FILE or --text FILE")

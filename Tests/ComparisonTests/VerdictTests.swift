@@ -169,6 +169,20 @@ private let changes: [Change] = [
     #expect(result.exitStatus == .numbersDiffer)
 }
 
+@Test func aTiedHeadIsNamedBehindTheLogits() throws {
+    let weights = Models.madeUp()
+    let tokens = try Models.madeUpTokens()
+    let used = Set((0..<tokens.batchCount).flatMap { tokens.inputIDs[$0] })
+    let row = try #require((0..<97).first { !used.contains($0) })
+    var changed = weights
+    changed["wte.weight"][row * 64 + 3] += 0.5
+    changed["wpe.weight"][31 * 64] += 0.5
+    let result = try Comparison.result(Models.madeUpSide(weights), Models.madeUpSide(changed), tokens)
+    #expect(result.firstOutside?.name == "logits")
+    #expect(result.suspects.map(\.name) == ["wte.weight"])
+    #expect(result.unexplainedWeights.map(\.name).sorted() == ["wpe.weight", "wte.weight"])
+}
+
 @Test func whatIsNotQuantizedIsHeldToTheLastPlaces() throws {
     let weights = Models.madeUp()
     var changed = weights.quantized(bits: 4, groupSize: 32)

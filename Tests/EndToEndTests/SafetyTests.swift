@@ -69,6 +69,46 @@ import Testing
         }
     }
 
+    /// Places for a certificate on or in what is written, or in the source, by name of the destination.
+    private static let certificates = [
+        ("o.h5", "o.h5"), ("o.h5", "./o.h5"), ("o.safetensors", "link/o.safetensors"), ("o", "o"),
+        ("o", "o/model.safetensors"), ("o", "o/config.json"), ("o", "around/model/certificate.json"),
+        ("o", "around/model/new.json"),
+    ]
+
+    @Test(arguments: certificates, [false, true])
+    func aCertificateTakesNobodysPlace(_ place: (destination: String, certificate: String), _ isDry: Bool) throws {
+        let folder = try TemporaryFolder()
+        let (path, weights) = try model(in: folder)
+        try SystemCall.link(folder.path.appending("link"), to: folder.path)
+        let source = place.destination == "o" ? path : path.appending("model.safetensors")
+        let own = try TestFiles.bytes(path.appending("certificate.json"))
+        let outcome = try AssayTool.run(
+            [
+                "convert", source.string, folder.path.appending(place.destination).string, "--overwrite",
+                "--certificate", folder.path.pushing(FilePath(place.certificate)).string,
+            ] + (isDry ? ["--dry-run"] : []))
+        #expect(outcome.exitCode == 64, "\(outcome.errors)")
+        #expect(folder.names.sorted() == ["around", "link"])
+        #expect(try TestFiles.bytes(path.appending("model.safetensors")) == weights)
+        #expect(try TestFiles.bytes(path.appending("certificate.json")) == own)
+    }
+
+    @Test func noOutputTakesThePlaceOfTheInput() throws {
+        let folder = try TemporaryFolder()
+        let (path, _) = try model(in: folder)
+        for name in ["t.safetensors", "t.html"] {
+            let bytes = try TestFiles.bytes(path.appending("tokens.json"))
+            let tokens = try folder.write(name, bytes).string
+            let outcome = try AssayTool.run(
+                name == "t.html"
+                    ? ["diff", path.string, path.string, "--tokens", tokens, "--report", tokens, "--overwrite"]
+                    : ["run", path.string, "--tokens", tokens, "--capture", tokens, "--overwrite"])
+            #expect(outcome.exitCode == 64 && outcome.errors.contains("is the input itself"), "\(outcome.errors)")
+            #expect(try TestFiles.bytes(FilePath(tokens)) == bytes)
+        }
+    }
+
     @Test func anotherFileThanTheSourceIsNotVerified() throws {
         let model = try TestModel()
         let (half, back) = (

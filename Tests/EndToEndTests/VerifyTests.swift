@@ -98,6 +98,21 @@ private let unrelated = TestFiles.fixtures.appending("golden").appending("safete
         }
     }
 
+    @Test func anotherConfigurationIsAnotherSource() throws {
+        let model = try TestModel()
+        let target = model.folder.path.appending("half").string
+        try make("convert", model.path, target, "--dtype", "bf16")
+        let config = FilePath(model.path).appending("config.json")
+        var object = try #require(JSONValue(parsing: TestFiles.bytes(config)).object)
+        object["n_positions"] = 99
+        try TestFiles.write(Array(JSONValue.object(object).prettyText.utf8), to: config)
+        for certificate in [[], ["--certificate", "none"]] {
+            let verification = try Verification([target, "--against", model.path] + certificate)
+            #expect(verification.exitCode == 2, "\(verification.text)")
+            #expect(verification.names("other values") == ["n_positions"])
+        }
+    }
+
     @Test func aContainerAloneProvesOnlyThatItIsWhole() throws {
         let model = try TestModel()
         let target = model.folder.path.appending("x.zplanes").string

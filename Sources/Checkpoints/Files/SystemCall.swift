@@ -176,6 +176,18 @@ package enum SystemCall {
         return FilePath(platformString: found)
     }
 
+    /// The same for what may not exist yet: links are followed as far as the path exists.
+    package static func resolvedAsFarAsItExists(_ path: FilePath) throws(SystemError) -> FilePath {
+        var place = path.lexicallyNormalized()
+        var rest: [FilePath.Component] = []
+        while let last = place.lastComponent {
+            guard try status(place) == nil else { break }
+            rest.append(last)
+            place.removeLastComponent()
+        }
+        return try resolved(place.isEmpty ? "." : place).appending(rest.reversed())
+    }
+
     /// Makes a symbolic link.
     package static func link(_ path: FilePath, to target: FilePath) throws(SystemError) {
         try retrying("create the link", path) {

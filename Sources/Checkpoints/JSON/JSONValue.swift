@@ -115,5 +115,6 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
         }
     }
 
+    public init(_ value: Double?) { self = value.map { JSONValue($0) } ?? .null }
     public init(_ value: String?) { self = value.map { .string($0) } ?? .null }
 }

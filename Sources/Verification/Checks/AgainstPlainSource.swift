@@ -92,7 +92,7 @@ struct AgainstPlainSource {
         structure.add("its own tensors went nowhere", lost, .structureDiffers)
         // Nothing of it was used: one statement says it all.
         guard structure.checkedCount > 0 else { return [structure] }
-        return [structure, bytes(), try configuration()].compactMap { $0 }
+        return [structure, bytes()]
     }
 
     private func bytes() -> VerifiedStatement {
@@ -109,26 +109,5 @@ struct AgainstPlainSource {
         source.folder != nil && checkpoint.folder != nil
             ? "no certificate: beside the tensors only config.json was compared"
             : "no certificate: only the tensors were compared"
-    }
-
-    /// What a conversion changes in `config.json`.
-    private static let changing = NameSet(["dtype", "torch_dtype", "quantization_config"])
-
-    private func configuration() throws -> VerifiedStatement? {
-        guard let (mine, theirs) = try configurations() else { return nil }
-        let keys = NameSet((mine?.members ?? []).map(\.key))
-        let all = (mine?.members ?? []).map(\.key) + (theirs?.members ?? []).map(\.key).filter { !keys.contains($0) }
-        let compared = all.filter { !Self.changing.contains($0) }
-        var statement = VerifiedStatement("config.json says the same", checked: compared.count, "key")
-        statement.add(
-            "other values", compared.filter { mine?[$0] != theirs?[$0] }, .structureDiffers)
-        return statement
-    }
-
-    /// Of both folders; nil where one side is no folder, or neither has any.
-    private func configurations() throws -> (mine: JSONObject?, theirs: JSONObject?)? {
-        guard let folder = checkpoint.folder, let other = source.folder else { return nil }
-        let (mine, theirs) = (try ModelConfiguration.read(in: folder), try ModelConfiguration.read(in: other))
-        return mine == nil && theirs == nil ? nil : (mine, theirs)
     }
 }
