@@ -15,7 +15,7 @@ public struct CompanionFiles: Sendable {
     static let configurationName = "config.json"
     static let certificateName = "certificate.json"
     private static let otherWeights = [
-        ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".ot", ".npz", ".zt", ".ckpt",
+        ".bin", ".pt", ".pth", ".onnx", ".msgpack", ".ot", ".npz", ".zt", ".ckpt",
     ]
 
     /// None, because the destination is a file.

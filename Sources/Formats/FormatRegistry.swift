@@ -6,6 +6,7 @@ public enum FormatRegistry {
         Safetensors.self,
         HDF5.self,
         ZPlanes.self,
+        GGUF.self,
     ]
 
     /// The format with a name ("hdf5"), or nil.

@@ -96,17 +96,27 @@ public struct Inspection {
         var lines = [checkpoint.path.forDisplay]
         let files = checkpoint.files.count == 1 ? "" : ", \(checkpoint.files.count) files"
         lines.append("  format      \(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
+        lines += contents.details.map { key, value in
+            "  " + key + String(repeating: " ", count: max(1, 12 - key.count)) + value
+        }
         lines.append("  tensors     \(totals)")
         if let contentDigest { lines.append("  content     \(contentDigest)") }
         for (key, value) in contents.metadata where key != CheckpointContents.foreignKey {
-            let line = "  metadata    \(key.escapedForDisplay): \(value.escapedForDisplay)"
-            lines.append(TextTable.shortened(line, to: 80))
+            lines.append(metadataLine(key, value))
         }
-        if contents.metadata.contains(where: { $0.key == CheckpointContents.foreignKey }) {
+        lines += contents.shownMetadata.map { metadataLine($0.key, $0.value) }
+        if contents.shownMetadata.isEmpty,
+            contents.metadata.contains(where: { $0.key == CheckpointContents.foreignKey })
+        {
             lines.append("  metadata    and attributes that are not text (shown by --json)")
         }
         lines += checkpoint.warnings.map { "  note        \($0)" }
         return lines
+    }
+
+    private func metadataLine(_ key: String, _ value: String) -> String {
+        let line = "  metadata    \(key.escapedForDisplay): \(value.escapedForDisplay)"
+        return line.count > 80 ? line.prefix(79) + "…" : line
     }
 
     /// "52 (7.9 MB): 51 F32 (7.9 MB), 1 I64 (8 B)".
@@ -186,6 +196,7 @@ public struct Inspection {
             ("path", .string(checkpoint.path.string)), ("format", .string(contents.formatName)),
             ("files", .array(checkpoint.files.map { .string($0.string) })),
             ("fileBytes", JSONValue(contents.fileByteCount)),
+            ("details", .object(JSONObject(contents.details.map { ($0.key, .string($0.value)) }))),
             ("contentDigest", JSONValue(contentDigest?.description)),
             ("metadata", .object(JSONObject(uniqueMetadata))),
             ("tensors", .array(selected.enumerated().map { tensorJSON($0.offset, contents.tensors[$0.element]) })),

@@ -28,7 +28,9 @@ struct Convert: ParsableCommand {
     @Argument(help: "The file or folder to make.")
     var destination: String
 
-    @Option(name: .customLong("to"), help: "The format: safetensors, hdf5, zplanes. The extension tells it otherwise.")
+    @Option(
+        name: .customLong("to"),
+        help: "The format: safetensors, hdf5, zplanes, gguf. The extension tells it otherwise.")
     var format: String?
 
     @Option(name: .long, help: "Round floating-point tensors to this type: f32, bf16, f16, f64, f8_e4m3, f8_e5m2.")
@@ -42,9 +44,10 @@ struct Convert: ParsableCommand {
 
     func validate() throws {
         if let deflate, !(1...12).contains(deflate) { throw ValidationError("--deflate: a level from 1 to 12") }
-        if let dtype, ElementType(name: dtype) == nil {
-            let known = ElementType.allCases.filter(\.isFloating).map { $0.name.lowercased() }.joined(separator: ", ")
-            throw ValidationError("--dtype: '\(dtype)' is no type that is known; choose one of \(known)")
+        if let dtype, ElementType(name: dtype)?.isBlock ?? true {
+            let known = ElementType.scalars.filter(\.isFloating).map { $0.name.lowercased() }.joined(separator: ", ")
+            let lack = ElementType(name: dtype) == nil ? "no type that is known" : "a block type, which is not made so"
+            throw ValidationError("--dtype: '\(dtype)' is \(lack); choose one of \(known)")
         }
     }
 
