@@ -21,14 +21,15 @@ struct GGUFCursor {
 
     /// The next bytes.
     ///
+    /// - Parameter what: names them in a message; made only for one, as strings come by the hundred thousand.
     /// - Throws: `CheckpointError` where the file ends before, or the header is larger than any.
-    mutating func take(_ count: Int, _ what: String) throws -> ArraySlice<UInt8> {
+    mutating func take(_ count: Int, _ what: @autoclosure () -> String) throws -> ArraySlice<UInt8> {
         guard count >= 0, count <= bytesLeft else {
-            throw error(expected: "\(what), \(count) bytes", found: "the file's end after \(bytesLeft)")
+            throw error(expected: "\(what()), \(count) bytes", found: "the file's end after \(bytesLeft)")
         }
         guard offset + count <= GGUF.maximumHeaderByteCount else {
             throw error(
-                expected: "a header of at most \(GGUF.maximumHeaderByteCount) bytes", found: "\(what) beyond that")
+                expected: "a header of at most \(GGUF.maximumHeaderByteCount) bytes", found: "\(what()) beyond that")
         }
         if offset + count > windowStart + window.count {
             window = try file.bytes(offset..<offset + min(bytesLeft, max(count, Self.windowByteCount)))
@@ -40,8 +41,8 @@ struct GGUFCursor {
     }
 
     /// The next number of so many bytes (1 to 8), in the file's order.
-    mutating func word(_ byteCount: Int, _ what: String) throws -> UInt64 {
-        let bytes = try take(byteCount, what)
+    mutating func word(_ byteCount: Int, _ what: @autoclosure () -> String) throws -> UInt64 {
+        let bytes = try take(byteCount, what())
         var word: UInt64 = 0
         if isBigEndian {
             for byte in bytes { word = word << 8 | UInt64(byte) }
@@ -51,20 +52,22 @@ struct GGUFCursor {
         return word
     }
 
-    mutating func u32(_ what: String) throws -> UInt32 { UInt32(truncatingIfNeeded: try word(4, what)) }
+    mutating func u32(_ what: @autoclosure () -> String) throws -> UInt32 {
+        UInt32(truncatingIfNeeded: try word(4, what()))
+    }
 
-    mutating func u64(_ what: String) throws -> UInt64 { try word(8, what) }
+    mutating func u64(_ what: @autoclosure () -> String) throws -> UInt64 { try word(8, what()) }
 
     /// The bytes of a string: its length, then they.
-    mutating func string(_ what: String, atMost limit: Int = .max) throws -> ArraySlice<UInt8> {
+    mutating func string(_ what: @autoclosure () -> String, atMost limit: Int = .max) throws -> ArraySlice<UInt8> {
         let start = offset
-        let length = try u64("the length of \(what)")
+        let length = try u64("the length of \(what())")
         guard length <= UInt64(min(limit, bytesLeft)) else {
             let bound =
                 limit < bytesLeft
                 ? "of at most \(limit) bytes" : "that ends inside the file (\(bytesLeft) bytes left)"
-            throw error(at: start, expected: "\(what) \(bound)", found: "length \(length)")
+            throw error(at: start, expected: "\(what()) \(bound)", found: "length \(length)")
         }
-        return try take(Int(length), what)
+        return try take(Int(length), what())
     }
 }
