@@ -48,13 +48,17 @@ public struct FormatCapabilities: Sendable {
     public var storesDigests: Bool
     /// Whether each of several files says which it is, so that no index is needed.
     public var numbersParts: Bool
+    /// Whether data is compressed unasked.
+    public var compresses: Bool
+    /// Whether data can be deflated on writing.
+    public var deflates: Bool
     /// What is wrong with a tensor's name for this format, or nil: "contains a NUL".
     public var objection: @Sendable (_ name: String) -> String?
 
     public init(
         elementTypes: Set<ElementType> = Set(ElementType.scalars), maximumRank: Int = Shape.maximumRank,
         holdsEmptyTensors: Bool = true, hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool,
-        storesDigests: Bool, numbersParts: Bool = false,
+        storesDigests: Bool, numbersParts: Bool = false, compresses: Bool = false, deflates: Bool = false,
         objection: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.elementTypes = elementTypes
@@ -65,6 +69,8 @@ public struct FormatCapabilities: Sendable {
         self.holdsMetadata = holdsMetadata
         self.storesDigests = storesDigests
         self.numbersParts = numbersParts
+        self.compresses = compresses
+        self.deflates = deflates
         self.objection = objection
     }
 
@@ -126,7 +132,7 @@ public struct ReadingOptions: Sendable {
 
 /// How files are written.
 public struct WritingOptions: Sendable {
-    /// HDF5 only: chunk and deflate at this level (1 to 12) instead of storing contiguously.
+    /// Where the format deflates: chunk and deflate at this level (1 to 12) instead of storing contiguously.
     public var deflateLevel: Int?
 
     public init(deflateLevel: Int? = nil) {

@@ -7,7 +7,8 @@ public enum ZPlanes: CheckpointFormat {
     public static let fileExtensions = [".zplanes"]
 
     public static let capabilities = FormatCapabilities(
-        elementTypes: Set(ElementType.allCases), holdsAliases: true, holdsMetadata: true, storesDigests: true)
+        elementTypes: Set(ElementType.allCases), holdsAliases: true, holdsMetadata: true, storesDigests: true,
+        compresses: true)
 
     /// The version of the format that this code writes, and the newest that it reads.
     static let version: UInt32 = 1
