@@ -69,12 +69,10 @@ import Testing
         for level in DispatchLevel.allCases where level.isAvailable {
             let conversion = try #require(ElementConversion(from: .f32, to: type, at: level))
             var blocks = [UInt8](repeating: 0, count: expected.count)
-            let tally = blocks.withUnsafeMutableBytes { blocks in
-                values.withUnsafeBytes { conversion.convert($0, to: blocks, count: $0.count / 4) }
+            blocks.withUnsafeMutableBytes { blocks in
+                _ = values.withUnsafeBytes { conversion.convert($0, to: blocks, count: $0.count / 4) }
             }
             #expect(blocks == expected, "at \(level)")
-            // The row of 65504 * 200; where nothing is subtracted, twice 32 values.
-            #expect(tally.overflowed >= 0 && tally.underflowed == 0)
         }
     }
 
