@@ -1,4 +1,5 @@
 #include "ck_convert.h"
+#include "block_grids.h"
 #include "loose_types.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -14,7 +15,7 @@ typedef enum {
 enum {
     CK_PIECE = 1 << 24,   // elements whose counts surely fit 32 bits
     CK_UNPACKED = 1024,   // codes spread over bytes at a time; a multiple of every unit
-    CK_STAGED = 1024,     // float32 values between two steps at a time: they stay in the first cache
+    CK_STAGED = 1024,     // float32 values between two steps at a time, whole units: they stay in the first cache
 };
 
 static inline __attribute__((always_inline)) uint32_t bits_of(float value) {
@@ -47,9 +48,14 @@ const ck_convert *ck_convert_at(ck_level level) {
     }
 }
 
-int ck_float_bits(ck_float type) {
-    static const uint8_t bits[CK_FLOAT_COUNT] = {64, 32, 16, 16, 8, 8, 8, 8, 8, 6, 6, 4};
-    return bits[type];
+ck_unit ck_float_unit(ck_float type) {
+#define CK_UNIT(name, constant, elements, bytes) {elements, bytes},
+    static const ck_unit units[CK_FLOAT_COUNT] = {
+        {1, 8}, {1, 4}, {1, 2}, {1, 2}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {4, 3}, {4, 3}, {2, 1},
+        CK_BLOCK_TYPES(CK_UNIT)
+    };
+#undef CK_UNIT
+    return units[type];
 }
 
 int ck_convert_exists(ck_float from, ck_float to) {
@@ -58,14 +64,14 @@ int ck_convert_exists(ck_float from, ck_float to) {
 
 /// Two steps through a small buffer of float32 values.
 static void convert_in_steps(
-    ck_convert_kernel *first, int source_bits, ck_convert_kernel *second, int destination_bits,
+    ck_convert_kernel *first, ck_unit source, ck_convert_kernel *second, ck_unit destination,
     void *restrict out, const void *restrict in, size_t count, ck_tally *tally
 ) {
     float stage[CK_STAGED];
     for (size_t start = 0; start < count; start += CK_STAGED) {
         size_t piece = count - start < CK_STAGED ? count - start : CK_STAGED;
-        first(stage, (const char *)in + start / 8 * (size_t)source_bits, piece, tally);
-        second((char *)out + start / 8 * (size_t)destination_bits, stage, piece, tally);
+        first(stage, (const char *)in + start / source.elements * source.bytes, piece, tally);
+        second((char *)out + start / destination.elements * destination.bytes, stage, piece, tally);
     }
 }
 
@@ -74,8 +80,9 @@ void ck_convert_elements(
     void *restrict out, const void *restrict in, size_t count, ck_tally *tally
 ) {
     if (from == to) {
-        size_t bits = (size_t)ck_float_bits(from);
-        __builtin_memcpy(out, in, count / 8 * bits + (count % 8 * bits + 7) / 8);
+        ck_unit unit = ck_float_unit(from);
+        size_t rest = (count % unit.elements * unit.bytes + unit.elements - 1) / unit.elements;
+        __builtin_memcpy(out, in, count / unit.elements * unit.bytes + rest);
     } else if (to == CK_F32) {
         kernels->widen[from](out, in, count, tally);
     } else if (from == CK_F32) {
@@ -83,6 +90,6 @@ void ck_convert_elements(
     } else {
         ck_convert_kernel *first = from == CK_F64 ? kernels->f64_to_f32_odd : kernels->widen[from];
         convert_in_steps(
-            first, ck_float_bits(from), kernels->narrow[to], ck_float_bits(to), out, in, count, tally);
+            first, ck_float_unit(from), kernels->narrow[to], ck_float_unit(to), out, in, count, tally);
     }
 }

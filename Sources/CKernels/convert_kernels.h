@@ -228,6 +228,10 @@ static void CK_NAME(f32_f32)(void *restrict out, const void *restrict in, size_t
     __builtin_memcpy(out, in, count * 4);
 }
 
+#include "blocks_kernels.h"
+
+#define CK_WIDEN_ENTRY(name, constant, elements, bytes) [CK_##constant] = CK_NAME(name##_f32),
+
 static const ck_convert CK_NAME(kernels) = {
     .widen = {
         [CK_F64] = CK_NAME(f64_f32), [CK_F32] = CK_NAME(f32_f32), [CK_BF16] = CK_NAME(bf16_f32),
@@ -235,15 +239,19 @@ static const ck_convert CK_NAME(kernels) = {
         [CK_F8_E4M3FNUZ] = CK_NAME(f8_e4m3fnuz_f32), [CK_F8_E5M2FNUZ] = CK_NAME(f8_e5m2fnuz_f32),
         [CK_F8_E8M0] = CK_NAME(f8_e8m0_f32), [CK_F6_E2M3] = CK_NAME(f6_e2m3_f32),
         [CK_F6_E3M2] = CK_NAME(f6_e3m2_f32), [CK_F4] = CK_NAME(f4_f32),
+        CK_BLOCK_TYPES(CK_WIDEN_ENTRY)
     },
     .narrow = {
         [CK_F64] = CK_NAME(f32_f64), [CK_F32] = CK_NAME(f32_f32), [CK_BF16] = CK_NAME(f32_bf16),
         [CK_F16] = CK_NAME(f32_f16), [CK_F8_E4M3] = CK_NAME(f32_f8_e4m3), [CK_F8_E5M2] = CK_NAME(f32_f8_e5m2),
         [CK_F8_E4M3FNUZ] = CK_NAME(f32_f8_e4m3fnuz), [CK_F8_E5M2FNUZ] = CK_NAME(f32_f8_e5m2fnuz),
+        [CK_Q4_0] = CK_NAME(f32_q4_0), [CK_Q4_1] = CK_NAME(f32_q4_1), [CK_Q5_0] = CK_NAME(f32_q5_0),
+        [CK_Q5_1] = CK_NAME(f32_q5_1), [CK_Q8_0] = CK_NAME(f32_q8_0),
     },
     .f64_to_f32_odd = CK_NAME(f64_f32_odd),
 };
 
+#undef CK_WIDEN_ENTRY
 #undef CK_WIDEN
 #undef CK_WIDEN_PACKED
 #undef CK_NARROW

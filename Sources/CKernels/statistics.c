@@ -28,10 +28,10 @@ static const statistics_kernels *kernels_at(ck_level level) {
     }
 }
 
-/// Bits of one number of a `ck_float` or `ck_integer` type.
-static size_t number_bits(int type) {
-    static const uint8_t integer_bits[] = {8, 8, 8, 16, 16, 32, 32, 64, 64};
-    return type < CK_FLOAT_COUNT ? (size_t)ck_float_bits((ck_float)type) : integer_bits[type - CK_FLOAT_COUNT];
+/// Elements and bytes of the smallest piece of a `ck_float` or `ck_integer` type.
+static ck_unit number_unit(int type) {
+    static const uint8_t integer_bytes[] = {1, 1, 1, 2, 2, 4, 4, 8, 8};
+    return type < CK_FLOAT_COUNT ? ck_float_unit((ck_float)type) : (ck_unit){1, integer_bytes[type - CK_FLOAT_COUNT]};
 }
 
 static void read_numbers(ck_level level, int type, double *out, const void *bytes, size_t count) {
@@ -55,10 +55,11 @@ void ck_statistics_add(
     double *pending, size_t *pending_count, ck_statistics *statistics
 ) {
     const char *next = bytes;
+    ck_unit unit = number_unit(type);
     while (count > 0) {
         size_t room = CK_STATISTICS_BLOCK - *pending_count, taken = count < room ? count : room;
         read_numbers(level, type, pending + *pending_count, next, taken);
-        next += taken * number_bits(type) / 8;
+        next += taken / unit.elements * unit.bytes;
         count -= taken;
         *pending_count += taken;
         if (*pending_count == CK_STATISTICS_BLOCK) {

@@ -9,6 +9,8 @@ public struct WritePlan: Sendable {
     public var originalHeader: OriginalHeader?
     /// Whether the file is to hold the tensors in this very order, where its format would choose another.
     public var keepsOrder: Bool
+    /// Set where the checkpoint is written in several files of a format that numbers them.
+    public var part: CheckpointPart?
 
     public init(
         tensors: [TensorInfo], metadata: [(key: String, value: String)], originalHeader: OriginalHeader? = nil,

@@ -34,6 +34,12 @@ public struct CheckpointContents: Sendable {
     /// The header of the safetensors file that this checkpoint came from, byte for byte with its padding, where the
     /// file keeps it: lets a conversion back give the very same file.
     public var originalHeader: OriginalHeader?
+    /// Facts of the file's form, for people: its version.
+    public var details: [(key: String, value: String)] = []
+    /// Metadata that is not text, for people: long lists shortened.
+    public var shownMetadata: [(key: String, value: String)] = []
+    /// Which of several files this is, where the file says so.
+    public var part: CheckpointPart?
     /// Bytes of the files.
     public var fileByteCount: Int
     /// Sentences about what was seen and tolerated.
@@ -59,6 +65,21 @@ public struct CheckpointContents: Sendable {
     /// The position of every name.
     public func indexByName() -> NameMap<Int> {
         NameMap(tensors.enumerated().map { ($1.name, $0) })
+    }
+}
+
+/// Which of several files one is, as formats without an index note it in every file.
+public struct CheckpointPart: Sendable, Equatable {
+    /// From 0 on.
+    public var number: Int
+    public var count: Int
+    /// Of all files.
+    public var tensorCount: Int?
+
+    public init(number: Int, count: Int, tensorCount: Int?) {
+        self.number = number
+        self.count = count
+        self.tensorCount = tensorCount
     }
 }
 

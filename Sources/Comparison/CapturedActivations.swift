@@ -84,14 +84,14 @@ public struct CapturedActivations: Sendable {
         let columns = info.shape.dimensions.last ?? 1
         let type: ElementType = info.elementType == .f64 ? .f64 : .f32
         let elements = rows.lowerBound * columns..<rows.upperBound * columns
-        guard info.elementType.bitCount % 8 == 0,
+        guard info.elementType.elementsPerUnit == 1,
             let conversion = ElementConversion(from: info.elementType, to: type)
         else {
             throw StructureError("\(name): tap '\(tap)': \(info.elementType.name) is not read")
         }
-        let size = info.elementType.bitCount / 8
+        let size = info.elementType.unitByteCount
         let stored = try ByteBuffer(byteCount: elements.count * size)
-        let values = try ByteBuffer(byteCount: elements.count * type.bitCount / 8)
+        let values = try ByteBuffer(byteCount: elements.count * type.unitByteCount)
         defer { withExtendedLifetime((stored, values)) {} }
         try reader.read(index, elements.lowerBound * size..<elements.upperBound * size, into: stored.bytes)
         conversion.convert(stored.readOnly, to: values.bytes, count: elements.count)

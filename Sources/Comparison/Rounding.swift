@@ -53,7 +53,8 @@ struct Rounding: Sendable {
         case .f6e2m3: (4, 0)
         case .f6e3m2: (3, -2)
         case .f4: (2, 0)
-        case .bool, .u8, .i8, .i16, .u16, .i32, .u32, .i64, .u64, .c64, .f8e8m0: nil
+        // What the blocks of a block type round is between their scales and the one who chose the integers.
+        default: nil
         }
     }
 

@@ -70,10 +70,16 @@ public struct ConversionPlan: Sendable {
                 "\($0.forDisplay) is left from a run that was killed; it can be removed"
             }
         let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
-        files = try target.split(steps, aliases).map { name, steps, aliases in
-            try Self.planFile(
-                name, steps, aliases, source.contents, target.format,
+        let parts = target.split(steps, aliases)
+        let tensorCount = steps.reduce(aliases.count) { $0 + $1.outputs.count }
+        files = try parts.enumerated().map { number, file in
+            var planned = try Self.planFile(
+                file.name, file.steps, file.aliases, source.contents, target.format,
                 originalHeader: isUnchanged ? source.contents.originalHeader : nil)
+            if parts.count > 1, target.format.capabilities.numbersParts {
+                planned.plan.part = CheckpointPart(number: number, count: parts.count, tensorCount: tensorCount)
+            }
+            return planned
         }
     }
 
@@ -129,6 +135,7 @@ extension ConversionPlan {
     ) throws -> ConversionPlan {
         try options.requireMatches(among: source.contents.tensors.map(\.name))
         let packed = try elementType == nil ? [] : packedParts(source, configuration)
+        let holdsAliases = try Destination(options, source).format.capabilities.holdsAliases
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
         var dropped: [(name: String, rule: String)] = []
@@ -138,7 +145,8 @@ extension ConversionPlan {
                 dropped.append((info.name, rule))
                 continue
             }
-            if let target = info.aliasOf.flatMap({ kept[$0] }) {
+            // Where the format cannot share bytes, every name has its own.
+            if holdsAliases, let target = info.aliasOf.flatMap({ kept[$0] }) {
                 var alias = target
                 alias.name = info.name
                 alias.aliasOf = target.name
@@ -172,8 +180,8 @@ extension ConversionPlan {
         }
         let name = info.name.escapedForDisplay
         guard let conversion = ElementConversion(from: info.elementType, to: type) else {
-            throw UsageError(
-                "tensor '\(name)': a conversion from \(info.elementType.name) to \(type.name) does not exist")
+            let reason = ElementConversion.refusal(from: info.elementType, to: type) ?? "no conversion exists"
+            throw UsageError("tensor '\(name)': \(reason)")
         }
         guard let output = TensorInfo(name: info.name, elementType: type, shape: info.shape) else {
             throw UsageError("tensor '\(name)': \(type.name) \(info.shape) does not fill whole bytes")

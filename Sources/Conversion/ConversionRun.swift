@@ -94,7 +94,7 @@ extension ConversionPlan {
         }
         outcome.seconds.verifying = verification / .seconds(1)
         if isFolder {
-            if files.count > 1 { try writeIndex(into: staged.staging) }
+            if files.count > 1, !format.capabilities.numbersParts { try writeIndex(into: staged.staging) }
             try companions.write(into: staged.staging)
         }
         return FinishedConversion(plan: self, outcome: outcome, staged: staged)

@@ -79,11 +79,9 @@ struct Destination {
     }
 
     private func shardName(_ index: Int, of count: Int) -> String {
-        func digits(_ number: Int) -> String {
-            let text = String(number)
-            return String(repeating: "0", count: max(0, 5 - text.count)) + text
-        }
         let suffix = format.fileExtensions[0]
-        return "\(fileName.dropLast(suffix.count))-\(digits(index + 1))-of-\(digits(count))\(suffix)"
+        return PartName(
+            stem: String(fileName.dropLast(suffix.count)), number: index, count: count, suffix: suffix
+        ).text
     }
 }

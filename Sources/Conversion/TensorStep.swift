@@ -90,7 +90,7 @@ public struct CopyStep: TensorStep {
     }
 }
 
-/// Floating-point elements rounded to another type, to nearest even.
+/// Floating-point elements rounded to another type, to nearest even; or blocks dequantized, or elements put in blocks.
 public struct CastStep: TensorStep {
     public let source: Int
     public let outputs: [TensorInfo]
@@ -110,18 +110,15 @@ public struct CastStep: TensorStep {
     public func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
         let (from, to) = (conversion.source, conversion.destination)
         // Borders are counted in elements, in which both sides agree.
+        func elements(_ byteCount: Int, of type: ElementType) -> Int { type.elements(in: 0..<byteCount).count }
         let units = [
-            from.elementsPerUnit, to.elementsPerUnit, reader.granularity(of: source) * 8 / from.bitCount,
-            granularity * 8 / to.bitCount,
+            from.elementsPerUnit, to.elementsPerUnit, elements(reader.granularity(of: source), of: from),
+            elements(granularity, of: to),
         ]
-        let elements = pieceByteCount(target: target * 8 / max(from.bitCount, to.bitCount), units: units)
-        return ranges(outputs[0].shape.elementCount, step: elements).map {
-            StepPiece(sourceRange: byteRange($0, of: from))
+        let step = pieceByteCount(target: min(elements(target, of: from), elements(target, of: to)), units: units)
+        return ranges(outputs[0].shape.elementCount, step: step).map {
+            StepPiece(sourceRange: from.byteRange(of: $0))
         }
-    }
-
-    private func byteRange(_ elements: Range<Int>, of type: ElementType) -> Range<Int> {
-        elements.lowerBound * type.bitCount / 8..<elements.upperBound * type.bitCount / 8
     }
 
     public func process(
@@ -129,8 +126,8 @@ public struct CastStep: TensorStep {
     ) throws -> StepFindings {
         let (from, to) = (conversion.source, conversion.destination)
         let range = piece.sourceRange
-        let elements = range.lowerBound * 8 / from.bitCount..<range.upperBound * 8 / from.bitCount
-        let target = byteRange(elements, of: to)
+        let elements = from.elements(in: range)
+        let target = to.byteRange(of: elements)
         let (input, result) = (try ByteBuffer(byteCount: range.count), try ByteBuffer(byteCount: target.count))
         defer { withExtendedLifetime((input, result)) {} }
         try reader.read(source, range, into: input.bytes)

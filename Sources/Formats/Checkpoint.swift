@@ -33,9 +33,19 @@ public struct Checkpoint: Sendable {
     }
 
     private static func openFile(_ path: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
-        let reader = try reader(of: path, options)
+        let (reader, files) = try openParts(path, options)
         return Checkpoint(
-            path: path, reader: reader, files: [path], index: nil, folder: nil, warnings: reader.contents.warnings)
+            path: path, reader: reader, files: files, index: nil, folder: nil, warnings: reader.contents.warnings)
+    }
+
+    /// A file, with the others where it says that it is one of several.
+    private static func openParts(
+        _ path: FilePath, _ options: ReadingOptions
+    ) throws -> (reader: any CheckpointReader, files: [FilePath]) {
+        let reader = try reader(of: path, options)
+        guard let part = reader.contents.part else { return (reader, [path]) }
+        let paths = try PartName.paths(of: path, part)
+        return (try ShardedReader(parts: paths) { try Self.reader(of: $0, options) }, paths)
     }
 
     private static func openIndex(
@@ -121,19 +131,19 @@ public struct Checkpoint: Sendable {
             return try openIndex(folder.appending(index), options, folder: folder, warnings: warnings)
         }
         let name = try onlyFile(of: chosen, in: folder)
-        let others = chosen.names.filter { $0 != name }
+        let (reader, files) = try openParts(folder.appending(name), options)
+        let others = chosen.names.filter { !files.contains(folder.appending($0)) }
         if !others.isEmpty { warnings.append("\(name) is read; \(others.joined(separator: ", ")) beside it not") }
-        let file = folder.appending(name)
-        let reader = try reader(of: file, options)
         return Checkpoint(
-            path: folder, reader: reader, files: [file], index: nil, folder: folder,
+            path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings)
     }
 
-    /// The only file, or among several the one with the usual name.
+    /// The only file, or among several the one with the usual name. Parts of one checkpoint count as their first.
     private static func onlyFile(of group: WeightGroup, in folder: FilePath) throws -> String {
-        let usual = group.names.filter { $0.hasPrefix("model.") }
-        guard let name = group.names.count == 1 ? group.names[0] : usual.count == 1 ? usual[0] : nil else {
+        let names = group.names.filter { !group.numbersParts || PartName($0)?.number ?? 0 == 0 }
+        let usual = names.filter { $0.hasPrefix("model.") }
+        guard let name = names.count == 1 ? names[0] : usual.count == 1 ? usual[0] : nil else {
             throw ambiguous(folder, group.names)
         }
         return name
@@ -142,6 +152,7 @@ public struct Checkpoint: Sendable {
     /// The files of one format in a folder.
     private struct WeightGroup {
         let formatName: String
+        let numbersParts: Bool
         let names: [String]
         let indexNames: [String]
 
@@ -150,6 +161,7 @@ public struct Checkpoint: Sendable {
                 !name.hasPrefix(".") && format.fileExtensions.contains { name.lowercased().hasSuffix($0) }
             }
             formatName = format.name
+            numbersParts = format.capabilities.numbersParts
             names = all.filter { belongs($0) }
             indexNames = all.filter {
                 $0.hasSuffix(ShardIndex.fileSuffix) && belongs($0.dropLast(ShardIndex.fileSuffix.count))

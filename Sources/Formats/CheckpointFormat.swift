@@ -36,6 +36,8 @@ public struct FormatCapabilities: Sendable {
     public var elementTypes: Set<ElementType>
     /// The most dimensions of a tensor.
     public var maximumRank: Int
+    /// Whether a tensor may have no elements.
+    public var holdsEmptyTensors: Bool
     /// Whether tensors can be read one by one, without the whole file.
     public var hasRandomAccess: Bool
     /// Whether two names can share stored bytes.
@@ -44,6 +46,8 @@ public struct FormatCapabilities: Sendable {
     public var holdsMetadata: Bool
     /// Whether SHA-256 of every tensor is stored.
     public var storesDigests: Bool
+    /// Whether each of several files says which it is, so that no index is needed.
+    public var numbersParts: Bool
     /// Whether data is compressed unasked.
     public var compresses: Bool
     /// Whether data can be deflated on writing.
@@ -52,17 +56,19 @@ public struct FormatCapabilities: Sendable {
     public var objection: @Sendable (_ name: String) -> String?
 
     public init(
-        elementTypes: Set<ElementType> = Set(ElementType.allCases), maximumRank: Int = Shape.maximumRank,
-        hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool, storesDigests: Bool,
-        compresses: Bool = false, deflates: Bool = false,
+        elementTypes: Set<ElementType> = Set(ElementType.scalars), maximumRank: Int = Shape.maximumRank,
+        holdsEmptyTensors: Bool = true, hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool,
+        storesDigests: Bool, numbersParts: Bool = false, compresses: Bool = false, deflates: Bool = false,
         objection: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.elementTypes = elementTypes
         self.maximumRank = maximumRank
+        self.holdsEmptyTensors = holdsEmptyTensors
         self.hasRandomAccess = hasRandomAccess
         self.holdsAliases = holdsAliases
         self.holdsMetadata = holdsMetadata
         self.storesDigests = storesDigests
+        self.numbersParts = numbersParts
         self.compresses = compresses
         self.deflates = deflates
         self.objection = objection
@@ -80,7 +86,16 @@ public struct FormatCapabilities: Sendable {
             guard elementTypes.contains(tensor.elementType) else {
                 throw UsageError(
                     "tensor '\(name)': \(formatName) cannot hold the element type \(tensor.elementType.name);"
-                        + " choose another --dtype")
+                        + " \(advice(about: tensor.elementType))")
+            }
+            guard holdsEmptyTensors || tensor.shape.elementCount > 0 else {
+                throw UsageError(
+                    "tensor '\(name)': \(formatName) cannot hold a tensor without elements, \(tensor.shape);"
+                        + " leave it out with --exclude")
+            }
+            guard holdsAliases || tensor.aliasOf == nil else {
+                throw UsageError(
+                    "tensor '\(name)': \(formatName) cannot hold a second name for the bytes of another tensor")
             }
             guard tensor.shape.rank <= maximumRank else {
                 throw UsageError(
@@ -88,6 +103,16 @@ public struct FormatCapabilities: Sendable {
                         + " \(tensor.shape.rank)")
             }
         }
+    }
+
+    /// What to do about a type that the format lacks.
+    private func advice(about type: ElementType) -> String {
+        let wider = [ElementType.f32, .f16, .bf16].filter {
+            elementTypes.contains($0) && ElementConversion.refusal(from: type, to: $0) == nil
+        }
+        guard !wider.isEmpty else { return "leave it out with --exclude" }
+        return "--dtype \(wider.map { $0.name.lowercased() }.joined(separator: ", ")) would do"
+            + (type.isBlock ? ": it dequantizes" : "")
     }
 }
 

@@ -20,7 +20,6 @@ enum ForeignContent {
     }
 
     private static let magics: [(magic: [UInt8], name: String)] = [
-        (Array("GGUF".utf8), "a GGUF file, which this version cannot read yet"),
         (
             Array("PK\u{3}\u{4}".utf8),
             "a zip archive (PyTorch, .npz and .keras files are), which this version cannot read yet"

@@ -7,6 +7,7 @@ public enum FormatRegistry {
         Safetensors.self,
         HDF5.self,
         ZPlanes.self,
+        GGUF.self,
     ]
 
     /// The names of those that satisfy a condition, as help and messages list them: "safetensors, hdf5, zplanes".
@@ -30,7 +31,7 @@ public enum FormatRegistry {
         return nil
     }
 
-    /// Why a format is not written: "cannot write GGUF yet; writes: safetensors, hdf5, zplanes".
+    /// Why a format is not written: "cannot write PyTorch yet; writes: safetensors, hdf5, zplanes".
     public static func refusal(of format: UnwrittenFormat) -> String {
         "cannot write \(format.name) yet; writes: \(names())"
     }

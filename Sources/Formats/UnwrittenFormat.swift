@@ -1,13 +1,12 @@
 /// Formats that are known by name and not written, so that a name of theirs is refused and never taken for a folder's.
 /// One line an entry.
 public struct UnwrittenFormat: Sendable {
-    /// As people write it: "GGUF".
+    /// As people write it: "PyTorch".
     public let name: String
     /// With the dot.
     public let fileExtensions: [String]
 
     public static let all: [UnwrittenFormat] = [
-        UnwrittenFormat(name: "GGUF", fileExtensions: [".gguf"]),
         UnwrittenFormat(name: "PyTorch", fileExtensions: [".pt", ".pth", ".bin", ".ckpt"]),
         UnwrittenFormat(name: "NumPy", fileExtensions: [".npz", ".npy"]),
         UnwrittenFormat(name: "zTensor", fileExtensions: [".zt"]),

@@ -32,11 +32,8 @@ struct PlainTensor: LogicalTensor {
             )
         }
         let elements = rows.lowerBound * shape.rowElementCount..<rows.upperBound * shape.rowElementCount
-        precondition(values.count == elements.count * type.bitCount / 8)
-        if stored == type {
-            let size = type.bitCount / 8
-            return try reader.read(index, elements.lowerBound * size..<elements.upperBound * size, into: values)
-        }
+        precondition(values.count == elements.count * type.unitByteCount)
+        if stored == type { return try reader.read(index, type.byteRange(of: elements), into: values) }
         try convert(elements, with: conversion, into: values)
     }
 
@@ -47,23 +44,20 @@ struct PlainTensor: LogicalTensor {
         _ elements: Range<Int>, with conversion: ElementConversion, into values: UnsafeMutableRawBufferPointer
     ) throws {
         let source = conversion.source
-        let size = conversion.destination.bitCount / 8
-        // Sub-byte types are read from the unit in which the first element lies.
-        let first = elements.lowerBound / source.elementsPerUnit * source.elementsPerUnit
-        guard first == elements.lowerBound else {
+        let size = conversion.destination.unitByteCount
+        guard elements.lowerBound % source.elementsPerUnit == 0 else {
             throw StructureError(
                 "tensor '\(name.escapedForDisplay)': rows of \(source.name) that do not begin at whole bytes cannot be read alone"
             )
         }
         let piece = min(Self.pieceElementCount, max(elements.count, 1))
-        let buffer = try ByteBuffer(byteCount: piece * source.bitCount / 8 + source.unitByteCount)
+        let buffer = try ByteBuffer(byteCount: source.byteRange(of: 0..<piece).count)
         defer { withExtendedLifetime(buffer) {} }
         for start in stride(from: elements.lowerBound, to: elements.upperBound, by: piece) {
             let count = min(piece, elements.upperBound - start)
-            let units = (count + source.elementsPerUnit - 1) / source.elementsPerUnit
-            let byteStart = start / source.elementsPerUnit * source.unitByteCount
-            let bytes = buffer.prefix(units * source.unitByteCount)
-            try reader.read(index, byteStart..<byteStart + bytes.count, into: bytes)
+            let range = source.byteRange(of: start..<start + count)
+            let bytes = buffer.prefix(range.count)
+            try reader.read(index, range, into: bytes)
             let offset = (start - elements.lowerBound) * size
             conversion.convert(
                 UnsafeRawBufferPointer(bytes),

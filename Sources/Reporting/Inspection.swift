@@ -103,18 +103,26 @@ public struct Inspection {
         func add(_ label: String, _ text: String) { lines += text.labelled(label, column: Self.column, to: width) }
         let files = checkpoint.files.count == 1 ? "" : ", \(checkpoint.files.count) files"
         add("format", "\(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
+        for (key, value) in contents.details { add(key, value) }
         add("tensors", totals)
         if selected.count < contents.tensors.count { add("selected", Quantities.plural(selected.count, "tensor")) }
         if let contentDigest { add("content", "\(contentDigest)") }
         for (key, value) in contents.metadata where key != CheckpointContents.foreignKey {
-            let line = "  metadata    \(key.shownAsName): \(value.escapedForDisplay)"
-            lines.append(TextTable.shortened(line, to: 80))
+            lines.append(metadataLine(key, value))
         }
-        if contents.metadata.contains(where: { $0.key == CheckpointContents.foreignKey }) {
+        lines += contents.shownMetadata.map { metadataLine($0.key, $0.value) }
+        if contents.shownMetadata.isEmpty,
+            contents.metadata.contains(where: { $0.key == CheckpointContents.foreignKey })
+        {
             add("metadata", "and attributes that are not text (shown by --json)")
         }
         for warning in checkpoint.warnings { add("note", warning) }
         return lines
+    }
+
+    private func metadataLine(_ key: String, _ value: String) -> String {
+        let line = "  metadata    \(key.shownAsName): \(value.escapedForDisplay)"
+        return line.count > 80 ? line.prefix(79) + "…" : line
     }
 
     /// "52 (7.9 MB): 51 F32 (7.9 MB), 1 I64 (8 B)".
@@ -196,6 +204,7 @@ public struct Inspection {
             ("path", .string(checkpoint.path.string)), ("format", .string(contents.formatName)),
             ("files", .array(checkpoint.files.map { .string($0.string) })),
             ("fileBytes", JSONValue(contents.fileByteCount)),
+            ("details", .object(JSONObject(contents.details.map { ($0.key, .string($0.value)) }))),
             ("contentDigest", JSONValue(contentDigest?.description)),
             ("metadata", .object(JSONObject(uniqueMetadata))),
             ("tensors", .array(selected.enumerated().map { tensorJSON($0.offset, contents.tensors[$0.element]) })),

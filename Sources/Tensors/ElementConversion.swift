@@ -19,7 +19,8 @@ public struct ConversionTally: Sendable, Equatable {
     }
 }
 
-/// The conversion of elements from one floating-point type to another: rounded once, to nearest, ties to even.
+/// The conversion of elements from one floating-point type to another: rounded once, to nearest, ties to even. A block
+/// type stands for the float32 numbers that its definition computes.
 ///
 /// NaN stays NaN, quiet, with the leading bits of its payload where the destination has room for one. Subnormal
 /// numbers are exact. What lies beyond the destination's range becomes infinity, its largest value or NaN, as
@@ -50,30 +51,33 @@ public struct ElementConversion: Sendable {
 
     /// Why there is no such conversion, in words that follow a tensor's name and a colon; nil where there is one.
     ///
-    /// A floating-point type converts to f64, f32, bf16, f16, f8 e4m3 and e5m2 and their fnuz forms, and to itself.
+    /// A floating-point type converts to f64, f32, bf16, f16, f8 e4m3 and e5m2 and their fnuz forms, to the block types
+    /// q4_0, q4_1, q5_0, q5_1 and q8_0, and to itself.
     public static func refusal(from source: ElementType, to destination: ElementType) -> String? {
-        for type in [source, destination] where !type.isFloating {
-            return "cannot convert \(source.name) to \(destination.name): \(type.name) is not a floating-point type"
+        let refusal = "cannot convert \(source.name) to \(destination.name): "
+        for type in [source, destination] {
+            guard type.isFloating else { return refusal + "\(type.name) is not a floating-point type" }
+            guard type.kernelFloat != nil else { return refusal + "\(type.name) is carried as it is" }
         }
         guard source != destination else { return nil }
-        let lack: String
         switch destination {
-        case .f4, .f6e2m3, .f6e3m2: lack = "NaN or infinity"
-        case .f8e8m0: lack = "zero or negative numbers"
-        default: return nil
+        case .f4, .f6e2m3, .f6e3m2: return refusal + "\(destination.name) has no NaN or infinity"
+        case .f8e8m0: return refusal + "\(destination.name) has no zero or negative numbers"
+        case .q40, .q41, .q50, .q51, .q80: return nil
+        default: return destination.isBlock ? refusal + "how its integers are chosen is not known here" : nil
         }
-        return "cannot convert \(source.name) to \(destination.name): \(destination.name) has no \(lack)"
     }
 
     /// Converts `count` elements.
     ///
     /// - Parameters:
-    ///   - bytes: `count` elements of `source`, from a whole unit on; any alignment.
+    ///   - bytes: `count` elements of `source`, from a whole unit on (of a block type, whole blocks); any alignment.
     ///   - result: room for `count` elements of `destination`; any alignment; must not overlap `bytes`.
     @discardableResult
     public func convert(
         _ bytes: UnsafeRawBufferPointer, to result: UnsafeMutableRawBufferPointer, count: Int
     ) -> ConversionTally {
+        precondition([source, destination].allSatisfy { !$0.isBlock || count % $0.elementsPerUnit == 0 }, "cut block")
         precondition(count >= 0 && bytes.count >= source.byteCount(ofFirst: count), "source buffer too small")
         precondition(result.count >= destination.byteCount(ofFirst: count), "destination buffer too small")
         var tally = ck_tally()
@@ -100,13 +104,36 @@ extension ElementType {
         case .f6e2m3: CK_F6_E2M3
         case .f6e3m2: CK_F6_E3M2
         case .f4: CK_F4
-        case .bool, .u8, .i8, .i16, .u16, .i32, .u32, .i64, .u64, .c64: nil
+        case .q40: CK_Q4_0
+        case .q41: CK_Q4_1
+        case .q50: CK_Q5_0
+        case .q51: CK_Q5_1
+        case .q80: CK_Q8_0
+        case .q2K: CK_Q2_K
+        case .q3K: CK_Q3_K
+        case .q4K: CK_Q4_K
+        case .q5K: CK_Q5_K
+        case .q6K: CK_Q6_K
+        case .iq1S: CK_IQ1_S
+        case .iq1M: CK_IQ1_M
+        case .iq2XXS: CK_IQ2_XXS
+        case .iq2XS: CK_IQ2_XS
+        case .iq2S: CK_IQ2_S
+        case .iq3XXS: CK_IQ3_XXS
+        case .iq3S: CK_IQ3_S
+        case .iq4NL: CK_IQ4_NL
+        case .iq4XS: CK_IQ4_XS
+        case .tq10: CK_TQ1_0
+        case .tq20: CK_TQ2_0
+        case .mxfp4: CK_MXFP4
+        case .nvfp4: CK_NVFP4
+        case .bool, .u8, .i8, .i16, .u16, .i32, .u32, .i64, .u64, .c64, .q8K, .q10: nil
         }
     }
 
     /// The bytes in which the first `count` elements of a tensor end, the last of them perhaps shared with others.
     func byteCount(ofFirst count: Int) -> Int {
         let whole = count / elementsPerUnit * unitByteCount
-        return whole + (count % elementsPerUnit * bitCount + 7) / 8
+        return whole + (count % elementsPerUnit * unitByteCount + elementsPerUnit - 1) / elementsPerUnit
     }
 }

@@ -51,14 +51,15 @@ struct Convert: ParsableCommand {
 
     func validate() throws {
         if let deflate, !(1...12).contains(deflate) { throw ValidationError("--deflate: a level from 1 to 12") }
-        if let dtype, ElementType(spelling: dtype) == nil {
-            throw ValidationError(
-                "--dtype: '\(dtype)' is no type that is known; choose one of \(Self.elementTypeNames)")
+        if let dtype, ElementType(spelling: dtype)?.isBlock ?? true {
+            let lack =
+                ElementType(spelling: dtype) == nil ? "no type that is known" : "a block type, which is not made so"
+            throw ValidationError("--dtype: '\(dtype)' is \(lack); choose one of \(Self.elementTypeNames)")
         }
     }
 
     /// The types that floating-point tensors can be rounded to.
-    private static let elementTypeNames = ElementType.allCases
+    private static let elementTypeNames = ElementType.scalars
         .filter { ElementConversion.refusal(from: .f32, to: $0) == nil }
         .map { $0.name.lowercased() }.joined(separator: ", ")
 

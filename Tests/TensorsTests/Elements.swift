@@ -44,7 +44,7 @@ extension ElementConversion {
 }
 
 extension ElementType {
-    static let floating = allCases.filter(\.isFloating)
+    static let floating = scalars.filter(\.isFloating)
     /// The types to which others are narrowed.
     static let roundedTo: [ElementType] = [.f64, .f32, .bf16, .f16, .f8e4m3, .f8e5m2, .f8e4m3fnuz, .f8e5m2fnuz]
 

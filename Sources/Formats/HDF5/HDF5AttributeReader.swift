@@ -91,7 +91,7 @@ enum HDF5AttributeReader {
                 bytes.append(UInt8(bitPattern: next.pointee))
                 next += 1
             }
-            return HDF5AttributeText.json(bytes)
+            return ForeignText.json(bytes)
         }
     }
 
@@ -148,9 +148,9 @@ enum HDF5AttributeReader {
             switch self {
             case .integer(let bits, true, let isBig): "\(Self.word(bytes, isBig).signed(bits))"
             case .integer(_, false, let isBig): "\(Self.word(bytes, isBig))"
-            case .float(let bits, let isBig): HDF5AttributeNumber.json(Self.word(bytes, isBig), bits: bits)
+            case .float(let bits, let isBig): ForeignNumber.json(Self.word(bytes, isBig), bits: bits)
             case .bool: bytes[0] == 0 ? "false" : "true"
-            case .text(let layout): HDF5AttributeText.json(layout.content(of: bytes))
+            case .text(let layout): ForeignText.json(layout.content(of: bytes))
             case .opaque: "\"\(bytes.hexadecimal)\""
             }
         }
@@ -165,84 +165,5 @@ extension UInt64 {
     /// The two's complement value of the low `bits` bits.
     fileprivate func signed(_ bits: Int) -> Int64 {
         Int64(bitPattern: self << UInt64(64 - bits)) >> Int64(64 - bits)
-    }
-}
-
-/// Floating-point numbers in attributes' JSON: the shortest decimal that reads back as the same bits; for what JSON
-/// lacks a string: "Infinity", "-Infinity", "NaN", and "NaN:7fc00001" for NaNs with other bits.
-enum HDF5AttributeNumber {
-    static func json(_ word: UInt64, bits: Int) -> String {
-        let value = double(word, bits)
-        if value.isNaN {
-            return word == canonicalNaN(bits) ? "\"NaN\"" : "\"NaN:\(hexadecimal(word, bits))\""
-        }
-        if value.isInfinite { return value > 0 ? "\"Infinity\"" : "\"-Infinity\"" }
-        return switch bits {
-        case 16: "\(Float16(bitPattern: UInt16(word)))"
-        case 32: "\(Float(bitPattern: UInt32(word)))"
-        default: "\(value)"
-        }
-    }
-
-    /// The bits of a value, or nil where it is none.
-    static func word(_ value: JSONValue, bits: Int) -> UInt64? {
-        switch value {
-        case .number(let number):
-            switch bits {
-            case 16: Float16(number.text).map { UInt64($0.bitPattern) }
-            case 32: Float(number.text).map { UInt64($0.bitPattern) }
-            default: Double(number.text).map(\.bitPattern)
-            }
-        case .string("NaN"): canonicalNaN(bits)
-        case .string("Infinity"): infinity(bits)
-        case .string("-Infinity"): infinity(bits) | 1 << UInt64(bits - 1)
-        case .string(let text) where text.hasPrefix("NaN:"): UInt64(text.dropFirst(4), radix: 16)
-        default: nil
-        }
-    }
-
-    private static func double(_ word: UInt64, _ bits: Int) -> Double {
-        switch bits {
-        case 16: Double(Float16(bitPattern: UInt16(word)))
-        case 32: Double(Float(bitPattern: UInt32(word)))
-        default: Double(bitPattern: word)
-        }
-    }
-
-    private static func canonicalNaN(_ bits: Int) -> UInt64 {
-        switch bits {
-        case 16: 0x7E00
-        case 32: 0x7FC0_0000
-        default: 0x7FF8_0000_0000_0000
-        }
-    }
-
-    private static func infinity(_ bits: Int) -> UInt64 {
-        switch bits {
-        case 16: 0x7C00
-        case 32: 0x7F80_0000
-        default: 0x7FF0_0000_0000_0000
-        }
-    }
-
-    private static func hexadecimal(_ word: UInt64, _ bits: Int) -> String {
-        let text = String(word, radix: 16)
-        return String(repeating: "0", count: bits / 4 - text.count) + text
-    }
-}
-
-/// Strings in attributes' JSON: a string, or `{"hex":"..."}` where the bytes are not UTF-8.
-enum HDF5AttributeText {
-    static func json(_ bytes: [UInt8]) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else { return "{\"hex\":\"\(bytes.hexadecimal)\"}" }
-        return JSONValue.quoted(text)
-    }
-
-    static func bytes(_ value: JSONValue) -> [UInt8]? {
-        switch value {
-        case .string(let text): Array(text.utf8)
-        case .object(let object): object["hex"]?.string.flatMap { [UInt8](hexadecimal: $0) }
-        default: nil
-        }
     }
 }

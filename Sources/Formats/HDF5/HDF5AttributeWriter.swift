@@ -91,7 +91,7 @@ enum HDF5AttributeWriter {
     private static func writeStrings(_ values: [JSONValue], _ type: hid_t, _ attribute: hid_t) throws -> herr_t {
         var texts: [[CChar]] = []
         for value in values {
-            guard let bytes = HDF5AttributeText.bytes(value), !bytes.contains(0) else {
+            guard let bytes = ForeignText.bytes(value), !bytes.contains(0) else {
                 throw Failure(reason: "a value is no string")
             }
             texts.append(bytes.map { CChar(bitPattern: $0) } + [0])
@@ -110,7 +110,7 @@ enum HDF5AttributeWriter {
 
     private static func bytes(of value: JSONValue, _ typeName: String) throws -> [UInt8] {
         if let layout = HDF5StringLayout(name: typeName) {
-            guard let bytes = HDF5AttributeText.bytes(value).flatMap({ layout.padded($0) }) else {
+            guard let bytes = ForeignText.bytes(value).flatMap({ layout.padded($0) }) else {
                 throw Failure(reason: "a value does not fit \(typeName)")
             }
             return bytes
@@ -127,7 +127,7 @@ enum HDF5AttributeWriter {
     }
 
     private static func word(of value: JSONValue, _ type: ElementType) -> UInt64? {
-        if type.isFloating { return HDF5AttributeNumber.word(value, bits: type.bitCount) }
+        if type.isFloating { return ForeignNumber.word(value, bits: type.bitCount) }
         if type == .bool { return value.bool.map { $0 ? 1 : 0 } }
         guard case .number(let number) = value else { return nil }
         if let unsigned = UInt64(number.text) {

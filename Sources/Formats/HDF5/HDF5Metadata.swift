@@ -24,7 +24,7 @@ enum HDF5Metadata {
                     attributes.append(attribute)
                     continue
                 }
-                if attribute.key == pairsAttribute, let more = Self.pairs(text) {
+                if attribute.key == pairsAttribute, let more = MetadataPairs.parse(text) {
                     pairs += more
                 } else if attribute.key == CheckpointContents.foreignKey,
                     let object = try? JSONValue(parsing: Array(text.utf8)).object
@@ -66,17 +66,6 @@ enum HDF5Metadata {
         return String(validating: bytes, as: UTF8.self)
     }
 
-    private static func pairs(_ text: String) -> [(key: String, value: String)]? {
-        guard let list = try? JSONValue(parsing: Array(text.utf8)).array else { return nil }
-        let pairs = list.compactMap { element -> (key: String, value: String)? in
-            guard let pair = element.array, pair.count == 2, let key = pair[0].string, let value = pair[1].string else {
-                return nil
-            }
-            return (key, value)
-        }
-        return pairs.count == list.count ? pairs : nil
-    }
-
     // MARK: Writing
 
     /// What a writer makes of the metadata of a plan.
@@ -93,7 +82,7 @@ enum HDF5Metadata {
     /// - Throws: `UsageError` where the JSON under the foreign key is not of this form.
     static func attributes(for metadata: [(key: String, value: String)]) throws -> Attributes {
         var result = Attributes()
-        var misfits: [JSONValue] = []
+        var misfits: [(key: String, value: String)] = []
         var seen = Set<String>()
         for (key, value) in metadata {
             if key == CheckpointContents.foreignKey, seen.insert(key).inserted {
@@ -104,10 +93,10 @@ enum HDF5Metadata {
             if fits, key != pairsAttribute, seen.insert(key).inserted {
                 result.text.append((key, value))
             } else {
-                misfits.append([.string(key), .string(value)])
+                misfits.append((key, value))
             }
         }
-        if !misfits.isEmpty { result.text.append((pairsAttribute, JSONValue.array(misfits).compactText)) }
+        if !misfits.isEmpty { result.text.append((pairsAttribute, MetadataPairs.text(of: misfits))) }
         return result
     }
 

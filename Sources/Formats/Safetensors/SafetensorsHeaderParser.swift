@@ -114,8 +114,8 @@ struct SafetensorsHeaderParser {
         guard offsets[0] <= offsets[1] else {
             throw refuse("data_offsets that begin before they end", "[\(offsets[0]), \(offsets[1])]")
         }
-        guard let type = ElementType(rawValue: dtype) else {
-            let known = ElementType.allCases.map(\.name).joined(separator: " ")
+        guard let type = ElementType(rawValue: dtype), !type.isBlock else {
+            let known = ElementType.scalars.map(\.name).joined(separator: " ")
             throw refuse("a dtype that is known (\(known))", "'\(dtype.escapedForDisplay.prefix(40))'")
         }
         guard let shape = Shape(dimensions) else {

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// A checkpoint in several files, read as one: the shards' tensors one after the other.
 struct ShardedReader: CheckpointReader {
-    let contents: CheckpointContents
+    private(set) var contents: CheckpointContents
     private let shards: [any CheckpointReader]
     /// The shard and the position in it of every tensor.
     private let places: [(shard: Int, tensor: Int)]
@@ -15,15 +15,52 @@ struct ShardedReader: CheckpointReader {
     init(_ index: ShardIndex, _ indexPath: FilePath, open: (FilePath) throws -> any CheckpointReader) throws {
         let folder = indexPath.removingLastComponent()
         let paths = index.fileNames.map { folder.appending($0) }
+        try Self.requirePresent(paths, of: indexPath)
+        let shards = try paths.map(open)
+        try Self.check(index, indexPath, shards)
+        self.init(shards)
+        for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
+            contents.metadata.append(entry)
+        }
+        let bytes = contents.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
+        if let totalSize = index.totalSize, totalSize != bytes {
+            contents.warnings.append("the index says total_size \(totalSize), the tensors have \(bytes) bytes")
+        }
+    }
+
+    /// Opens files that number themselves, in order; the first holds the metadata.
+    ///
+    /// - Throws: `StructureError` where one is another part than its name says, or they do not belong together.
+    init(parts paths: [FilePath], open: (FilePath) throws -> any CheckpointReader) throws {
+        let shards = try paths.map(open)
+        for (number, (path, reader)) in zip(paths, shards).enumerated() {
+            let part = reader.contents.part
+            guard part?.number == number, part?.count == paths.count else {
+                throw StructureError(
+                    "\(path.forDisplay): expected part \(number + 1) of \(paths.count), found"
+                        + (part.map { " part \($0.number + 1) of \($0.count)" } ?? " a file that is no part"))
+            }
+        }
+        try Self.checkNames(paths.map { $0.lastComponent?.string ?? "" }, shards, paths[0])
+        self.init(shards)
+        if let expected = shards.first?.contents.part?.tensorCount, expected != contents.tensors.count {
+            throw StructureError(
+                "\(paths[0].forDisplay): expected \(expected) tensors in all \(paths.count) parts, found"
+                    + " \(contents.tensors.count); the parts are not of one checkpoint")
+        }
+    }
+
+    /// - Parameter path: the file that says which there are.
+    static func requirePresent(_ paths: [FilePath], of path: FilePath) throws {
         let missing = try paths.filter { try SystemCall.status($0) == nil }
         guard missing.isEmpty else {
             throw StructureError(
-                "\(indexPath.forDisplay): \(missing.count) of \(paths.count) shards are missing:"
-                    + " \(Self.list(missing.map { $0.lastComponent?.string ?? "" })); download them again")
+                "\(path.forDisplay): \(missing.count) of \(paths.count) shards are missing:"
+                    + " \(list(missing.map { $0.lastComponent?.string ?? "" })); download them again")
         }
-        shards = try paths.map(open)
-        try Self.check(index, indexPath, shards)
+    }
 
+    private init(_ shards: [any CheckpointReader]) {
         var tensors: [TensorInfo] = []
         var places: [(shard: Int, tensor: Int)] = []
         var contents = CheckpointContents(formatName: shards.first?.contents.formatName ?? "", tensors: [])
@@ -37,30 +74,21 @@ struct ShardedReader: CheckpointReader {
                 contents.metadata.append(entry)
             }
         }
-        for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
-            contents.metadata.append(entry)
-        }
+        contents.details = shards.first?.contents.details ?? []
+        contents.shownMetadata = shards.first?.contents.shownMetadata ?? []
         contents.tensors = tensors
         let digests = shards.map(\.contents.storedDigests)
         if digests.allSatisfy({ $0 != nil }) { contents.storedDigests = digests.flatMap { $0! } }
-        let bytes = tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
-        if let totalSize = index.totalSize, totalSize != bytes {
-            contents.warnings.append("the index says total_size \(totalSize), the tensors have \(bytes) bytes")
-        }
+        self.shards = shards
         self.places = places
         self.contents = contents
     }
 
     private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
-        var found = NameMap<String>()
+        let found = try checkNames(index.fileNames, shards, indexPath)
         var unlisted: [String] = []
         for (fileName, reader) in zip(index.fileNames, shards) {
             for tensor in reader.contents.tensors {
-                if let other = found.updateValue(fileName, forKey: tensor.name) {
-                    throw StructureError(
-                        "\(indexPath.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
-                    )
-                }
                 if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
@@ -75,6 +103,24 @@ struct ShardedReader: CheckpointReader {
                 "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index: \(list(unlisted))"
             )
         }
+    }
+
+    /// - Returns: the file of every tensor, each in one only.
+    @discardableResult
+    private static func checkNames(
+        _ fileNames: [String], _ shards: [any CheckpointReader], _ path: FilePath
+    ) throws -> NameMap<String> {
+        var found = NameMap<String>()
+        for (fileName, reader) in zip(fileNames, shards) {
+            for tensor in reader.contents.tensors {
+                if let other = found.updateValue(fileName, forKey: tensor.name) {
+                    throw StructureError(
+                        "\(path.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
+                    )
+                }
+            }
+        }
+        return found
     }
 
     /// The first ten, and that there are more.

@@ -7,7 +7,8 @@ public enum ZPlanes: CheckpointFormat {
     public static let fileExtensions = [".zplanes"]
 
     public static let capabilities = FormatCapabilities(
-        holdsAliases: true, holdsMetadata: true, storesDigests: true, compresses: true)
+        elementTypes: Set(ElementType.allCases), holdsAliases: true, holdsMetadata: true, storesDigests: true,
+        compresses: true)
 
     /// The version of the format that this code writes, and the newest that it reads.
     static let version: UInt32 = 1
@@ -23,7 +24,10 @@ public enum ZPlanes: CheckpointFormat {
     static let freeTextByteCount = 1 << 20
 
     /// Bytes of a chunk as we write it: at least 1 MiB, whole units of any type.
-    static func chunkByteCount(of type: ElementType) -> Int { type.elementsPerUnit == 4 ? 3 << 19 : 1 << 20 }
+    static func chunkByteCount(of type: ElementType) -> Int {
+        guard type.isBlock else { return type.elementsPerUnit == 4 ? 3 << 19 : 1 << 20 }
+        return ((1 << 20) / type.unitByteCount + 1) * type.unitByteCount
+    }
 
     public static func recognizes(_ file: InputFile) throws -> Bool {
         if ZPlanesMark.head.begins(try file.prefix(ZPlanesMark.head.byteCount)) { return true }

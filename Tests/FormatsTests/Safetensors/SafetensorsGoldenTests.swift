@@ -55,7 +55,7 @@ import Testing
 
 /// Writing, and reading back what was written.
 @Suite struct SafetensorsRoundTrips {
-    @Test(arguments: ElementType.allCases) func everyElementTypeAndOddShapesComeBack(_ type: ElementType) throws {
+    @Test(arguments: ElementType.scalars) func everyElementTypeAndOddShapesComeBack(_ type: ElementType) throws {
         let folder = try TemporaryFolder()
         var random = SeededRandom(seed: 11)
         let unit = type.elementsPerUnit

@@ -1,0 +1,114 @@
+import AssayCheckpoints
+
+/// Text metadata whose keys a format cannot have, as a JSON list of pairs under a key that it can.
+enum MetadataPairs {
+    static func text(of pairs: [(key: String, value: String)]) -> String {
+        JSONValue.array(pairs.map { [.string($0.key), .string($0.value)] }).compactText
+    }
+
+    /// - Returns: nil where the text is no such list.
+    static func parse(_ text: String) -> [(key: String, value: String)]? {
+        guard let list = try? JSONValue(parsing: Array(text.utf8)).array else { return nil }
+        let pairs = list.compactMap { element -> (key: String, value: String)? in
+            guard let pair = element.array, pair.count == 2, let key = pair[0].string, let value = pair[1].string else {
+                return nil
+            }
+            return (key, value)
+        }
+        return pairs.count == list.count ? pairs : nil
+    }
+}
+
+/// Floating-point numbers in the JSON of foreign metadata: the shortest decimal that reads back as the same bits; for what JSON
+/// lacks a string: "Infinity", "-Infinity", "NaN", and "NaN:7fc00001" for NaNs with other bits.
+enum ForeignNumber {
+    static func json(_ word: UInt64, bits: Int) -> String {
+        let value = double(word, bits)
+        if value.isNaN {
+            return word == canonicalNaN(bits) ? "\"NaN\"" : "\"NaN:\(hexadecimal(word, bits))\""
+        }
+        if value.isInfinite { return value > 0 ? "\"Infinity\"" : "\"-Infinity\"" }
+        return switch bits {
+        case 16: "\(Float16(bitPattern: UInt16(word)))"
+        case 32: "\(Float(bitPattern: UInt32(word)))"
+        default: "\(value)"
+        }
+    }
+
+    /// The bits of a value, or nil where it is none.
+    static func word(_ value: JSONValue, bits: Int) -> UInt64? {
+        switch value {
+        case .number(let number):
+            switch bits {
+            case 16: Float16(number.text).map { UInt64($0.bitPattern) }
+            case 32: Float(number.text).map { UInt64($0.bitPattern) }
+            default: Double(number.text).map(\.bitPattern)
+            }
+        case .string("NaN"): canonicalNaN(bits)
+        case .string("Infinity"): infinity(bits)
+        case .string("-Infinity"): infinity(bits) | 1 << UInt64(bits - 1)
+        case .string(let text) where text.hasPrefix("NaN:"): UInt64(text.dropFirst(4), radix: 16)
+        default: nil
+        }
+    }
+
+    private static func double(_ word: UInt64, _ bits: Int) -> Double {
+        switch bits {
+        case 16: Double(Float16(bitPattern: UInt16(word)))
+        case 32: Double(Float(bitPattern: UInt32(word)))
+        default: Double(bitPattern: word)
+        }
+    }
+
+    private static func canonicalNaN(_ bits: Int) -> UInt64 {
+        switch bits {
+        case 16: 0x7E00
+        case 32: 0x7FC0_0000
+        default: 0x7FF8_0000_0000_0000
+        }
+    }
+
+    private static func infinity(_ bits: Int) -> UInt64 {
+        switch bits {
+        case 16: 0x7C00
+        case 32: 0x7F80_0000
+        default: 0x7FF0_0000_0000_0000
+        }
+    }
+
+    private static func hexadecimal(_ word: UInt64, _ bits: Int) -> String {
+        let text = String(word, radix: 16)
+        return String(repeating: "0", count: bits / 4 - text.count) + text
+    }
+}
+
+/// Strings in the JSON of foreign metadata: a string, or `{"hex":"..."}` where the bytes are not UTF-8.
+enum ForeignText {
+    static func json(_ bytes: [UInt8]) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else { return "{\"hex\":\"\(bytes.hexadecimal)\"}" }
+        return JSONValue.quoted(text)
+    }
+
+    static func bytes(_ value: JSONValue) -> [UInt8]? {
+        switch value {
+        case .string(let text): Array(text.utf8)
+        case .object(let object): object["hex"]?.string.flatMap { [UInt8](hexadecimal: $0) }
+        default: nil
+        }
+    }
+}
+
+extension [UInt8] {
+    /// Two lower-case digits a byte.
+    var hexadecimal: String {
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    /// The bytes that pairs of hexadecimal digits stand for, or nil.
+    init?(hexadecimal text: String) {
+        let digits = text.utf8.map { Character(Unicode.Scalar($0)).hexDigitValue }
+        guard digits.count % 2 == 0, !digits.contains(nil) else { return nil }
+        self = stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0]! << 4 | digits[$0 + 1]!) }
+    }
+}

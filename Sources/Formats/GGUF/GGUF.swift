@@ -1,0 +1,44 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// GGUF, the container of ggml and llama.cpp, versions 2 and 3. `formats/gguf.md` has the bytes and the rules.
+public enum GGUF: CheckpointFormat {
+    public static let name = "gguf"
+    public static let fileExtensions = [".gguf"]
+    public static let capabilities = FormatCapabilities(
+        elementTypes: Set(GGUFType.elementTypes), maximumRank: maximumRank, holdsEmptyTensors: false,
+        holdsAliases: false, holdsMetadata: true, storesDigests: false, numbersParts: true, objection: objection)
+
+    static let magic = Array("GGUF".utf8)
+    /// The version that is written; the one before differs in nothing that matters here.
+    static let version: UInt32 = 3
+    static let readVersions: ClosedRange<UInt32> = 2...3
+    static let maximumRank = 4
+    /// What the format allows. llama.cpp's buffer holds one byte less, so that is what is written.
+    static let maximumNameByteCount = 64
+    static let maximumKeyByteCount = 65_535
+    /// Arrays inside arrays; nobody is known to write any.
+    static let maximumNesting = 8
+    /// The largest header that is read and written: several times what the largest vocabularies need.
+    static let maximumHeaderByteCount = 100_000_000
+    static let defaultAlignment = 32
+
+    public static func recognizes(_ file: InputFile) throws -> Bool { try file.prefix(4) == magic }
+
+    public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
+        try GGUFReader(file)
+    }
+
+    public static func makeWriter(
+        _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
+    ) throws -> any CheckpointWriter {
+        try GGUFWriter(plan, output)
+    }
+
+    @Sendable private static func objection(_ name: String) -> String? {
+        if name.isEmpty { return "is empty" }
+        let byteCount = name.utf8.count
+        return byteCount < maximumNameByteCount
+            ? nil : "has \(byteCount) bytes, llama.cpp reads at most \(maximumNameByteCount - 1)"
+    }
+}

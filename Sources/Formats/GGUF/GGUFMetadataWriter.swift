@@ -1,0 +1,180 @@
+import AssayCheckpoints
+
+/// Makes metadata entries of a plan's metadata: what the JSON under the foreign key lists, in its order and types, then
+/// text that is not listed there. See `GGUFMetadata`.
+struct GGUFMetadataWriter {
+    private(set) var bytes: [UInt8] = []
+    private(set) var count = 0
+    private(set) var alignment = GGUF.defaultAlignment
+    private var written = NameSet()
+    /// Text, by key, the first of each.
+    private var texts = NameMap<String>()
+    /// Text whose key the format cannot have.
+    private var misfits: [(key: String, value: String)] = []
+
+    /// - Throws: `UsageError` where the JSON is not of its form.
+    init(_ plan: WritePlan) throws {
+        var foreign: JSONObject?
+        var keys: [String] = []
+        for (key, value) in plan.metadata {
+            if key == CheckpointContents.foreignKey, foreign == nil {
+                foreign = try? JSONValue(parsing: Array(value.utf8)).object
+                if foreign != nil { continue }
+            }
+            if Self.isFree(key), texts[key] == nil {
+                texts[key] = value
+                keys.append(key)
+            } else {
+                misfits.append((key, value))
+            }
+        }
+        let typed = try Self.typed(in: foreign)
+        try putTyped(typed, isLaterPart: plan.part.map { $0.number > 0 } ?? false)
+        if plan.part.map({ $0.number == 0 }) ?? true {
+            putTexts(keys, isOriginal: typed != nil)
+            foreign?[GGUFMetadata.member] = nil
+            if let foreign, !foreign.members.isEmpty {
+                put(CheckpointContents.foreignKey, JSONValue.object(foreign).compactText)
+            }
+        }
+        if let part = plan.part { try putPart(part) }
+    }
+
+    /// Whether text may stand under a key: one that the format has and gives no other meaning.
+    private static func isFree(_ key: String) -> Bool {
+        isKey(key) && key != GGUFMetadata.alignmentKey && key != GGUFMetadata.pairsKey && !GGUFMetadata.isPartKey(key)
+    }
+
+    private static func isKey(_ key: String) -> Bool {
+        let utf8 = key.utf8
+        return !utf8.isEmpty && utf8.count <= GGUF.maximumKeyByteCount && utf8.allSatisfy { $0 < 0x80 }
+    }
+
+    private static func typed(in foreign: JSONObject?) throws -> JSONObject? {
+        guard let member = foreign?[GGUFMetadata.member] else { return nil }
+        guard let object = member.object else {
+            throw UsageError(
+                "metadata '\(CheckpointContents.foreignKey)': expected an object under '\(GGUFMetadata.member)', found"
+                    + " \(member.kind)")
+        }
+        return object
+    }
+
+    // MARK: Entries
+
+    private mutating func putTyped(_ typed: JSONObject?, isLaterPart: Bool) throws {
+        for (key, value) in typed?.members ?? [] {
+            // Later parts repeat only what their own data depends on.
+            guard !isLaterPart || key == GGUFMetadata.alignmentKey else { continue }
+            let refusal = UsageError(
+                "metadata '\(CheckpointContents.foreignKey)': expected a typed value under '\(key.escapedForDisplay)',"
+                    + " as formats/gguf.md has it")
+            guard Self.isKey(key), !GGUFMetadata.isPartKey(key), let entry = value.object,
+                let type = entry["type"]?.string.flatMap({ GGUFValueType(name: $0) })
+            else { throw refusal }
+            if type == .string, entry["value"] == nil {
+                if let text = texts[key] { put(key, text) }
+                texts[key] = nil
+                continue
+            }
+            var encoded: [UInt8] = []
+            let isEncoded =
+                type == .array
+                ? Self.encodeArray(entry, into: &encoded) : Self.encode(entry["value"], type, into: &encoded)
+            guard isEncoded else { throw refusal }
+            if key == GGUFMetadata.alignmentKey {
+                guard type == .u32, let number = entry["value"]?.int, number > 0, number & (number - 1) == 0 else {
+                    throw refusal
+                }
+                alignment = number
+            }
+            put(key, type, encoded)
+        }
+    }
+
+    /// The text that is left.
+    ///
+    /// - Parameter isOriginal: whether the JSON says what a GGUF file held. `format` is then what a safetensors file on
+    ///   the way had to say, and no part of it.
+    private mutating func putTexts(_ keys: [String], isOriginal: Bool) {
+        for key in keys {
+            guard let text = texts[key], !(isOriginal && key == "format") else { continue }
+            if written.contains(key) { misfits.append((key, text)) } else { put(key, text) }
+        }
+        if !misfits.isEmpty { put(GGUFMetadata.pairsKey, MetadataPairs.text(of: misfits)) }
+    }
+
+    private mutating func putPart(_ part: CheckpointPart) throws {
+        guard let number = UInt16(exactly: part.number), let count = UInt16(exactly: part.count),
+            let tensorCount = Int32(exactly: part.tensorCount ?? 0)
+        else {
+            throw UsageError("gguf numbers at most 65535 files; choose a larger --shard-size")
+        }
+        put(GGUFMetadata.partKeys.number, .u16, number.littleEndianBytes)
+        put(GGUFMetadata.partKeys.count, .u16, count.littleEndianBytes)
+        put(GGUFMetadata.partKeys.tensorCount, .i32, tensorCount.littleEndianBytes)
+    }
+
+    private mutating func put(_ key: String, _ text: String) {
+        var encoded: [UInt8] = []
+        Self.append(Array(text.utf8), to: &encoded)
+        put(key, .string, encoded)
+    }
+
+    private mutating func put(_ key: String, _ type: GGUFValueType, _ encoded: [UInt8]) {
+        Self.append(Array(key.utf8), to: &bytes)
+        bytes += type.rawValue.littleEndianBytes
+        bytes += encoded
+        count += 1
+        _ = written.insert(key)
+    }
+
+    // MARK: Values
+
+    private static func append(_ text: [UInt8], to bytes: inout [UInt8]) {
+        bytes += UInt64(text.count).littleEndianBytes
+        bytes += text
+    }
+
+    /// - Returns: false where the value is none of the type.
+    private static func encode(_ value: JSONValue?, _ type: GGUFValueType, into bytes: inout [UInt8]) -> Bool {
+        guard let value else { return false }
+        switch type {
+        case .string:
+            guard let text = ForeignText.bytes(value) else { return false }
+            append(text, to: &bytes)
+        case .array:
+            guard let object = value.object else { return false }
+            return encodeArray(object, into: &bytes)
+        default:
+            guard let word = word(value, type), let byteCount = type.byteCount else { return false }
+            bytes += word.littleEndianBytes.prefix(byteCount)
+        }
+        return true
+    }
+
+    /// Nesting is bounded by the JSON's.
+    private static func encodeArray(_ array: JSONObject, into bytes: inout [UInt8]) -> Bool {
+        guard let items = array["items"]?.string.flatMap({ GGUFValueType(name: $0) }),
+            let values = array["value"]?.array
+        else { return false }
+        bytes += items.rawValue.littleEndianBytes + UInt64(values.count).littleEndianBytes
+        return values.allSatisfy { encode($0, items, into: &bytes) }
+    }
+
+    /// The bits of a number or truth value, or nil where it does not fit the type.
+    private static func word(_ value: JSONValue, _ type: GGUFValueType) -> UInt64? {
+        guard let byteCount = type.byteCount else { return nil }
+        let bits = UInt64(8 * byteCount)
+        if type == .bool { return value.bool.map { $0 ? 1 : 0 } }
+        if type.isFloating { return ForeignNumber.word(value, bits: Int(bits)) }
+        guard case .number(let number) = value else { return nil }
+        guard type.isSigned else {
+            return UInt64(number.text).flatMap { bits == 64 || $0 >> bits == 0 ? $0 : nil }
+        }
+        return Int64(number.text).flatMap {
+            let high = $0 >> Int64(bits - 1)
+            return high == 0 || high == -1 ? UInt64(bitPattern: $0) : nil
+        }
+    }
+}

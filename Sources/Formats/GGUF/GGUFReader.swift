@@ -1,0 +1,43 @@
+import AssayCKernels
+import AssayCheckpoints
+import AssayTensors
+
+/// Reads a GGUF file: the header when it is opened, data only when it is asked for.
+struct GGUFReader: CheckpointReader {
+    let contents: CheckpointContents
+    private let file: InputFile
+    private let header: GGUFHeader
+
+    init(_ file: InputFile) throws {
+        let header = try GGUFHeader(of: file)
+        self.file = file
+        self.header = header
+        var contents = CheckpointContents(
+            formatName: GGUF.name, tensors: header.tensors, metadata: header.metadata.pairs,
+            fileByteCount: file.byteCount, warnings: header.warnings)
+        let order = header.isBigEndian ? ", big-endian" : ""
+        contents.details = [("version", "\(header.version)\(order)"), ("alignment", "\(header.alignment)")]
+        contents.shownMetadata = header.metadata.shown
+        contents.part = header.metadata.part
+        self.contents = contents
+    }
+
+    func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
+        precondition(range.lowerBound >= 0 && range.upperBound <= contents.tensors[tensor].byteCount)
+        try file.read(at: header.offsets[tensor] + range.lowerBound, into: buffer)
+        if header.isBigEndian { Self.swap(buffer, contents.tensors[tensor].elementType) }
+    }
+
+    /// Turns every number of some whole elements around.
+    private static func swap(_ buffer: UnsafeMutableRawBufferPointer, _ type: ElementType) {
+        guard let halves = GGUFType.swappedHalves(in: type) else {
+            guard let base = buffer.baseAddress, type.unitByteCount > 1 else { return }
+            ck_chunks_at(DispatchLevel.current.kernelLevel).pointee.swap(
+                base.assumingMemoryBound(to: UInt8.self), buffer.count / type.unitByteCount, type.unitByteCount)
+            return
+        }
+        for block in stride(from: 0, to: buffer.count, by: type.unitByteCount) {
+            for half in halves { buffer.swapAt(block + half, block + half + 1) }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// Writes a GGUF file: version 3, little-endian, the tensors in the plan's order, each padded to the alignment.
+struct GGUFWriter: CheckpointWriter {
+    let pieceOrder = PieceOrder.any
+    private let output: OutputFile
+    /// Where each tensor of the plan begins in the file.
+    private let offsets: [Int]
+
+    init(_ plan: WritePlan, _ output: OutputFile) throws {
+        let metadata = try GGUFMetadataWriter(plan)
+        var header = GGUF.magic + GGUF.version.littleEndianBytes
+        header += UInt64(plan.tensors.count).littleEndianBytes + UInt64(metadata.count).littleEndianBytes
+        header += metadata.bytes
+        var end = 0
+        var relativeOffsets: [Int] = []
+        for tensor in plan.tensors {
+            header += Self.record(of: tensor, at: end)
+            relativeOffsets.append(end)
+            end = try Self.padded(end, adding: tensor.byteCount, to: metadata.alignment)
+        }
+        guard header.count <= GGUF.maximumHeaderByteCount else {
+            throw UsageError(
+                "gguf: a header of at most \(GGUF.maximumHeaderByteCount) bytes is written, this one would have"
+                    + " \(header.count)")
+        }
+        let dataStart = try Self.padded(header.count, adding: 0, to: metadata.alignment)
+        let total = try Self.padded(dataStart, adding: end, to: 1)
+        self.output = output
+        offsets = relativeOffsets.map { dataStart + $0 }
+        try output.reserve(total)
+        try output.setLength(total)
+        try output.write(at: 0, header)
+    }
+
+    func granularity(of tensor: Int) -> Int { 0 }
+
+    func write(
+        _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
+        inTurn: (() throws -> Void) throws -> Void
+    ) throws {
+        try output.write(at: offsets[tensor] + range.lowerBound, bytes)
+    }
+
+    func finish(digests: [Digest]) throws {}
+
+    private static func record(of tensor: TensorInfo, at offset: Int) -> [UInt8] {
+        let name = Array(tensor.name.utf8)
+        var bytes = UInt64(name.count).littleEndianBytes + name
+        bytes += UInt32(tensor.shape.rank).littleEndianBytes
+        for dimension in tensor.shape.dimensions.reversed() { bytes += UInt64(dimension).littleEndianBytes }
+        // The capabilities hold no other types.
+        bytes += GGUFType.number(of: tensor.elementType)!.littleEndianBytes
+        return bytes + UInt64(offset).littleEndianBytes
+    }
+
+    private static func padded(_ offset: Int, adding byteCount: Int, to alignment: Int) throws -> Int {
+        let (sum, overflow) = offset.addingReportingOverflow(byteCount)
+        let (room, isBeyond) = sum.addingReportingOverflow(alignment - 1)
+        guard !overflow, !isBeyond else { throw UsageError("the tensors are more than a file can hold") }
+        return room / alignment * alignment
+    }
+}
