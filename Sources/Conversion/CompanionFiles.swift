@@ -14,9 +14,7 @@ public struct CompanionFiles: Sendable {
 
     static let configurationName = "config.json"
     static let certificateName = "certificate.json"
-    private static let otherWeights = [
-        ".bin", ".pt", ".pth", ".gguf", ".onnx", ".msgpack", ".ot", ".npz", ".zt", ".ckpt",
-    ]
+    private static let otherWeights = [".gguf", ".onnx", ".msgpack", ".ot", ".zt", ".ckpt"]
 
     /// None, because the destination is a file.
     init(leaving folder: FilePath?) throws {

@@ -29,7 +29,7 @@ struct Destination {
             throw UsageError(
                 "\(options.destination.forDisplay): the name does not tell the format (\(known)); give it with --to")
         }
-        fileName = isFolder ? "model" + format.fileExtensions[0] : name
+        fileName = isFolder ? format.weightsFileName : name
         shardByteCount = options.shardByteCount
     }
 
@@ -50,6 +50,12 @@ struct Destination {
                     + " which says \(byExtension.name)")
         }
         return format
+    }
+
+    /// The name of a destination of one file without its extension.
+    var stem: String {
+        let known = format.fileExtensions.first { fileName.lowercased().hasSuffix($0) }
+        return String(fileName.dropLast(known?.count ?? 0))
     }
 
     typealias File = (name: String, steps: [any TensorStep], aliases: [TensorInfo])

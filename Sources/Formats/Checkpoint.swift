@@ -103,17 +103,18 @@ public struct Checkpoint: Sendable {
 
     // MARK: Folders
 
-    /// The weights of a model folder: the index of the first format that has one, else that format's only file.
+    /// The weights of a model folder: of the first format that has an index or a file of the usual name, else of the first
+    /// that has any; the index, else the only file.
     private static func openFolder(_ folder: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
         let names = try SystemCall.names(in: folder)
         var warnings: [String] = []
         let groups = FormatRegistry.all.compactMap { format -> WeightGroup? in
             WeightGroup(format, names: names)
         }
-        guard let chosen = groups.first else {
+        guard let chosen = groups.first(where: \.isUsual) ?? groups.first else {
             throw try noWeights(in: folder, names: names)
         }
-        for other in groups.dropFirst() {
+        for other in groups where other.formatName != chosen.formatName {
             warnings.append(
                 "\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
         }
@@ -133,7 +134,7 @@ public struct Checkpoint: Sendable {
 
     /// The only file, or among several the one with the usual name.
     private static func onlyFile(of group: WeightGroup, in folder: FilePath) throws -> String {
-        let usual = group.names.filter { $0.hasPrefix("model.") }
+        let usual = group.names.filter { $0.hasPrefix(group.usualPrefix) }
         guard let name = group.names.count == 1 ? group.names[0] : usual.count == 1 ? usual[0] : nil else {
             throw ambiguous(folder, group.names)
         }
@@ -145,12 +146,17 @@ public struct Checkpoint: Sendable {
         let formatName: String
         let names: [String]
         let indexNames: [String]
+        /// "model."
+        let usualPrefix: String
+
+        var isUsual: Bool { !indexNames.isEmpty || names.contains { $0.hasPrefix(usualPrefix) } }
 
         init?(_ format: any CheckpointFormat.Type, names all: [String]) {
             func belongs(_ name: some StringProtocol) -> Bool {
                 !name.hasPrefix(".") && format.fileExtensions.contains { name.lowercased().hasSuffix($0) }
             }
             formatName = format.name
+            usualPrefix = String(format.weightsFileName.prefix { $0 != "." }) + "."
             names = all.filter { belongs($0) }
             indexNames = all.filter {
                 $0.hasSuffix(ShardIndex.fileSuffix) && belongs($0.dropLast(ShardIndex.fileSuffix.count))

@@ -6,6 +6,8 @@ public enum FormatRegistry {
         Safetensors.self,
         HDF5.self,
         ZPlanes.self,
+        NumPyArray.self,
+        NumPyArchive.self,
     ]
 
     /// The format with a name ("hdf5"), or nil.
