@@ -4,6 +4,7 @@ import AssayCheckpoints
 public enum FormatRegistry {
     public static let all: [any CheckpointFormat.Type] = [
         Safetensors.self,
+        PyTorch.self,
         HDF5.self,
         ZPlanes.self,
         NumPyArray.self,
