@@ -117,6 +117,11 @@ extension String {
     }
 }
 
+extension String {
+    /// A name or key as text shows it where no quotes stand around it: escaped, and `''` where it is empty.
+    public var shownAsName: String { isEmpty ? "''" : escapedForDisplay }
+}
+
 extension Unicode.Scalar {
     /// Control characters, line separators, and the marks that reorder or hide text.
     fileprivate var needsEscape: Bool {

@@ -4,7 +4,9 @@
 public struct NamePattern: Sendable, Equatable, CustomStringConvertible {
     private let pattern: [Unicode.Scalar]
 
-    public init(_ text: String) { pattern = Array(text.unicodeScalars) }
+    public init(_ text: String) { self.init(Array(text.unicodeScalars)) }
+
+    private init(_ pattern: [Unicode.Scalar]) { self.pattern = pattern }
 
     public var description: String {
         var text = ""
@@ -34,4 +36,39 @@ public struct NamePattern: Sendable, Equatable, CustomStringConvertible {
         }
         return pattern[position...].allSatisfy { $0 == "*" }
     }
+}
+
+// MARK: Patterns that match nothing
+
+extension NamePattern {
+    /// Requires that each pattern matches a name: a pattern that matches none is a slip, and would do nothing in silence.
+    ///
+    /// - Parameters:
+    ///   - option: what messages call the patterns: "--include".
+    ///   - noun: what the names are names of: "tensor".
+    /// - Throws: `UsageError` with the pattern and the names nearest to it.
+    public static func requireMatches(
+        _ patterns: [NamePattern], among names: [String], option: String, noun: String
+    ) throws(UsageError) {
+        for pattern in patterns where !names.contains(where: pattern.matches) {
+            let near = pattern.nearest(among: names).map { "'\($0.escapedForDisplay)'" }.joined(separator: ", ")
+            throw UsageError(
+                "\(option): '\(pattern.description.escapedForDisplay)' matches no \(noun); "
+                    + (near.isEmpty ? "there are none" : "the \(names.count) there are include \(near)"))
+        }
+    }
+
+    /// At most three names: the first that hold as much of the pattern's beginning as any.
+    private func nearest(among names: [String]) -> [String] {
+        // The longer the beginning, the fewer names hold it: the longest that some name holds lies between these two.
+        var (held, unheld) = (0, pattern.count + 1)
+        while unheld - held > 1 {
+            let middle = (held + unheld) / 2
+            if names.contains(where: holding(middle).matches) { held = middle } else { unheld = middle }
+        }
+        return Array(names.lazy.filter(holding(held).matches).prefix(3))
+    }
+
+    /// The pattern of names that hold the first `count` characters of this one somewhere.
+    private func holding(_ count: Int) -> NamePattern { NamePattern(["*"] + pattern.prefix(count) + ["*"]) }
 }

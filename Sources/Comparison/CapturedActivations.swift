@@ -68,7 +68,9 @@ public struct CapturedActivations: Sendable {
 
     /// What to say where it was captured with arithmetic whose bits may differ.
     var arithmeticNote: String? {
-        guard let version = metadata("arithmetic"), version != "\(Arithmetic.version)" else { return nil }
+        // The second is how captures named it once.
+        guard let version = metadata("arithmeticVersion") ?? metadata("arithmetic"), version != "\(Arithmetic.version)"
+        else { return nil }
         return
             "\(name) was captured with arithmetic version \(version.escapedForDisplay), this is \(Arithmetic.version)"
     }

@@ -108,9 +108,10 @@ public struct Comparison {
     private func compareActivations(
         _ a: Model, _ b: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult
     ) throws {
-        guard a.report.isSound, b.report.isSound else {
-            result.notes.append(
-                "activations were not compared: the tensors of a side are not those that its configuration names")
+        if let unsound = [a, b].first(where: { !$0.report.isSound }) {
+            let sentences = unsound.report.sentences
+            let more = sentences.count > 1 ? "; and \(sentences.count - 1) more" : ""
+            result.notes.append("activations were not compared: \(unsound.name): \(sentences[0])\(more)")
             return
         }
         if let obstacle = a.spec.obstacle(to: b.spec) {

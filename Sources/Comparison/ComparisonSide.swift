@@ -28,7 +28,7 @@ public enum ComparisonSide: Sendable {
         } else if CapturedActivations.recognizes(reader.contents) {
             self = .capture(try CapturedActivations(reader, name: name))
         } else {
-            self = .checkpoint(try LogicalCheckpoint(reader), name: name)
+            self = .checkpoint(try LogicalCheckpoint(reader, name: name), name: name)
         }
     }
 
@@ -39,6 +39,9 @@ public enum ComparisonSide: Sendable {
         case .capture(let capture): capture.name
         }
     }
+
+    /// Nil for what has no configuration.
+    public var model: Model? { if case .model(let model) = self { model } else { nil } }
 
     /// The tensors; nil for captured activations.
     var checkpoint: LogicalCheckpoint? {

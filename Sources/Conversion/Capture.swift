@@ -4,7 +4,7 @@ import AssayModels
 import AssayTensors
 import SystemPackage
 
-/// Writes the taps of a forward pass into one safetensors file while it runs.
+/// Writes the taps of a forward pass into one file while it runs, in the format that its extension names.
 ///
 /// The file holds each tap as float32 (float64 under ref64), [batch, time, features], in forward order, and the tokens
 /// themselves; its metadata names the model, the profile, the arithmetic version and the tokens' digest. The page is
@@ -17,15 +17,15 @@ public enum Capture {
         _ runner: BlockRunner, taps pattern: TapPattern, to destination: FilePath, overwrite: Bool,
         observe: (TapValues) throws -> Void = { _ in }
     ) throws {
+        try pattern.requireMatches(among: runner.model.tapNames)
         let taps = ForwardPass.plannedTaps(of: runner, taps: pattern)
-        guard !taps.isEmpty else {
-            throw UsageError("--taps: '\(pattern.text.escapedForDisplay)' matches no tap of this model")
-        }
         let tokens = try tokenTensors(runner.tokens)
         let plan = try plan(for: runner, taps, tokens.map(\.info))
+        let format = try format(for: destination)
+        try format.capabilities.check(plan, formatName: format.name)
         let staged = try StagedOutput(destination, isFolder: false, overwrite: overwrite)
         let output = try OutputFile(creating: staged.staging)
-        let writer = try Safetensors.makeWriter(plan, output, WritingOptions())
+        let writer = try format.makeWriter(plan, output, WritingOptions())
         let positions = Dictionary(uniqueKeysWithValues: taps.enumerated().map { ($1.name, $0) })
         try ForwardPass.run(runner, taps: pattern) { values in
             try write(values, positions[values.tap.name]!, writer)
@@ -39,6 +39,24 @@ public enum Capture {
         try writer.finish(digests: [])
         try output.synchronize()
         try staged.publish()
+    }
+
+    /// Whether a format takes rows as they come (one that stores digests must be given whole pieces, and them) and the
+    /// metadata that says what the taps are.
+    private static func takesCaptures(_ format: any CheckpointFormat.Type) -> Bool {
+        !format.capabilities.storesDigests && format.capabilities.holdsMetadata
+    }
+
+    /// The formats that a capture can be written in, as help and messages list them.
+    public static var formatNames: String { FormatRegistry.names(where: takesCaptures) }
+
+    /// The format that a file's name calls for.
+    ///
+    /// - Throws: `UsageError` where it calls for none that takes a capture.
+    public static func format(for destination: FilePath) throws(UsageError) -> any CheckpointFormat.Type {
+        if let format = try FormatRegistry.format(forOutput: destination), takesCaptures(format) { return format }
+        let known = FormatRegistry.all.filter(takesCaptures).flatMap { $0.fileExtensions }.joined(separator: ", ")
+        throw UsageError("\(destination.forDisplay): expected the name of a file with \(known) for a capture")
     }
 
     private static func write(_ values: TapValues, _ position: Int, _ writer: any CheckpointWriter) throws {
@@ -64,7 +82,8 @@ public enum Capture {
             metadata: [
                 ("assay.capture", "1"),
                 ("assay.model", runner.model.name.split(separator: "/").last.map { String($0) } ?? ""),
-                ("assay.profile", runner.settings.profile.rawValue), ("assay.arithmetic", "\(Arithmetic.version)"),
+                ("assay.profile", runner.settings.profile.rawValue),
+                ("assay.arithmeticVersion", "\(Arithmetic.version)"),
                 ("assay.tokens", "\(runner.tokens.digest)"),
             ], keepsOrder: true)
     }
@@ -73,7 +92,7 @@ public enum Capture {
     private static func tokenTensors(_ tokens: TokenBatch) throws -> [(info: TensorInfo, bytes: [UInt8])] {
         let parts: [(name: String, rows: [[Int]]?)] = [
             ("input_ids", tokens.inputIDs), ("attention_mask", tokens.attentionMask),
-            ("token_type_ids", tokens.tokenTypeIDs), ("position_ids", tokens.positionIDs),
+            ("token_type_ids", tokens.nonzeroTokenTypeIDs), ("position_ids", tokens.positionIDs),
         ]
         return parts.compactMap { name, rows in
             guard let rows, let shape = Shape([tokens.batchCount, tokens.length]),

@@ -14,12 +14,15 @@ public struct CompanionFiles: Sendable {
 
     static let configurationName = "config.json"
     static let certificateName = "certificate.json"
-    private static let otherWeights = [".gguf", ".onnx", ".msgpack", ".ot", ".zt", ".ckpt"]
 
     /// None, because the destination is a file.
     init(leaving folder: FilePath?) throws {
         copied = []
-        left = try folder.map { try SystemCall.names(in: $0).filter { !Self.isWeight($0) && !$0.hasPrefix(".") } } ?? []
+        left =
+            try folder.map { folder in
+                try SystemCall.names(in: folder).filter { !Self.isWeight($0) && !$0.hasPrefix(".") }
+                    .map { try Self.shown($0, in: folder) }
+            } ?? []
         self.folder = nil
         configuration = nil
     }
@@ -37,7 +40,7 @@ public struct CompanionFiles: Sendable {
             if isFile && !Self.isWeight(name) && name != Self.certificateName {
                 copied.append(name)
             } else if !source.files.contains(folder.appending(name)), source.index != folder.appending(name) {
-                left.append(name)
+                left.append(try Self.shown(name, in: folder))
             }
         }
         self.copied = copied
@@ -46,10 +49,15 @@ public struct CompanionFiles: Sendable {
         configuration = try changes.isEmpty ? nil : Self.configuration(in: folder, changes)
     }
 
+    /// A name as reports show it: "1_Pooling/" for a folder, which stays behind with all that is in it.
+    private static func shown(_ name: String, in folder: FilePath) throws -> String {
+        try SystemCall.status(folder.appending(name))?.kind == .folder ? name + "/" : name
+    }
+
     private static func isWeight(_ name: String) -> Bool {
         let lowered = name.lowercased()
         return FormatRegistry.format(forFileName: lowered) != nil || lowered.hasSuffix(".index.json")
-            || otherWeights.contains { lowered.hasSuffix($0) }
+            || UnwrittenFormat.format(forFileName: lowered) != nil
     }
 
     private static func configuration(

@@ -27,8 +27,38 @@ public struct ConversionOptions: Sendable {
 
     public init(destination: FilePath) { self.destination = destination }
 
+    /// The least piece that one thread works on: below it, the work goes into the handling of pieces.
+    private static let leastPieceByteCount = 64 << 10
+
+    /// What of the budget each thread's pieces may take: what is read, what is made, and what waits for its turn.
+    private var pieceShares: Int { 4 * max(threads, 1) }
+
+    /// Refuses what the format, or the number of threads, would leave without effect.
+    ///
+    /// - Throws: `UsageError`.
+    func check(_ format: any CheckpointFormat.Type) throws(UsageError) {
+        if writing.deflateLevel != nil, !format.capabilities.deflates {
+            throw UsageError(
+                "--deflate: \(format.name) is not deflated; only \(FormatRegistry.names { $0.capabilities.deflates }) is"
+            )
+        }
+        let least = pieceShares * Self.leastPieceByteCount
+        guard memoryByteCount >= least else {
+            throw UsageError(
+                "--memory: \(memoryByteCount) bytes are too few; the least for \(threads) threads is \(least)")
+        }
+    }
+
+    /// Requires that every pattern of `--include` and `--exclude` matches a tensor.
+    ///
+    /// - Throws: `UsageError`.
+    func requireMatches(among names: [String]) throws(UsageError) {
+        try NamePattern.requireMatches(include, among: names, option: "--include", noun: "tensor")
+        try NamePattern.requireMatches(exclude, among: names, option: "--exclude", noun: "tensor")
+    }
+
     /// Bytes of the source that one thread works on at a time.
-    var pieceByteCount: Int { min(4 << 20, max(64 << 10, memoryByteCount / (4 * max(threads, 1)))) }
+    var pieceByteCount: Int { min(4 << 20, max(Self.leastPieceByteCount, memoryByteCount / pieceShares)) }
 
     /// What of the budget a conversion of plain tensors will use, with what the process takes by itself.
     var expectedPeakByteCount: Int { (40 << 20) + 3 * threads * pieceByteCount }

@@ -14,6 +14,8 @@ public struct ConversionPlan: Sendable {
     public let files: [PlannedFile]
     /// Source tensors that go nowhere, each with the rule that says so.
     public let dropped: [(name: String, rule: String)]
+    /// How many tensors are parts of packed weights, which the wanted element type does not apply to.
+    public let packedCount: Int
     /// Files of the model folder that come along.
     public let companions: CompanionFiles
     /// Sentences for the user.
@@ -49,13 +51,16 @@ public struct ConversionPlan: Sendable {
     /// - Throws: `UsageError` where the format cannot hold the result, or the destination is unfit.
     public init(
         _ source: Checkpoint, _ options: ConversionOptions, steps: [any TensorStep], aliases: [TensorInfo],
-        dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [], notes: [String] = []
+        dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [],
+        packedCount: Int = 0, notes: [String] = []
     ) throws {
         let target = try Destination(options, source)
+        try options.check(target.format)
         let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
         self.options = options
         self.dropped = dropped
+        self.packedCount = packedCount
         format = target.format
         isFolder = target.isFolder
         companions =
@@ -71,7 +76,6 @@ public struct ConversionPlan: Sendable {
                 name, steps, aliases, source.contents, target.format,
                 originalHeader: isUnchanged ? source.contents.originalHeader : nil)
         }
-        try checkSpace()
     }
 
     private static func planFile(
@@ -156,12 +160,23 @@ public struct ConversionPlan: Sendable {
         return step
     }
 
-    private func checkSpace() throws {
-        // What a compressing format will need is not known beforehand; half is a cautious guess.
-        let need = format.capabilities.storesDigests ? destinationByteCount / 2 : destinationByteCount
-        guard let free = freeByteCount, free < need else { return }
+    /// Bytes that the disk must have free. What a compressing format will need is not known beforehand; half is a
+    /// cautious guess.
+    private var neededByteCount: Int { isCompressed ? destinationByteCount / 2 : destinationByteCount }
+
+    /// Whether the files will take fewer bytes than their tensors.
+    public var isCompressed: Bool { format.capabilities.compresses || options.writing.deflateLevel != nil }
+
+    /// By how many bytes the disk is too small; nil where it suffices, or nobody knows.
+    public var lackingByteCount: Int? {
+        freeByteCount.flatMap { $0 < neededByteCount ? neededByteCount - $0 : nil }
+    }
+
+    /// - Throws: `SystemError` where the disk is too small.
+    func checkSpace() throws {
+        guard lackingByteCount != nil, let free = freeByteCount else { return }
         throw SystemError(
-            "write about \(need) bytes", destination, .noSpace, advice: "\(free) bytes are free there")
+            "write about \(neededByteCount) bytes", destination, .noSpace, advice: "\(free) bytes are free there")
     }
 }
 
@@ -174,6 +189,7 @@ extension ConversionPlan {
         _ source: Checkpoint, _ options: ConversionOptions, to elementType: ElementType?,
         configuration: JSONObject? = nil
     ) throws -> ConversionPlan {
+        try options.requireMatches(among: source.contents.tensors.map(\.name))
         let packed = try elementType == nil ? [] : packedParts(source, configuration)
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
@@ -199,14 +215,14 @@ extension ConversionPlan {
             throw UsageError("\(source.path.forDisplay): no tensor is left by --include and --exclude")
         }
         let changes = elementType.flatMap { dtypeChange($0, configuration) }
-        let note = packed.isEmpty ? [] : ["\(packed.count) tensors of packed weights are left as they are by --dtype"]
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
-            notes: note)
+            packedCount: steps.count { packed.contains($0.source) })
     }
 
     private static func packedParts(_ source: Checkpoint, _ configuration: JSONObject?) throws -> Set<Int> {
-        let logical = try LogicalCheckpoint(source.reader, configuration: configuration)
+        let logical = try LogicalCheckpoint(
+            source.reader, configuration: configuration, name: source.path.forDisplay)
         return Set(logical.tensors.filter { $0.orientation != nil || $0.parts.count > 1 }.flatMap(\.parts))
     }
 
@@ -231,13 +247,8 @@ extension ConversionPlan {
     private static func dtypeChange(
         _ type: ElementType, _ configuration: JSONObject?
     ) -> (key: String, value: JSONValue)? {
-        guard let configuration, let name = torchNames[type] else { return nil }
+        guard let configuration, let name = type.torchName else { return nil }
         let key = ["dtype", "torch_dtype"].first { configuration[$0] != nil }
         return key.map { ($0, .string(name)) }
     }
-
-    private static let torchNames: [ElementType: String] = [
-        .f64: "float64", .f32: "float32", .f16: "float16", .bf16: "bfloat16", .f8e4m3: "float8_e4m3fn",
-        .f8e5m2: "float8_e5m2", .f8e4m3fnuz: "float8_e4m3fnuz", .f8e5m2fnuz: "float8_e5m2fnuz",
-    ]
 }

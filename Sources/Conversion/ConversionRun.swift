@@ -77,6 +77,7 @@ extension ConversionPlan {
         -> FinishedConversion
     {
         try source.refuse(output: destination)
+        try checkSpace()
         let before = try sourceStatuses()
         let staged = try StagedOutput(destination, isFolder: isFolder, overwrite: options.overwrite)
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())

@@ -13,7 +13,7 @@ struct Destination {
     init(_ options: ConversionOptions, _ source: Checkpoint) throws {
         let path = options.destination.lexicallyNormalized()
         let name = path.lastComponent?.string ?? ""
-        let byExtension = FormatRegistry.format(forFileName: name)
+        let byExtension = try FormatRegistry.format(forOutput: path)
         format = try Self.format(options, byExtension, source)
         isFolder = byExtension == nil && (source.folder != nil || options.shardByteCount != nil)
         if let shards = options.shardByteCount {
@@ -25,9 +25,9 @@ struct Destination {
             }
         }
         if byExtension == nil, source.folder == nil, !isFolder, options.formatName == nil {
-            let known = FormatRegistry.all.flatMap { $0.fileExtensions }.joined(separator: ", ")
             throw UsageError(
-                "\(options.destination.forDisplay): the name does not tell the format (\(known)); give it with --to")
+                "\(options.destination.forDisplay): the name does not tell the format (\(FormatRegistry.extensions));"
+                    + " give it with --to")
         }
         fileName = isFolder ? format.weightsFileName : name
         shardByteCount = options.shardByteCount
@@ -41,13 +41,15 @@ struct Destination {
             return byExtension ?? FormatRegistry.format(named: source.contents.formatName)!
         }
         guard let format = FormatRegistry.format(named: name) else {
-            let known = FormatRegistry.all.map { $0.name }.joined(separator: ", ")
-            throw UsageError("--to: '\(name.escapedForDisplay)' is no format that is known; choose one of \(known)")
+            throw UsageError(
+                UnwrittenFormat.format(named: name).map { "--to: \(FormatRegistry.refusal(of: $0))" }
+                    ?? "--to: '\(name.escapedForDisplay)' is no format that is known; choose one of"
+                    + " \(FormatRegistry.names())")
         }
         if let byExtension, byExtension.name != format.name {
             throw UsageError(
-                "--to: \(format.name) contradicts the extension of \(options.destination.forDisplay),"
-                    + " which says \(byExtension.name)")
+                "\(options.destination.forDisplay): the extension says \(byExtension.name), but \(format.name) is to be"
+                    + " written; name a file with \(format.fileExtensions.joined(separator: " or ")), or a folder")
         }
         return format
     }

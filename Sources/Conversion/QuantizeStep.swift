@@ -123,7 +123,11 @@ public struct ModelQuantization: Sendable {
         _ source: Checkpoint, configuration: JSONObject?, _ scheme: QuantizationScheme, _ options: ConversionOptions,
         quantization: QuantizationOptions, exceptions: [NamePattern] = []
     ) throws {
-        let logical = try LogicalCheckpoint(source.reader, configuration: configuration)
+        let logical = try LogicalCheckpoint(
+            source.reader, configuration: configuration, name: source.path.forDisplay)
+        let names = logical.tensors.map(\.name)
+        try options.requireMatches(among: names)
+        try NamePattern.requireMatches(exceptions, among: names, option: "--keep", noun: "tensor")
         let candidates = try Self.candidates(
             source, logical, configuration, options: options, exceptions: exceptions)
         let plan = try QuantizationPlan(scheme, weights: candidates, options: quantization)

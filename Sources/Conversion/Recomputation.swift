@@ -49,7 +49,7 @@ public enum Recomputation {
 
         public init(_ source: Checkpoint) throws {
             self.source = source
-            logical = try LogicalCheckpoint(source.reader)
+            logical = try LogicalCheckpoint(source.reader, name: source.path.forDisplay)
             weights = Dictionary(
                 logical.tensors.filter { $0.parts.count == 1 }.map { ($0.parts[0], $0) },
                 uniquingKeysWith: { first, _ in first })

@@ -64,8 +64,7 @@ public struct Checkpoint: Sendable {
         {
             return try format.open(file, options)
         }
-        let known = FormatRegistry.all.map { $0.name }.joined(separator: ", ")
-        throw CheckpointError(path, .file, expected: "a checkpoint (\(known))", found: description)
+        throw CheckpointError(path, .file, expected: "a checkpoint (\(FormatRegistry.names()))", found: description)
     }
 
     // MARK: Outputs
@@ -176,9 +175,8 @@ public struct Checkpoint: Sendable {
         let unfinished = names.first {
             $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial")
         }
-        let known = FormatRegistry.all.flatMap { $0.fileExtensions }.joined(separator: ", ")
         return CheckpointError(
-            folder, .file, expected: "a model folder with weights (\(known))",
+            folder, .file, expected: "a model folder with weights (\(FormatRegistry.extensions))",
             found: unfinished.map { "none, but '\($0.escapedForDisplay)', an unfinished download" }
                 ?? (names.isEmpty ? "an empty folder" : "a folder without them"))
     }

@@ -55,13 +55,17 @@ public struct FormatCapabilities: Sendable {
     public var holdsMetadata: Bool
     /// Whether SHA-256 of every tensor is stored.
     public var storesDigests: Bool
+    /// Whether data is compressed unasked.
+    public var compresses: Bool
+    /// Whether data can be deflated on writing.
+    public var deflates: Bool
     /// What is wrong with a tensor's name for this format, or nil: "contains a NUL".
     public var objection: @Sendable (_ name: String) -> String?
 
     public init(
         elementTypes: Set<ElementType> = Set(ElementType.allCases), maximumRank: Int = Shape.maximumRank,
         fixedTensorCount: Int? = nil, holdsNames: Bool = true, hasRandomAccess: Bool = true, holdsAliases: Bool,
-        holdsMetadata: Bool, storesDigests: Bool,
+        holdsMetadata: Bool, storesDigests: Bool, compresses: Bool = false, deflates: Bool = false,
         objection: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.elementTypes = elementTypes
@@ -72,6 +76,8 @@ public struct FormatCapabilities: Sendable {
         self.holdsAliases = holdsAliases
         self.holdsMetadata = holdsMetadata
         self.storesDigests = storesDigests
+        self.compresses = compresses
+        self.deflates = deflates
         self.objection = objection
     }
 
@@ -122,7 +128,7 @@ public struct ReadingOptions: Sendable {
 
 /// How files are written.
 public struct WritingOptions: Sendable {
-    /// HDF5 only: chunk and deflate at this level (1 to 12) instead of storing contiguously.
+    /// Where the format deflates: chunk and deflate at this level (1 to 12) instead of storing contiguously.
     public var deflateLevel: Int?
 
     public init(deflateLevel: Int? = nil) {

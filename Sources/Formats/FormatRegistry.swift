@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import SystemPackage
 
 /// The formats, in the order in which they look at a file. One line an entry.
 public enum FormatRegistry {
@@ -10,6 +11,32 @@ public enum FormatRegistry {
         NumPyArray.self,
         NumPyArchive.self,
     ]
+
+    /// The names of those that satisfy a condition, as help and messages list them: "safetensors, pytorch, hdf5".
+    public static func names(where isWanted: (any CheckpointFormat.Type) -> Bool = { _ in true }) -> String {
+        all.filter(isWanted).map { $0.name }.joined(separator: ", ")
+    }
+
+    /// The extensions of all: ".safetensors, .bin, .pt".
+    public static var extensions: String { all.flatMap { $0.fileExtensions }.joined(separator: ", ") }
+
+    /// The format that the name of an output calls for.
+    ///
+    /// - Returns: nil where the name has no extension of a format.
+    /// - Throws: `UsageError` where it is that of a format that cannot be written.
+    public static func format(forOutput path: FilePath) throws(UsageError) -> (any CheckpointFormat.Type)? {
+        let name = path.lastComponent?.string ?? ""
+        if let format = format(forFileName: name) { return format }
+        if let unwritten = UnwrittenFormat.format(forFileName: name) {
+            throw UsageError("\(path.forDisplay): \(refusal(of: unwritten))")
+        }
+        return nil
+    }
+
+    /// Why a format is not written: "cannot write GGUF yet; writes: safetensors, pytorch".
+    public static func refusal(of format: UnwrittenFormat) -> String {
+        "cannot write \(format.name) yet; writes: \(names())"
+    }
 
     /// The format with a name ("hdf5"), or nil.
     public static func format(named name: String) -> (any CheckpointFormat.Type)? {

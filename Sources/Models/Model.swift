@@ -47,7 +47,7 @@ public struct Model: Sendable {
         name: String
     ) throws {
         try self.init(
-            LogicalCheckpoint(reader, configuration: configuration), configuration: configuration,
+            LogicalCheckpoint(reader, configuration: configuration, name: name), configuration: configuration,
             configurationFile: configurationFile, name: name)
     }
 

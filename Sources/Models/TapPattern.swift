@@ -6,13 +6,11 @@ public struct TapPattern: Sendable {
     static let maximumByteCount = 4096
 
     private let alternatives: [NamePattern]
-    public let text: String
 
     /// Every tap.
-    public static let everything = TapPattern(text: "*", alternatives: [NamePattern("*")])
+    public static let everything = TapPattern(alternatives: [NamePattern("*")])
 
-    private init(text: String, alternatives: [NamePattern]) {
-        self.text = text
+    private init(alternatives: [NamePattern]) {
         self.alternatives = alternatives
     }
 
@@ -24,7 +22,14 @@ public struct TapPattern: Sendable {
                 "taps '\(String(text.prefix(60)).escapedForDisplay)': expected names with * and ?, separated by commas, "
                     + "at most \(Self.maximumByteCount) bytes")
         }
-        self.init(text: text, alternatives: parts.map { NamePattern(String($0)) })
+        self.init(alternatives: parts.map { NamePattern(String($0)) })
+    }
+
+    /// Requires that each of its parts matches a tap.
+    ///
+    /// - Throws: `UsageError` with the part and the taps nearest to it.
+    public func requireMatches(among names: [String]) throws(UsageError) {
+        try NamePattern.requireMatches(alternatives, among: names, option: "--taps", noun: "tap")
     }
 
     public func matches(_ name: String) -> Bool { alternatives.contains { $0.matches(name) } }

@@ -1,11 +1,17 @@
-/// The taps of a model over some tokens, in the order of the forward pass. The page `formats/taps.md` explains them.
+/// The taps of a model over tokens of some shape, in the order of the forward pass. The page `formats/taps.md` explains them.
 struct TapPlan {
     let spec: TransformerSpec
-    let tokens: TokenBatch
+    let batchCount: Int
+    let length: Int
+
+    init(_ spec: TransformerSpec, batchCount: Int, length: Int) {
+        self.spec = spec
+        self.batchCount = batchCount
+        self.length = length
+    }
 
     init(_ spec: TransformerSpec, _ tokens: TokenBatch) {
-        self.spec = spec
-        self.tokens = tokens
+        self.init(spec, batchCount: tokens.batchCount, length: tokens.length)
     }
 
     var taps: [PlannedTap] {
@@ -20,7 +26,7 @@ struct TapPlan {
         case .finish:
             (spec.finalNorm == nil ? [] : [tap(.finalNorm, spec.hiddenSize)])
                 + (spec.poolerActivation == nil
-                    ? [] : [PlannedTap(name: TapPoint.pooler.rawValue, shape: [tokens.batchCount, spec.hiddenSize])])
+                    ? [] : [PlannedTap(name: TapPoint.pooler.rawValue, shape: [batchCount, spec.hiddenSize])])
         case .logits: spec.head == nil ? [] : [tap(.logits, spec.vocabularySize)]
         }
     }
@@ -49,8 +55,13 @@ struct TapPlan {
     }
 
     func tap(_ point: TapPoint, _ features: Int, layer: Int? = nil) -> PlannedTap {
-        PlannedTap(name: point.name(layer: layer), shape: [tokens.batchCount, tokens.length, features])
+        PlannedTap(name: point.name(layer: layer), shape: [batchCount, length, features])
     }
+}
+
+extension Model {
+    /// The taps of a forward pass, in its order, whatever the tokens.
+    public var tapNames: [String] { TapPlan(spec, batchCount: 1, length: 1).taps.map(\.name) }
 }
 
 /// The names of taps.

@@ -7,7 +7,7 @@ public struct TokenBatch: Sendable, Equatable {
     public let inputIDs: [[Int]]
     /// Whether a position is read (1) or padding (0); nil where nothing is padding.
     public let attentionMask: [[Int]]?
-    /// Kinds of tokens; nil for all 0.
+    /// Kinds of tokens, as they were given; nil stands for all 0 where the model has kinds.
     public let tokenTypeIDs: [[Int]]?
     /// nil for 0, 1, 2, ..., whatever the mask.
     public let positionIDs: [[Int]]?
@@ -26,7 +26,7 @@ public struct TokenBatch: Sendable, Equatable {
         self.source = source
         self.inputIDs = inputIDs
         self.attentionMask = attentionMask?.allSatisfy { $0.allSatisfy { $0 == 1 } } == true ? nil : attentionMask
-        self.tokenTypeIDs = tokenTypeIDs?.allSatisfy { $0.allSatisfy { $0 == 0 } } == true ? nil : tokenTypeIDs
+        self.tokenTypeIDs = tokenTypeIDs
         self.positionIDs = positionIDs?.allSatisfy { $0.elementsEqual($0.indices) } == true ? nil : positionIDs
         guard let first = inputIDs.first, !first.isEmpty else {
             throw error(.inputIDs, expected: "at least one token", found: "none")
@@ -38,6 +38,11 @@ public struct TokenBatch: Sendable, Equatable {
             if let lists { try checkShape(member, lists) }
         }
         try checkMask()
+    }
+
+    /// Kinds of tokens, where they say more than their default: what a digest and a capture hold.
+    public var nonzeroTokenTypeIDs: [[Int]]? {
+        tokenTypeIDs.flatMap { $0.allSatisfy { $0.allSatisfy { $0 == 0 } } ? nil : $0 }
     }
 
     /// What a position may look at within a sequence: `true` for tokens that are read.
@@ -55,8 +60,11 @@ public struct TokenBatch: Sendable, Equatable {
         try check(.inputIDs, inputIDs, below: spec.vocabularySize, "vocab_size")
         if let positionIDs { try check(.positionIDs, positionIDs, below: spec.contextLength, "the model's positions") }
         guard let tokenTypeIDs else { return }
+        // Zeros are something too: such a model would look them up among its tokens and add what it finds.
         guard spec.embedding.tokenTypeCount > 0 else {
-            throw error(.tokenTypeIDs, expected: "none, as \(spec.architecture) has no token types", found: "some")
+            throw error(
+                .tokenTypeIDs, expected: "none, as \(spec.architecture) has no token types; leave the member out",
+                found: "some")
         }
         try check(.tokenTypeIDs, tokenTypeIDs, below: spec.embedding.tokenTypeCount, "type_vocab_size")
     }
@@ -67,7 +75,7 @@ public struct TokenBatch: Sendable, Equatable {
     public var digest: Digest {
         var text = "assay-tokens/1\n"
         for (member, lists) in [
-            (Member.inputIDs, inputIDs), (.attentionMask, attentionMask), (.tokenTypeIDs, tokenTypeIDs),
+            (Member.inputIDs, inputIDs), (.attentionMask, attentionMask), (.tokenTypeIDs, nonzeroTokenTypeIDs),
             (.positionIDs, positionIDs),
         ] {
             guard let lists else { continue }

@@ -8,9 +8,19 @@ public struct LogicalCheckpoint: Sendable {
     public let tensors: [any LogicalTensor]
     private let positions: NameMap<Int>
 
-    /// - Parameter configuration: the model's `config.json`, where there is one.
+    /// - Parameters:
+    ///   - configuration: the model's `config.json`, where there is one.
+    ///   - name: what messages call the checkpoint: its path.
     /// - Throws: `StructureError` where a packing is incomplete, or two logical tensors would have one name.
-    public init(_ reader: any CheckpointReader, configuration: JSONObject? = nil) throws {
+    public init(_ reader: any CheckpointReader, configuration: JSONObject? = nil, name: String) throws {
+        do {
+            try self.init(reader, configuration)
+        } catch let error as StructureError {
+            throw StructureError("\(name): \(error.sentence)")
+        }
+    }
+
+    private init(_ reader: any CheckpointReader, _ configuration: JSONObject?) throws {
         var logical: [any LogicalTensor] = []
         var taken = Set<Int>()
         for packing in PackingRegistry.all {

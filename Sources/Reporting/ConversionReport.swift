@@ -7,32 +7,65 @@ import SystemPackage
 public enum ConversionReport {
     // MARK: Before
 
-    public static func text(of plan: ConversionPlan) -> String {
-        var lines = [
-            "\(plan.source.path.forDisplay) (\(plan.source.contents.formatName)) to \(plan.destination.forDisplay) (\(plan.format.name))"
-        ]
-        lines.append("  transforms   " + transforms(plan.files.flatMap { $0.steps.map(\.transform) }))
-        lines += plan.dropped.prefix(10).map { "  dropped      \($0.name.escapedForDisplay): \($0.rule)" }
-        if plan.dropped.count > 10 { lines.append("  dropped      ... \(plan.dropped.count) in all") }
-        if plan.files.count > 1 { lines.append("  files        \(plan.files.count)") }
-        if !plan.companions.copied.isEmpty {
-            lines.append("  along        " + plan.companions.copied.joined(separator: ", "))
-        }
-        if !plan.companions.left.isEmpty {
-            lines.append("  left         " + plan.companions.left.joined(separator: ", "))
-        }
-        lines += plan.notes.map { "  note         \($0)" }
-        lines.append("  bytes in     \(Quantities.bytes(plan.sourceByteCount))")
-        lines.append(
-            "  bytes out    \(Quantities.bytes(plan.destinationByteCount))\(compressed(plan) ? " before compression" : "")"
-        )
-        lines.append("  peak memory  about \(Quantities.bytes(plan.expectedPeakByteCount))")
-        lines.append("  free disk    \(plan.freeByteCount.map { Quantities.bytes($0) } ?? "unknown")")
-        return lines.joined(separator: "\n") + "\n"
+    /// - Parameter width: that lines are to fit; nil where nothing needs to.
+    public static func text(of plan: ConversionPlan, width: Int?) -> String {
+        var lines = Lines(width)
+        lines.addHead(
+            "\(plan.source.path.forDisplay) (\(plan.source.contents.formatName)) to \(plan.destination.forDisplay)"
+                + " (\(plan.format.name))")
+        lines.add("transforms", transforms(plan.files.flatMap { $0.steps.map(\.transform) }))
+        for (name, rule) in plan.dropped.prefix(10) { lines.add("dropped", "\(name.shownAsName): \(rule)") }
+        if plan.dropped.count > 10 { lines.add("dropped", "... \(plan.dropped.count) in all") }
+        lines.addPacked(plan)
+        if plan.files.count > 1 { lines.add("files", "\(plan.files.count)") }
+        lines.add("along", names: plan.companions.copied)
+        lines.add("left", names: plan.companions.left)
+        for note in plan.notes { lines.add("note", note) }
+        lines.add("bytes in", Quantities.bytes(plan.sourceByteCount))
+        lines.add(
+            "bytes out", Quantities.bytes(plan.destinationByteCount) + (plan.isCompressed ? " before compression" : ""))
+        lines.add("peak memory", "about \(Quantities.bytes(plan.expectedPeakByteCount))")
+        lines.add("free disk", freeDisk(plan))
+        return lines.text
     }
 
-    private static func compressed(_ plan: ConversionPlan) -> Bool {
-        plan.format.name == "zplanes" || plan.options.writing.deflateLevel != nil
+    /// "69.2 GB", with what it lacks where it is too small.
+    private static func freeDisk(_ plan: ConversionPlan) -> String {
+        guard let free = plan.freeByteCount else { return "unknown" }
+        let lack = plan.lackingByteCount.map { ": too small, \(Quantities.bytes($0)) more are needed" } ?? ""
+        return Quantities.bytes(free) + lack
+    }
+
+    /// Lines of a label and what is said about it.
+    private struct Lines {
+        private(set) var all: [String] = []
+        private let width: Int?
+        private static let column = 15
+
+        init(_ width: Int?) { self.width = width }
+
+        var text: String { all.joined(separator: "\n") + "\n" }
+
+        mutating func addHead(_ text: String) { all += text.wrapped(to: width, indent: "  ") }
+
+        mutating func add(_ label: String, _ text: String) {
+            all += text.labelled(label, column: Self.column, to: width)
+        }
+
+        /// Names of files; nothing where there are none.
+        mutating func add(_ label: String, names: [String]) {
+            if !names.isEmpty { add(label, names.map(\.shownAsName).joined(separator: ", ")) }
+        }
+
+        mutating func add(lines: [String]) { all += lines }
+
+        mutating func addPacked(_ plan: ConversionPlan) {
+            guard plan.packedCount > 0 else { return }
+            add(
+                "packed",
+                "\(Quantities.plural(plan.packedCount, "tensor")) of packed weights left as they are: --dtype rounds"
+                    + " plain weights only, and nothing unpacks them yet")
+        }
     }
 
     public static func json(of plan: ConversionPlan) -> String {
@@ -49,9 +82,11 @@ public enum ConversionReport {
                     ]
                 }),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
+            "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
             "bytesIn": JSONValue(plan.sourceByteCount), "bytesOut": JSONValue(plan.destinationByteCount),
             "expectedPeakBytes": JSONValue(plan.expectedPeakByteCount),
             "freeBytes": plan.freeByteCount.map { JSONValue($0) } ?? .null,
+            "lackingBytes": JSONValue(plan.lackingByteCount ?? 0),
         ]
         return value.prettyText + "\n"
     }
@@ -63,29 +98,27 @@ public enum ConversionReport {
     ) -> String {
         let (plan, outcome) = (finished.plan, finished.outcome)
         let written = outcome.files.reduce(0) { $0 + $1.byteCount }
-        var lines = [
-            "\(plan.destination.forDisplay): \(plan.format.name), \(Quantities.plural(outcome.files.reduce(0) { $0 + $1.tensors.count }, "tensor")), \(Quantities.bytes(written))"
-        ]
-        lines.append("  transforms   " + transforms(outcome.steps.map(\.transform)))
-        if !plan.dropped.isEmpty {
-            lines.append("  dropped      \(Quantities.plural(plan.dropped.count, "tensor")) by rule")
-        }
+        let count = outcome.files.reduce(0) { $0 + $1.tensors.count }
+        var lines = Lines(width)
+        lines.addHead(
+            "\(plan.destination.forDisplay): \(plan.format.name), \(Quantities.plural(count, "tensor")),"
+                + " \(Quantities.bytes(written))")
+        lines.add("transforms", transforms(outcome.steps.map(\.transform)))
+        if !plan.dropped.isEmpty { lines.add("dropped", "\(Quantities.plural(plan.dropped.count, "tensor")) by rule") }
+        lines.addPacked(plan)
         if outcome.tally.overflowed > 0 {
-            lines.append(
-                "  overflowed   \(Quantities.plural(outcome.tally.overflowed, "value")) too large for the type")
+            lines.add("overflowed", "\(Quantities.plural(outcome.tally.overflowed, "value")) too large for the type")
         }
         if outcome.tally.underflowed > 0 {
-            lines.append("  underflowed  \(Quantities.plural(outcome.tally.underflowed, "value")) became zero")
+            lines.add("underflowed", "\(Quantities.plural(outcome.tally.underflowed, "value")) became zero")
         }
-        if let digest = outcome.destinationContentDigest { lines.append("  content      \(digest)") }
-        lines.append("  read again   \(outcome.wasVerified ? "and equal" : "no (--no-verify)")")
-        if !plan.companions.left.isEmpty {
-            lines.append("  left         " + plan.companions.left.joined(separator: ", "))
-        }
-        lines.append("  certificate  \(certificate?.forDisplay ?? "none")")
-        lines += quantizationLines(outcome, width: width)
-        lines.append("  time         " + time(plan, outcome, seconds))
-        return lines.joined(separator: "\n") + "\n"
+        if let digest = outcome.destinationContentDigest { lines.add("content", "\(digest)") }
+        lines.add("read again", outcome.wasVerified ? "and equal" : "no (--no-verify)")
+        lines.add("left", names: plan.companions.left)
+        lines.add("certificate", certificate?.forDisplay ?? "none")
+        lines.add(lines: quantizationLines(outcome, width: width))
+        lines.add("time", time(plan, outcome, seconds))
+        return lines.text
     }
 
     /// "8.4 s: 1.1 s at 950 MB/s, 6.2 s until the disk had it, 1.1 s to read it again".
@@ -111,7 +144,7 @@ public enum ConversionReport {
             }
             let saturated = (figures["saturatedFraction"]?.double ?? 0) * 100
             table.add([
-                step.source.escapedForDisplay, figure("bitsPerElement", digits: 2), figure("sqnrDecibels", digits: 1),
+                step.source.shownAsName, figure("bitsPerElement", digits: 2), figure("sqnrDecibels", digits: 1),
                 figure("relativeL2", digits: 4),
                 figures["maximumError"]?.double.map { Quantities.figure($0, significant: 2) } ?? "-",
                 Quantities.rounded(saturated, digits: 2) + " %",
@@ -129,6 +162,7 @@ public enum ConversionReport {
             "contentDigest": JSONValue(outcome.destinationContentDigest?.description),
             "steps": .array(outcome.steps.map(json)),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
+            "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
             "overflowed": JSONValue(outcome.tally.overflowed), "underflowed": JSONValue(outcome.tally.underflowed),
             "verified": .bool(outcome.wasVerified), "certificate": JSONValue(certificate?.string),
             "seconds": [

@@ -4,22 +4,24 @@ import AssayModels
 import AssayPackings
 
 extension DiffReport {
-    /// The findings in lines of at most 80 columns (names longer than that are cut in their middle).
-    public func text(width: Int? = 80) -> String {
-        var sections = [headLines]
-        if result.structure.differs { sections.append(structureLines) }
+    /// The findings as text.
+    ///
+    /// - Parameter width: that lines are to fit; nil where nothing needs to.
+    public func text(width: Int?) -> String {
+        var sections = [headLines(width)]
+        if result.structure.differs { sections.append(structureLines(width)) }
         if result.showsWeights { sections.append(weightLines(width)) }
         if result.taps?.isEmpty == false { sections.append(tapLines(width)) }
-        if !suspectLines.isEmpty { sections.append(suspectLines) }
+        if !result.suspects.isEmpty { sections.append(suspectLines(width)) }
         if result.logits != nil { sections.append(logitsLines) }
         sections.append(
-            result.notes.flatMap { Self.wrapped("note: \($0)", to: width, indent: "  ") }
-                + Self.wrapped(verdict, to: width))
+            result.notes.flatMap { "note: \($0)".wrapped(to: width, indent: "  ") }
+                + verdict.wrapped(to: width))
         return sections.map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
-    private var headLines: [String] {
-        var lines = [side("A", result.reference), side("B", result.test)].flatMap { $0 }
+    private func headLines(_ width: Int?) -> [String] {
+        var lines = side("A", result.reference, width) + side("B", result.test, width)
         if let tokens = result.tokens {
             let padding = tokens.batchCount * tokens.length - tokens.readCount
             lines.append(
@@ -30,19 +32,18 @@ extension DiffReport {
         return lines
     }
 
-    private func side(_ letter: String, _ side: ComparisonResult.Side) -> [String] {
-        [
-            TextTable.shortened("\(letter)        \(side.name.escapedForDisplay)", to: 80),
-            TextTable.shortened("         \(side.description)", to: 80),
-        ]
+    private func side(_ letter: String, _ side: ComparisonResult.Side, _ width: Int?) -> [String] {
+        let indent = String(repeating: " ", count: 9)
+        return side.name.escapedForDisplay.wrapped(to: width, first: letter + indent.dropFirst(), indent: indent)
+            + side.description.wrapped(to: width, first: indent, indent: indent)
     }
 
     // MARK: Structure
 
-    private var structureLines: [String] {
+    private func structureLines(_ width: Int?) -> [String] {
         let sentences = result.structure.sentences
         return ["structure differs"]
-            + sentences.prefix(20).flatMap { Self.wrapped($0, to: 80, first: "  ", indent: "    ") }
+            + sentences.prefix(20).flatMap { $0.wrapped(to: width, first: "  ", indent: "    ") }
             + (sentences.count > 20 ? ["  ... \(sentences.count) in all"] : [])
     }
 
@@ -82,7 +83,7 @@ extension DiffReport {
         differenceClass == .storage ? "storage" : differenceClass.rawValue
     }
 
-    private var suspectLines: [String] {
+    private func suspectLines(_ width: Int?) -> [String] {
         result.suspects.prefix(8).flatMap { weight -> [String] in
             var text = "suspect: '\(weight.name.escapedForDisplay)'"
             if let figures = weight.figures { text += " differs by relative L2 \(error(figures))" }
@@ -93,7 +94,7 @@ extension DiffReport {
                 if others, weight.beyond.worst.isFinite { text += " (up to \(figure(weight.beyond.worst)) times)" }
             }
             if weight.isEqualWhenTurned { text += "; turned it would be equal" }
-            return Self.wrapped(text, to: 80, indent: "  ")
+            return text.wrapped(to: width, indent: "  ")
         }
     }
 
@@ -154,21 +155,5 @@ extension DiffReport {
                     + " ratio \(Quantities.rounded(test / reference, digits: 6))")
         }
         return lines
-    }
-
-    /// Text broken at spaces, the first line after `first`, the others after `indent`.
-    static func wrapped(_ text: String, to width: Int?, first: String = "", indent: String = "") -> [String] {
-        var lines: [String] = []
-        var line = first
-        var isEmpty = true
-        for word in text.split(separator: " ") {
-            if !isEmpty, let width, line.count + 1 + word.count > width {
-                lines.append(line)
-                (line, isEmpty) = (indent, true)
-            }
-            line += (isEmpty ? "" : " ") + word
-            isEmpty = false
-        }
-        return lines + [line]
     }
 }

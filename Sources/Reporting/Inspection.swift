@@ -20,12 +20,15 @@ public struct Inspection {
         case refused(String)
     }
 
-    /// - Throws: what reading throws.
+    /// - Throws: what reading throws; `UsageError` where the pattern matches no tensor.
     public init(
         of checkpoint: Checkpoint, pattern: NamePattern?, computesDigest: Bool, computesStatistics: Bool, threads: Int
     ) throws {
         self.checkpoint = checkpoint
         let contents = checkpoint.contents
+        try NamePattern.requireMatches(
+            pattern.map { [$0] } ?? [], among: contents.tensors.map(\.name), option: checkpoint.path.forDisplay,
+            noun: "tensor")
         selected = contents.tensors.indices.filter { pattern?.matches(contents.tensors[$0].name) ?? true }
         if let stored = contents.storedDigests {
             contentDigest = ContentDigest.of(contents.tensors, stored)
@@ -79,7 +82,7 @@ public struct Inspection {
 
     /// - Parameter width: of the terminal; nil where nothing needs to fit.
     public func text(width: Int?) -> String {
-        var lines = headLines + modelLines
+        var lines = headLines(width) + modelLines(width)
         if !selected.isEmpty {
             lines.append("")
             lines += tensorTable.lines(width: width)
@@ -91,21 +94,25 @@ public struct Inspection {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    private var headLines: [String] {
+    /// Where what is said about something begins.
+    private static let column = 14
+
+    private func headLines(_ width: Int?) -> [String] {
         let contents = checkpoint.contents
         var lines = [checkpoint.path.forDisplay]
+        func add(_ label: String, _ text: String) { lines += text.labelled(label, column: Self.column, to: width) }
         let files = checkpoint.files.count == 1 ? "" : ", \(checkpoint.files.count) files"
-        lines.append("  format      \(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
-        lines.append("  tensors     \(totals)")
-        if let contentDigest { lines.append("  content     \(contentDigest)") }
+        add("format", "\(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
+        add("tensors", totals)
+        if let contentDigest { add("content", "\(contentDigest)") }
         for (key, value) in contents.metadata where key != CheckpointContents.foreignKey {
-            let line = "  metadata    \(key.escapedForDisplay): \(value.escapedForDisplay)"
+            let line = "  metadata    \(key.shownAsName): \(value.escapedForDisplay)"
             lines.append(TextTable.shortened(line, to: 80))
         }
         if contents.metadata.contains(where: { $0.key == CheckpointContents.foreignKey }) {
-            lines.append("  metadata    and attributes that are not text (shown by --json)")
+            add("metadata", "and attributes that are not text (shown by --json)")
         }
-        lines += checkpoint.warnings.map { "  note        \($0)" }
+        for warning in checkpoint.warnings { add("note", warning) }
         return lines
     }
 
@@ -124,10 +131,11 @@ public struct Inspection {
             + (aliases > 0 ? ", \(Quantities.plural(aliases, "more name")) for the same bytes" : "")
     }
 
-    private var modelLines: [String] {
+    private func modelLines(_ width: Int?) -> [String] {
         switch model {
         case nil: return []
-        case .refused(let sentence): return ["  model       cannot be computed: \(sentence)"]
+        case .refused(let sentence):
+            return "cannot be computed: \(sentence)".labelled("model", column: Self.column, to: width)
         case .known(let summary, let report):
             var lines = [
                 "  model       \(summary.architecture), \(Quantities.count(summary.parameterCount)) parameters",
@@ -143,7 +151,7 @@ public struct Inspection {
                         ? "yes" + (report.ignored.isEmpty ? "" : ", \(report.ignored.count) not needed")
                         : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen")
             )
-            lines += report.sentences.prefix(10).map { "              \($0)" }
+            lines += report.sentences.prefix(10).flatMap { $0.labelled("", column: Self.column, to: width) }
             if report.sentences.count > 10 { lines.append("              ... \(report.sentences.count) in all") }
             return lines
         }
@@ -154,7 +162,7 @@ public struct Inspection {
         for index in selected {
             let info = checkpoint.contents.tensors[index]
             table.add([
-                info.name.escapedForDisplay + (info.aliasOf.map { " = \($0.escapedForDisplay)" } ?? ""),
+                info.name.shownAsName + (info.aliasOf.map { " = \($0.shownAsName)" } ?? ""),
                 info.elementType.name, info.shape.description, Quantities.bytes(info.byteCount),
             ])
         }
@@ -170,7 +178,7 @@ public struct Inspection {
             let info = checkpoint.contents.tensors[index]
             func figure(_ value: Double?) -> String { value.map { Quantities.figure($0) } ?? "-" }
             table.add([
-                info.name.escapedForDisplay, figure(statistics.minimum), figure(statistics.maximum),
+                info.name.shownAsName, figure(statistics.minimum), figure(statistics.maximum),
                 figure(statistics.mean), figure(statistics.standardDeviation), Quantities.count(statistics.zeroCount),
                 Quantities.count(statistics.nanCount), Quantities.count(statistics.infinityCount),
             ])

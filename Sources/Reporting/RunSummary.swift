@@ -18,10 +18,9 @@ public final class RunSummary {
 
     public func text(_ capture: String?, width: Int?) -> String {
         let tokens = runner.tokens
-        var lines = [
-            "\(runner.model.name): \(runner.model.spec.architecture), profile \(runner.settings.profile.rawValue),"
-                + " \(tokens.batchCount) × \(tokens.length) tokens"
-        ]
+        var lines =
+            ("\(runner.model.name): \(runner.model.spec.architecture), profile \(runner.settings.profile.rawValue),"
+            + " \(tokens.batchCount) × \(tokens.length) tokens").wrapped(to: width, indent: "  ")
         var table = TextTable([
             ("tap", .left), ("shape", .left), ("min", .right), ("max", .right), ("mean", .right), ("std", .right),
             ("NaN", .right),
@@ -35,7 +34,7 @@ public final class RunSummary {
             ])
         }
         lines += table.lines(width: width)
-        if let capture { lines.append("captured in \(capture.escapedForDisplay)") }
+        if let capture { lines += "captured in \(capture.escapedForDisplay)".wrapped(to: width, indent: "  ") }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -43,7 +42,7 @@ public final class RunSummary {
         let tokens = runner.tokens
         let value: JSONValue = [
             "model": .string(runner.model.name), "architecture": .string(runner.model.spec.architecture),
-            "profile": .string(runner.settings.profile.rawValue), "arithmetic": JSONValue(Arithmetic.version),
+            "profile": .string(runner.settings.profile.rawValue), "arithmeticVersion": JSONValue(Arithmetic.version),
             "batch": JSONValue(tokens.batchCount), "time": JSONValue(tokens.length),
             "tokensDigest": .string("\(tokens.digest)"), "capture": JSONValue(capture),
             "taps": .array(

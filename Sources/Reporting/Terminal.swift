@@ -7,14 +7,22 @@ import SystemPackage
 
 /// Standard output and error, as the command line uses them.
 public enum Terminal {
-    /// The width that text must fit; nil where output goes to a file or a pipe, which has none.
-    public static var outputWidth: Int? { isatty(1) != 0 ? width(of: 1) : nil }
+    /// The width that text must fit: the environment's `COLUMNS`, else the terminal's; nil where output goes to a file or
+    /// a pipe, which has none.
+    public static var outputWidth: Int? { askedWidth ?? (isatty(1) != 0 ? width(of: 1) : nil) }
+
+    private static var askedWidth: Int? {
+        getenv("COLUMNS").flatMap { Int(String(cString: $0)) }.flatMap { $0 >= narrowest ? $0 : nil }
+    }
+
+    /// What is narrower is no terminal that text could be fitted to.
+    private static let narrowest = 20
 
     public static var errorIsTerminal: Bool { isatty(2) != 0 }
 
     static func width(of descriptor: CInt) -> Int {
         var size = winsize()
-        if ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= 20 { return Int(size.ws_col) }
+        if ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= narrowest { return Int(size.ws_col) }
         return 80
     }
 
@@ -25,9 +33,10 @@ public enum Terminal {
         try write(text, to: 1)
     }
 
-    /// Writes a line to standard error; nothing can be done where that fails.
+    /// Writes a line to standard error, broken where that is a terminal; nothing can be done where that fails.
     public static func note(_ line: String) {
-        try? write(line + "\n", to: 2)
+        let lines = line.wrapped(to: errorIsTerminal ? width(of: 2) : nil, indent: "  ")
+        try? write(lines.joined(separator: "\n") + "\n", to: 2)
     }
 
     static func write(_ text: String, to descriptor: CInt) throws {

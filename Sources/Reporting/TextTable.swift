@@ -6,7 +6,7 @@ public struct TextTable {
     private let alignments: [Alignment]
     private var rows: [[String]] = []
 
-    /// - Parameter columns: headings and alignments; the first column is the one that is shortened where room is short.
+    /// - Parameter columns: headings and alignments; where room is short, the first column's cells get lines of their own.
     public init(_ columns: [(heading: String, alignment: Alignment)]) {
         headings = columns.map(\.heading)
         alignments = columns.map(\.alignment)
@@ -19,7 +19,8 @@ public struct TextTable {
 
     public var isEmpty: Bool { rows.isEmpty }
 
-    /// The lines, headings first; at most `width` columns where that is given.
+    /// The lines, headings first; at most `width` columns where that is given. A first cell that does not fit beside its
+    /// row stands above it: cut, names of one layer and another would look alike.
     public func lines(width: Int?) -> [String] {
         var widths = headings.indices.map { column in
             (rows.map { $0[column].count } + [headings[column].count]).max()!
@@ -28,7 +29,12 @@ public struct TextTable {
             let total = widths.reduce(0, +) + 2 * (widths.count - 1)
             widths[0] = max(min(widths[0], 12), widths[0] - max(0, total - width))
         }
-        return ([headings] + rows).map { line($0, widths) }
+        return ([headings] + rows).flatMap { lines($0, widths, width) }
+    }
+
+    private func lines(_ cells: [String], _ widths: [Int], _ width: Int?) -> [String] {
+        guard let width, cells[0].count > widths[0] else { return [line(cells, widths)] }
+        return [Self.shortened(cells[0], to: width), line([""] + cells.dropFirst(), widths)]
     }
 
     private func line(_ cells: [String], _ widths: [Int]) -> String {

@@ -1,17 +1,41 @@
 import AssayCheckpoints
 import AssayFormats
 import AssayVerification
+import SystemPackage
 
 /// A verification's findings as text and as JSON.
 public enum VerificationText {
-    public static func text(_ report: VerificationReport, _ checkpoint: Checkpoint) -> String {
-        var lines = ["\(checkpoint.path.forDisplay): content \(report.contentDigest)"]
-        for statement in report.statements {
-            lines.append("  \(mark(statement.result))  \(statement.statement)")
-            lines.append("        \(statement.detail)")
+    public static func text(_ report: VerificationReport, _ checkpoint: Checkpoint, width: Int) -> String {
+        var lines = [checkpoint.path.forDisplay]
+        func add(_ mark: String, _ text: String) {
+            let indent = String(repeating: " ", count: 15)
+            let first = "  " + mark + String(repeating: " ", count: 13 - mark.count)
+            lines += shortened(text, width - 15).wrapped(to: width, first: first, indent: indent)
         }
+        add("content", "\(report.contentDigest)")
+        for path in report.certificates.prefix(5) { add("certificate", shown(path, beside: checkpoint)) }
+        if report.certificates.count > 5 { add("", "... (\(report.certificates.count) in all)") }
+        for statement in report.statements {
+            add(mark(statement.result), statement.statement)
+            for line in details(of: statement) { add("", line) }
+        }
+        for note in report.notes { add("note", note.escapedForDisplay) }
         lines.append(report.exitStatus == .done ? "verified" : "NOT verified")
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// A certificate's name where it lies in its usual place, else its path.
+    private static func shown(_ certificate: FilePath, beside checkpoint: Checkpoint) -> String {
+        let home = checkpoint.folder ?? checkpoint.path.removingLastComponent()
+        return certificate.removingLastComponent() == home.lexicallyNormalized()
+            ? (certificate.lastComponent?.string ?? "").escapedForDisplay : certificate.forDisplay
+    }
+
+    /// Words too long for a line are cut in their middle; paths are not, they are for use.
+    private static func shortened(_ text: String, _ width: Int) -> String {
+        text.split(separator: " ", omittingEmptySubsequences: false).map { word in
+            word.contains("/") ? String(word) : TextTable.shortened(String(word), to: width)
+        }.joined(separator: " ")
     }
 
     private static func mark(_ result: VerifiedStatement.Result) -> String {
@@ -22,18 +46,67 @@ public enum VerificationText {
         }
     }
 
+    /// "28 tensors; 28 × copy", then a line a finding.
+    private static func details(of statement: VerifiedStatement) -> [String] {
+        let count =
+            statement.checkedCount == 0
+            ? "no \(statement.unit) to look at" : Quantities.plural(statement.checkedCount, statement.unit)
+        let remark = statement.remark.flatMap { $0.isEmpty ? nil : "; " + $0.escapedForDisplay } ?? ""
+        return [count + remark]
+            + statement.findings.map { "\($0.what): \(list($0.items, digests: statement.unit == "file"))" }
+    }
+
+    /// The first few, and how many there are.
+    private static func list(_ items: [VerifiedStatement.Item], digests: Bool) -> String {
+        items.prefix(5).map { item in
+            let name = item.name.escapedForDisplay + (item.file.map { " in " + $0.escapedForDisplay } ?? "")
+            guard digests, let found = item.found, let expected = item.expected else { return name }
+            return "\(name) has \(found), the certificate says \(expected)"
+        }.joined(separator: ", ") + (items.count > 5 ? ", ... (\(items.count) in all)" : "")
+    }
+
+    // MARK: JSON
+
     public static func json(_ report: VerificationReport, _ checkpoint: Checkpoint) -> String {
         let value: JSONValue = [
             "path": .string(checkpoint.path.string), "contentDigest": .string("\(report.contentDigest)"),
-            "statements": .array(
-                report.statements.map {
-                    [
-                        "statement": .string($0.statement), "result": .string(mark($0.result).lowercased()),
-                        "detail": .string($0.detail),
-                    ]
-                }),
-            "verified": .bool(report.exitStatus == .done),
+            "certificates": .array(report.certificates.map { .string($0.string) }),
+            "statements": .array(report.statements.map(json)),
+            "notes": .array(report.notes.map { .string($0) }),
+            "verified": .bool(report.exitStatus == .done), "exitCode": JSONValue(Int(report.exitStatus.rawValue)),
         ]
         return value.prettyText + "\n"
+    }
+
+    /// The document of a verification that could not be done: nothing to verify, or a file that cannot be read.
+    public static func json(_ error: any AssayError, _ path: String) -> String {
+        let value: JSONValue = [
+            "path": .string(path), "error": .string(error.description), "verified": false,
+            "exitCode": JSONValue(Int(error.exitStatus.rawValue)),
+        ]
+        return value.prettyText + "\n"
+    }
+
+    private static func json(_ statement: VerifiedStatement) -> JSONValue {
+        [
+            "statement": .string(statement.statement), "result": .string(mark(statement.result).lowercased()),
+            "checked": JSONValue(statement.checkedCount), "unit": .string(statement.unit),
+            "detail": JSONValue(statement.remark),
+            "findings": .array(
+                statement.findings.map { finding in
+                    [
+                        "what": .string(finding.what), "items": .array(finding.items.map(json)),
+                        "exitCode": finding.status.map { JSONValue(Int($0.rawValue)) } ?? .null,
+                    ]
+                }),
+        ]
+    }
+
+    private static func json(_ item: VerifiedStatement.Item) -> JSONValue {
+        var object = JSONObject([("name", .string(item.name))])
+        object["file"] = item.file.map { .string($0) }
+        object["found"] = item.found.map { .string("\($0)") }
+        object["expected"] = item.expected.map { .string("\($0)") }
+        return .object(object)
     }
 }

@@ -68,6 +68,32 @@ public enum ElementType: String, CaseIterable, Sendable, Hashable {
         return bits / 8
     }
 
+    /// The name that torch gives the type, and configurations hold; nil where it has none.
+    public var torchName: String? {
+        switch self {
+        case .f64: "float64"
+        case .f32: "float32"
+        case .f16: "float16"
+        case .bf16: "bfloat16"
+        case .f8e4m3: "float8_e4m3fn"
+        case .f8e5m2: "float8_e5m2"
+        case .f8e4m3fnuz: "float8_e4m3fnuz"
+        case .f8e5m2fnuz: "float8_e5m2fnuz"
+        default: nil
+        }
+    }
+
+    /// The type that a person names: by its name, or as torch does ("bfloat16", "half").
+    public init?(spelling: String) {
+        let lowered = spelling.lowercased()
+        let others: [String: ElementType] = ["half": .f16, "float": .f32, "double": .f64]
+        guard
+            let type = ElementType(name: spelling) ?? others[lowered]
+                ?? ElementType.allCases.first(where: { $0.torchName == lowered })
+        else { return nil }
+        self = type
+    }
+
     /// The type with this name, upper or lower case, or nil.
     public init?(name: String) {
         self.init(rawValue: name.uppercased())

@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayConversion
 import AssayFormats
+import AssayModels
 import AssayTensors
 import SystemPackage
 
@@ -17,6 +18,18 @@ public struct Certificate: Sendable, Equatable {
     public struct Tensor: Sendable, Equatable {
         public var info: TensorInfo
         public var digest: Digest
+        /// The file of a destination folder that holds it.
+        public var file: String?
+    }
+
+    /// One file of the destination.
+    public struct File: Sendable, Equatable {
+        /// Relative to the folder; of a single file the destination's name.
+        public var name: String
+        /// Of a file of tensors.
+        public var metadataDigest: Digest?
+        /// SHA-256 of the whole file: always of one without tensors, of the others where it was asked for.
+        public var digest: Digest?
     }
 
     /// One step: which source tensor became which destination tensors, and how.
@@ -36,15 +49,17 @@ public struct Certificate: Sendable, Equatable {
     }
 
     public var tool: String
+    public var arithmeticVersion: Int
     public var operation: String
     public var sourceName: String
     public var sourceFormat: String
     public var sourceTensors: [Tensor]
     public var destinationName: String
     public var destinationFormat: String
+    /// Whether it is a folder, with other files beside those of the tensors.
+    public var isFolder: Bool
     public var destinationTensors: [Tensor]
-    /// SHA-256 of whole files by name; empty unless it was asked for.
-    public var fileDigests: [(name: String, digest: Digest)]
+    public var files: [File]
     public var transforms: [Transform]
     public var dropped: [Drop]
     /// Whether the destination was read again and compared before it was published.
@@ -61,18 +76,21 @@ public struct Certificate: Sendable, Equatable {
 extension Certificate {
     /// Makes the certificate of a finished conversion that took digests.
     ///
+    /// - Parameter digestsWholeFiles: whether SHA-256 of the files of tensors is taken too.
     /// - Returns: nil where it did not.
+    /// - Throws: `SystemError` where the written files cannot be read.
     public init?(
-        of finished: FinishedConversion, operation: String, tool: String,
-        fileDigests: [(name: String, digest: Digest)] = []
-    ) {
+        of finished: FinishedConversion, operation: String, tool: String, digestsWholeFiles: Bool = false
+    ) throws {
         let (plan, outcome) = (finished.plan, finished.outcome)
         var destination: [Tensor] = []
         for file in outcome.files {
             guard let digests = file.digests else { return nil }
-            destination += zip(file.tensors, digests).map { Tensor(info: $0, digest: $1) }
+            let name = plan.isFolder ? file.name : nil
+            destination += zip(file.tensors, digests).map { Tensor(info: $0, digest: $1, file: name) }
         }
         self.tool = tool
+        arithmeticVersion = Arithmetic.version
         self.operation = operation
         sourceName = plan.source.path.lastComponent?.string ?? "/"
         sourceFormat = plan.source.contents.formatName
@@ -80,7 +98,8 @@ extension Certificate {
         destinationName = plan.destination.lexicallyNormalized().lastComponent?.string ?? "/"
         destinationFormat = plan.format.name
         destinationTensors = destination
-        self.fileDigests = fileDigests
+        isFolder = plan.isFolder
+        files = try Self.files(of: finished, digestsWholeFiles: digestsWholeFiles)
         transforms = outcome.steps.map {
             Transform(
                 source: $0.source, outputs: $0.outputs, operation: $0.transform,
@@ -89,6 +108,23 @@ extension Certificate {
         }
         dropped = plan.dropped.map { Drop(name: $0.name, rule: $0.rule) }
         wasReread = outcome.wasVerified
+    }
+
+    /// The written files as they lie on the disk: what `config.json` became, not what it was.
+    private static func files(of finished: FinishedConversion, digestsWholeFiles: Bool) throws -> [File] {
+        let plan = finished.plan
+        let weights = try finished.stagedFiles.map { name, path in
+            let contents = try plan.format.open(InputFile(path), plan.options.reading).contents
+            return File(
+                name: name, metadataDigest: MetadataDigest.of(contents.metadata),
+                digest: digestsWholeFiles ? try CertificateFile.digest(of: path) : nil)
+        }
+        guard let folder = finished.stagingFolder else { return weights }
+        let names = NameSet(weights.map(\.name))
+        return try weights
+            + SystemCall.names(in: folder).filter { !names.contains($0) }.map {
+                File(name: $0, digest: try CertificateFile.digest(of: folder.appending($0)))
+            }
     }
 
     /// The tensors that were read, and the aliases of those.

@@ -5,12 +5,15 @@ import SystemPackage
 
 /// Where a certificate lies, and in which order it is published with what it speaks of.
 public enum CertificateFile {
+    private static let folderName = "certificate.json"
+    private static let fileSuffix = ".certificate.json"
+
     /// `certificate.json` in a folder, `NAME.certificate.json` beside a file.
     public static func path(for subject: FilePath, isFolder: Bool) -> FilePath {
         let subject = subject.lexicallyNormalized()
         return isFolder
-            ? subject.appending("certificate.json")
-            : subject.removingLastComponent().appending((subject.lastComponent?.string ?? "") + ".certificate.json")
+            ? subject.appending(folderName)
+            : subject.removingLastComponent().appending((subject.lastComponent?.string ?? "") + fileSuffix)
     }
 
     /// Publishes a conversion and its certificate: an old certificate goes first, the new one comes last, so that none
@@ -64,11 +67,10 @@ public enum CertificateFile {
         try staged.publish()
     }
 
-    /// SHA-256 of whole files, streamed.
-    public static func digests(of finished: FinishedConversion) throws -> [(name: String, digest: Digest)] {
-        try finished.stagedFiles.map { name, path in (name, try digest(of: path)) }
-    }
+    /// Whether a file's name is that of a certificate.
+    static func isName(_ name: String) -> Bool { name == folderName || name.hasSuffix(fileSuffix) }
 
+    /// SHA-256 of a whole file, streamed.
     static func digest(of path: FilePath) throws -> Digest {
         var hasher = DigestHasher()
         try InputFile(path).forEachPiece { _, bytes in bytes.withUnsafeBytes { hasher.update($0) } }

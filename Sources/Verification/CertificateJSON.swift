@@ -5,13 +5,10 @@ import SystemPackage
 extension Certificate {
     /// The statement as a JSON value; `canonicalText` of it is what is written.
     public var json: JSONValue {
-        var subjects: [JSONValue] = [
-            ["name": .string(destinationName), "digest": ["assayContent1": .string("\(destinationContentDigest)")]]
-        ]
-        subjects += fileDigests.map { ["name": .string($0.name), "digest": ["sha256": .string("\($0.digest)")]] }
-        subjects += destinationTensors.map {
-            ["name": .string("tensor:" + $0.info.name), "digest": ["sha256": .string("\($0.digest)")]]
-        }
+        let subjects =
+            [Self.subject(destinationName, content: destinationContentDigest, sha256: isFolder ? nil : files[0].digest)]
+            + (isFolder ? fileSubjects : [])
+            + destinationTensors.map { Self.subject("tensor:" + $0.info.name, sha256: $0.digest) }
         return [
             "_type": .string(Self.statementType),
             "subject": .array(subjects),
@@ -20,26 +17,48 @@ extension Certificate {
         ]
     }
 
+    /// The files of a folder; those of tensors with their content digests.
+    private var fileSubjects: [JSONValue] {
+        let tensors = Dictionary(grouping: destinationTensors) { ExactName($0.file ?? "") }
+        return files.map { file in
+            let own = tensors[ExactName(file.name)] ?? []
+            let content = file.metadataDigest == nil ? nil : ContentDigest.of(own.map(\.info), own.map(\.digest))
+            return Self.subject(file.name, content: content, sha256: file.digest)
+        }
+    }
+
+    private static func subject(_ name: String, content: Digest? = nil, sha256: Digest?) -> JSONValue {
+        var digests = JSONObject()
+        digests["assayContent1"] = content.map { .string("\($0)") }
+        digests["sha256"] = sha256.map { .string("\($0)") }
+        return ["name": .string(name), "digest": .object(digests)]
+    }
+
     private var predicate: JSONValue {
         [
             "tool": .string(tool),
+            "arithmeticVersion": JSONValue(arithmeticVersion),
             "operation": .string(operation),
-            "source": Self.side(sourceName, sourceFormat, sourceContentDigest, sourceTensors),
-            "destination": Self.side(
-                destinationName, destinationFormat, destinationContentDigest, destinationTensors),
+            "source": .object(Self.side(sourceName, sourceFormat, sourceContentDigest, sourceTensors)),
+            "destination": destination,
             "transforms": .array(transforms.map(\.json)),
             "dropped": .array(dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
             "checks": ["reread": .bool(wasReread)],
         ]
     }
 
-    private static func side(
-        _ name: String, _ format: String, _ digest: Digest, _ tensors: [Tensor]
-    ) -> JSONValue {
-        [
-            "name": .string(name), "format": .string(format), "contentDigest": .string("\(digest)"),
-            "tensors": .array(tensors.map(\.json)),
-        ]
+    private var destination: JSONValue {
+        var side = Self.side(destinationName, destinationFormat, destinationContentDigest, destinationTensors)
+        side["kind"] = isFolder ? "folder" : "file"
+        side["files"] = .array(files.map(\.json))
+        return .object(side)
+    }
+
+    private static func side(_ name: String, _ format: String, _ digest: Digest, _ tensors: [Tensor]) -> JSONObject {
+        JSONObject([
+            ("name", .string(name)), ("format", .string(format)), ("contentDigest", .string("\(digest)")),
+            ("tensors", .array(tensors.map(\.json))),
+        ])
     }
 
     /// The bytes of the certificate's file.
@@ -53,6 +72,7 @@ extension Certificate.Tensor {
             ("shape", .array(info.shape.dimensions.map { JSONValue($0) })), ("sha256", .string("\(digest)")),
         ])
         object["aliasOf"] = info.aliasOf.map { .string($0) }
+        object["file"] = file.map { .string($0) }
         return .object(object)
     }
 
@@ -66,6 +86,26 @@ extension Certificate.Tensor {
         else { return nil }
         self.info = info
         self.digest = digest
+        file = object["file"]?.string
+    }
+}
+
+extension Certificate.File {
+    var json: JSONValue {
+        var object = JSONObject([("name", .string(name))])
+        object["metadataDigest"] = metadataDigest.map { .string("\($0)") }
+        object["sha256"] = digest.map { .string("\($0)") }
+        return .object(object)
+    }
+
+    /// - Returns: nil where the name is not that of a file in the folder, but could lead out of it.
+    init?(_ value: JSONValue) {
+        guard let object = value.object, let name = object["name"]?.string,
+            let component = FilePath.Component(name), component.kind == .regular, component.string == name
+        else { return nil }
+        self.name = name
+        metadataDigest = object["metadataDigest"]?.string.flatMap { Digest(hexadecimal: $0) }
+        digest = object["sha256"]?.string.flatMap { Digest(hexadecimal: $0) }
     }
 }
 
@@ -108,7 +148,7 @@ extension Certificate {
     }
 
     private init(_ value: JSONValue, _ path: FilePath) throws {
-        func require<T>(_ part: T?, _ name: String, _ expected: String) throws -> T {
+        @discardableResult func require<T>(_ part: T?, _ name: String, _ expected: String) throws -> T {
             guard let part else {
                 throw CheckpointError(path, .part(name), expected: expected, found: "none, or something else")
             }
@@ -129,26 +169,31 @@ extension Certificate {
             }
         }
         tool = try require(predicate["tool"]?.string, "tool", "a string")
+        arithmeticVersion = try require(predicate["arithmeticVersion"]?.int, "arithmeticVersion", "a whole number")
         operation = try require(predicate["operation"]?.string, "operation", "a string")
         sourceName = try require(source["name"]?.string, "source.name", "a string")
         sourceFormat = try require(source["format"]?.string, "source.format", "a string")
         sourceTensors = try list(source, "tensors") { Tensor($0) }
         destinationName = try require(destination["name"]?.string, "destination.name", "a string")
         destinationFormat = try require(destination["format"]?.string, "destination.format", "a string")
+        let kinds = ["file": false, "folder": true]
+        isFolder = try require(destination["kind"]?.string.flatMap { kinds[$0] }, "destination.kind", "file or folder")
         destinationTensors = try list(destination, "tensors") { Tensor($0) }
+        files = try list(destination, "files") { File($0) }
+        try require(isFolder || files.count == 1 ? true : nil, "destination.files", "one file")
         transforms = try list(predicate, "transforms") { Transform($0) }
         dropped = try list(predicate, "dropped") { value in
             guard let name = value.object?["name"]?.string, let rule = value.object?["rule"]?.string else { return nil }
             return Drop(name: name, rule: rule)
         }
         wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
-        fileDigests = try list(statement, "subject") { $0 }.compactMap { subject in
-            guard let name = subject.object?["name"]?.string, !name.hasPrefix("tensor:"),
-                let digest = subject.object?["digest"]?.object?["sha256"]?.string.flatMap({ Digest(hexadecimal: $0) })
-            else { return nil }
-            return (name, digest)
-        }
         try checkStatedDigests(source, destination, path)
+        // The subjects repeat what the predicate says; whoever reads only them must not be misled.
+        guard statement["subject"]?.canonicalText == json.object?["subject"]?.canonicalText else {
+            throw CheckpointError(
+                path, .part("subject"), expected: "the files and tensors of the predicate, with their digests",
+                found: "something else")
+        }
     }
 
     /// The content digests it states must be those of the tensors it lists.

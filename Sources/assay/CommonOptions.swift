@@ -45,16 +45,16 @@ struct CommonOptions: ParsableArguments {
 
 /// Options of the subcommands that write a checkpoint.
 struct OutputOptions: ParsableArguments {
-    @Option(name: .long, help: "Only tensors whose name matches this pattern ('*' and '?'); may be repeated.")
-    var include: [String] = []
-
-    @Option(name: .long, help: "No tensors whose name matches this pattern; may be repeated.")
-    var exclude: [String] = []
-
-    @Option(name: .long, help: "Cut into files of at most this size: 5GB, 500MB. The destination is then a folder.")
+    @Option(
+        name: .long,
+        help: """
+            Cut into files with at most this size of tensor data each: 5GB, 500MB. Headers come on top, and a larger \
+            tensor (or quantized weight with its scales) has a file to itself. The destination is then a folder.
+            """,
+        transform: ByteCount.parse)
     var shardSize: ByteCount?
 
-    @Option(name: .long, help: "Memory for buffers: 400MB unless given.")
+    @Option(name: .long, help: "Memory for buffers: 400MB unless given.", transform: ByteCount.parse)
     var memory: ByteCount?
 
     @Flag(name: .long, help: "Replace the destination if it exists.")
@@ -74,7 +74,15 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Put SHA-256 of whole files into the certificate too.")
     var fileDigest = false
 
-    func conversionOptions(_ destination: String, to format: String?, _ common: CommonOptions) -> ConversionOptions {
+    func validate() throws {
+        if fileDigest, certificate == "none" {
+            throw ValidationError("--file-digest: says nothing with --certificate none")
+        }
+    }
+
+    func conversionOptions(
+        _ destination: String, to format: String?, include: [String], exclude: [String], _ common: CommonOptions
+    ) -> ConversionOptions {
         var options = ConversionOptions(destination: FilePath(destination))
         options.formatName = format
         options.include = include.map { NamePattern($0) }
@@ -91,7 +99,7 @@ struct OutputOptions: ParsableArguments {
 }
 
 /// A number of bytes as people write it: 5GB, 500MB, 64KiB, 1048576.
-struct ByteCount: ExpressibleByArgument {
+struct ByteCount {
     var value: Int
 
     private static let units: [(suffix: String, factor: Int)] = [
@@ -99,8 +107,8 @@ struct ByteCount: ExpressibleByArgument {
         ("gb", 1_000_000_000), ("tb", 1_000_000_000_000), ("b", 1), ("", 1),
     ]
 
-    init?(argument: String) {
-        let text = argument.lowercased()
+    init?(_ text: String) {
+        let text = text.lowercased()
         guard let unit = Self.units.first(where: { text.hasSuffix($0.suffix) }),
             let number = Double(text.dropLast(unit.suffix.count)), number > 0,
             number * Double(unit.factor) < 9e18
@@ -108,5 +116,10 @@ struct ByteCount: ExpressibleByArgument {
         value = max(1, Int(number * Double(unit.factor)))
     }
 
-    static var defaultValueDescription: String { "SIZE" }
+    static func parse(_ text: String) throws -> ByteCount {
+        guard let count = ByteCount(text) else {
+            throw ValidationError("expected a number with B, kB, MB, GB, TB or KiB, MiB, GiB, TiB, as in 500MB")
+        }
+        return count
+    }
 }

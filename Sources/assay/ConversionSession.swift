@@ -13,7 +13,10 @@ struct ConversionSession {
 
     func run() throws {
         if output.dryRun {
-            return try Terminal.write(common.json ? ConversionReport.json(of: plan) : ConversionReport.text(of: plan))
+            return try Terminal.write(
+                common.json
+                    ? ConversionReport.json(of: plan)
+                    : ConversionReport.text(of: plan, width: Terminal.outputWidth))
         }
         // Before the work, not after it.
         if output.certificate != "none", output.certificate != nil || !plan.isFolder {
@@ -54,8 +57,7 @@ struct ConversionSession {
 
     private func makeCertificate(_ finished: FinishedConversion) throws -> Certificate? {
         guard output.certificate != "none" else { return nil }
-        return Certificate(
-            of: finished, operation: operation, tool: "assay \(Assay.version)",
-            fileDigests: output.fileDigest ? try CertificateFile.digests(of: finished) : [])
+        return try Certificate(
+            of: finished, operation: operation, tool: "assay \(Assay.version)", digestsWholeFiles: output.fileDigest)
     }
 }

@@ -28,34 +28,49 @@ struct Convert: ParsableCommand {
     @Argument(help: "The file or folder to make.")
     var destination: String
 
-    @Option(name: .customLong("to"), help: "The format: safetensors, hdf5, zplanes. The extension tells it otherwise.")
+    @Option(
+        name: .customLong("to"), help: "The format: \(FormatRegistry.names()). The extension tells it otherwise.")
     var format: String?
 
-    @Option(name: .long, help: "Round floating-point tensors to this type: f32, bf16, f16, f64, f8_e4m3, f8_e5m2.")
+    @Option(name: .long, help: "Round floating-point tensors to this type: \(Self.elementTypeNames).")
     var dtype: String?
 
-    @Option(name: .long, help: "HDF5 only: store in chunks, deflated at this level (1 to 12).")
+    @Option(
+        name: .long,
+        help: "\(FormatRegistry.names { $0.capabilities.deflates }) only: chunks deflated at this level (1 to 12).")
     var deflate: Int?
+
+    @Option(name: .long, help: "Only tensors whose name matches this pattern ('*' and '?'); may be repeated.")
+    var include: [String] = []
+
+    @Option(name: .long, help: "No tensors whose name matches this pattern; may be repeated.")
+    var exclude: [String] = []
 
     @OptionGroup var output: OutputOptions
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
         if let deflate, !(1...12).contains(deflate) { throw ValidationError("--deflate: a level from 1 to 12") }
-        if let dtype, ElementType(name: dtype) == nil {
-            let known = ElementType.allCases.filter(\.isFloating).map { $0.name.lowercased() }.joined(separator: ", ")
-            throw ValidationError("--dtype: '\(dtype)' is no type that is known; choose one of \(known)")
+        if let dtype, ElementType(spelling: dtype) == nil {
+            throw ValidationError(
+                "--dtype: '\(dtype)' is no type that is known; choose one of \(Self.elementTypeNames)")
         }
     }
+
+    /// The types that floating-point tensors can be rounded to.
+    private static let elementTypeNames = ElementType.allCases
+        .filter { ElementConversion.refusal(from: .f32, to: $0) == nil }
+        .map { $0.name.lowercased() }.joined(separator: ", ")
 
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
         let checkpoint = try common.open(source)
-        var options = output.conversionOptions(destination, to: format, common)
+        var options = output.conversionOptions(
+            destination, to: format, include: include, exclude: exclude, common)
         options.writing.deflateLevel = deflate
         let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
         let plan = try ConversionPlan.convert(
-            checkpoint, options, to: dtype.flatMap { ElementType(name: $0) }, configuration: configuration)
+            checkpoint, options, to: dtype.flatMap { ElementType(spelling: $0) }, configuration: configuration)
         try ConversionSession(plan: plan, operation: "convert", output: output, common: common).run()
     }
 }

@@ -8,6 +8,7 @@ struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
         abstract: "Say what a checkpoint is, what is in it, and what is wrong with it; reads the header only.",
+        usage: "assay inspect <path> [<pattern>] [<options>]",
         discussion: """
             Examples:
               assay inspect model.safetensors

@@ -23,7 +23,10 @@ enum Main {
         } catch let error as DispatchLevel.UnavailableLevel {
             fail(error.description, ExitStatus.usage.rawValue)
         } catch {
-            Assay.exit(withError: error)
+            let status = Assay.exitCode(for: error)
+            guard status == .validationFailure else { Assay.exit(withError: error) }
+            for line in Assay.fullMessage(for: error).split(separator: "\n") { Terminal.note(String(line)) }
+            exit(status.rawValue)
         }
     }
 

@@ -17,7 +17,7 @@ struct Quantize: ParsableCommand {
             Examples:
               assay quantize gpt2/ gpt2-int8 --scheme int8
               assay quantize gpt2/ gpt2-int4 --scheme int4-g32 --keep '*.mlp.c_proj.weight'
-              assay quantize model.safetensors out.safetensors --scheme int8 --include '*_proj.weight'
+              assay quantize a.safetensors b.safetensors --scheme int8 --include '*_proj.weight'
             """)
 
     @Argument(help: "A model folder, or a checkpoint file with --include.")
@@ -35,6 +35,21 @@ struct Quantize: ParsableCommand {
     @Option(name: .long, help: "Weights to leave as they are ('*' and '?'); may be repeated.")
     var keep: [String] = []
 
+    @Option(
+        name: .long,
+        help: """
+            Quantize only weights whose name matches this pattern; the others come along as they are. May be repeated.
+            """)
+    var include: [String] = []
+
+    @Option(
+        name: .long,
+        help: """
+            Do not quantize weights whose name matches this pattern: they come along as they are, as with --keep; \
+            nothing is left out. May be repeated.
+            """)
+    var exclude: [String] = []
+
     @Flag(name: .customLong("no-clipping"), help: "Keep every group's whole range instead of searching the best one.")
     var keepsRange = false
 
@@ -50,8 +65,11 @@ struct Quantize: ParsableCommand {
                 "--scheme: '\(scheme)' is none; choose one of \(SchemeRegistry.all.map(\.name).joined(separator: ", "))"
             )
         }
-        if let scaleType, ElementType(name: scaleType) == nil {
-            throw ValidationError("--scale-type: '\(scaleType)' is no type; choose f32, bf16 or f16")
+        if let scaleType {
+            let type = ElementType(spelling: scaleType)
+            guard type == .f32 || type == .bf16 || type == .f16 else {
+                throw ValidationError("--scale-type: '\(scaleType)' is no type of scales; choose f32, bf16 or f16")
+            }
         }
     }
 
@@ -60,12 +78,13 @@ struct Quantize: ParsableCommand {
         let checkpoint = try common.open(source)
         let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
         // Weights are quantized one after the other, each on all threads: a whole one lies in memory.
-        var options = output.conversionOptions(destination, to: "safetensors", common)
+        var options = output.conversionOptions(
+            destination, to: "safetensors", include: include, exclude: exclude, common)
         options.writing.deflateLevel = nil
         let quantization = try ModelQuantization(
             checkpoint, configuration: configuration, SchemeRegistry.scheme(named: scheme)!, options,
             quantization: QuantizationOptions(
-                scaleType: scaleType.flatMap { ElementType(name: $0) }, searchesClipping: !keepsRange,
+                scaleType: scaleType.flatMap { ElementType(spelling: $0) }, searchesClipping: !keepsRange,
                 allowsNonFinite: allowNonFinite, threads: 1),
             exceptions: keep.map { NamePattern($0) })
         try ConversionSession(plan: quantization.plan, operation: "quantize", output: output, common: common).run()

@@ -10,6 +10,7 @@ struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Check a checkpoint against its certificate, its container's digests, and its source.",
+        usage: "assay verify <path> [--against <source>] [<options>]",
         discussion: """
             Examples:
               assay verify model.zplanes
@@ -23,38 +24,52 @@ struct Verify: ParsableCommand {
     @Option(name: .long, help: "What it was made from: the recorded transforms are done again and compared.")
     var against: String?
 
-    @Option(name: .long, help: "The certificate, where it does not lie beside the checkpoint; 'none' to do without.")
+    @Option(
+        name: .long,
+        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.")
     var certificate: String?
 
     @OptionGroup var common: CommonOptions
 
     func run() throws {
+        do {
+            try verify()
+        } catch let error as any AssayError {
+            if common.json { try Terminal.write(VerificationText.json(error, path)) }
+            throw error
+        }
+    }
+
+    private func verify() throws {
         let checkpoint = try common.open(path)
         let source = try against.map { try common.open($0) }
+        let certificate = try findCertificate(of: checkpoint)
+        if certificate == nil, source == nil, checkpoint.contents.storedDigests == nil {
+            throw StructureError(
+                "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate speaks of it and the format"
+                    + " stores no digests; 'assay convert' and 'assay quantize' write certificates, --certificate PATH"
+                    + " names one that lies elsewhere, --against SRC compares with the source")
+        }
         var options = ConversionOptions(destination: "")
         options.threads = common.threadCount
         options.reading = common.reading
         let bytes = (checkpoint.contents.tensors + (source?.contents.tensors ?? [])).reduce(0) { $0 + $1.byteCount }
         let bar = Progress("verifying", total: bytes, quiet: common.quiet)
-        let verifier = Verifier(checkpoint, options) { bar.advance($0) }
-        let certificate = try findCertificate(of: checkpoint)
-        if certificate == nil, source == nil, checkpoint.contents.storedDigests == nil {
-            throw StructureError(
-                "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate lies beside it and the format"
-                    + " stores no digests; give --against SRC or --certificate PATH")
-        }
-        let report = try verifier.verify(certificate: certificate, against: source)
+        let report = try Verifier(checkpoint, options) { bar.advance($0) }
+            .verify(certificate: certificate, against: source)
         bar.finish()
         try Terminal.write(
-            common.json ? VerificationText.json(report, checkpoint) : VerificationText.text(report, checkpoint))
+            common.json
+                ? VerificationText.json(report, checkpoint)
+                : VerificationText.text(report, checkpoint, width: Terminal.outputWidth ?? 80))
         if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
     }
 
-    private func findCertificate(of checkpoint: Checkpoint) throws -> Certificate? {
-        if certificate == "none" { return nil }
-        if let certificate { return try Certificate(reading: FilePath(certificate)) }
-        let path = CertificateFile.path(
-            for: checkpoint.folder ?? checkpoint.path, isFolder: checkpoint.folder != nil)
-        return try SystemCall.status(path) == nil ? nil : Certificate(reading: path)
+    private func findCertificate(of checkpoint: Checkpoint) throws -> CertificateOnHand? {
+        switch certificate {
+        case "none": nil
+        case let path?: try CertificateOnHand(reading: FilePath(path), of: checkpoint)
+        case nil: try CertificateOnHand.find(for: checkpoint)
+        }
     }
 }

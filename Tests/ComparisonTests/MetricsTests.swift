@@ -2,6 +2,7 @@ import AssayCKernels
 import AssayCheckpoints
 import AssayModels
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayComparison
@@ -45,7 +46,7 @@ private func isClose(_ a: Double, _ b: Double, within tolerance: Double) -> Bool
 }
 
 @Test func figuresAreThoseOfASlowLoop() {
-    var numbers = SeededNumbers(seed: 3)
+    var numbers = SeededRandom(seed: 3)
     for count in 1...70 {
         let reference = numbers.floats(count, 2)
         let test = numbers.floats(count, 1)
@@ -113,7 +114,7 @@ private func divergence(_ reference: [Float], _ test: [Float]) throws -> LogitsF
 }
 
 @Test func divergenceIsNeverNegative() throws {
-    var numbers = SeededNumbers(seed: 5)
+    var numbers = SeededRandom(seed: 5)
     for round in 0..<400 {
         let count = 1 + numbers.next(below: 90)
         let noise = Float(1) / Float(1 << (round % 24))
@@ -144,7 +145,7 @@ private func plainStorage(_ bits: Int32, _ least: Int32) -> ck_storage {
     (.f8e4m3fnuz, 4, -7), (.f8e5m2fnuz, 3, -15),
 ])
 func whatATypeRoundsIsWithinItsHalfUnit(_ type: ElementType, _ bits: Int32, _ least: Int32) throws {
-    var numbers = SeededNumbers(seed: 9)
+    var numbers = SeededRandom(seed: 9)
     var values = (0..<4000).map { index -> Float in
         numbers.float(1) * Float(sign: .plus, exponent: index % 30 - 24, significand: 1)
     }
@@ -187,7 +188,7 @@ func whatATypeRoundsIsWithinItsHalfUnit(_ type: ElementType, _ bits: Int32, _ le
 }
 
 @Test func roundingToStepsIsThatOfTheDefinition() {
-    var numbers = SeededNumbers(seed: 21)
+    var numbers = SeededRandom(seed: 21)
     let scales: [Float] = [0.25, 0.1, 0]
     let zeros: [Int8] = [0, 3, 0]
     let values = numbers.floats(24, 1.5)

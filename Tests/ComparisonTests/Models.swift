@@ -3,6 +3,7 @@ import AssayComparison
 import AssayFormats
 import AssayModels
 import AssayTensors
+import AssayTestSupport
 import SystemPackage
 import Testing
 
@@ -50,7 +51,7 @@ enum Models {
     ])
 
     static func madeUp() -> MemoryCheckpoint {
-        var numbers = SeededNumbers(seed: 7)
+        var numbers = SeededRandom(seed: 7)
         var weights = MemoryCheckpoint()
         func add(_ name: String, _ shape: [Int], _ scale: Float, around center: Float = 0) {
             let values = numbers.floats(shape.reduce(1, *), scale).map { $0 + center }
@@ -80,7 +81,7 @@ enum Models {
     }
 
     static func madeUpTokens(padded: Bool = false) throws -> TokenBatch {
-        var numbers = SeededNumbers(seed: 11)
+        var numbers = SeededRandom(seed: 11)
         let ids = (0..<5).map { _ in (0..<24).map { _ in numbers.next(below: 97) } }
         let mask = (0..<5).map { row in (0..<24).map { $0 < row || $0 > 20 + row ? 0 : 1 } }
         return try TokenBatch(inputIDs: ids, attentionMask: padded ? mask : nil)

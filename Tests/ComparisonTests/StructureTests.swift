@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayModels
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayComparison
@@ -116,9 +117,10 @@ func activationsOfAnotherFrameworkDifferByArithmetic(_ name: String) throws {
     #expect(result.largestContribution == nil)
 }
 
-@Test func aCaptureOfThisProgramIsHeldToTheFloor() throws {
+@Test(arguments: ["assay.arithmeticVersion", "assay.arithmetic"])
+func aCaptureOfThisProgramIsHeldToTheFloor(_ versionKey: String) throws {
     let weights = try golden.taps()
-    var own = MemoryCheckpoint(metadata: [("assay.capture", "1"), ("assay.arithmetic", "0")])
+    var own = MemoryCheckpoint(metadata: [("assay.capture", "1"), (versionKey, "0")])
     for info in weights.contents.tensors {
         own.set(info.name, .f32, info.shape.dimensions, weights[info.name].withUnsafeBytes { Array($0) })
     }

@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayFormats
 import AssayModels
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayComparison

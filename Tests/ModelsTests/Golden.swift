@@ -35,11 +35,11 @@ struct Golden: Sendable, CustomTestStringConvertible {
 
     func model(
         editingConfiguration edit: (inout JSONObject) -> Void = { _ in },
-        editingWeights: (any CheckpointReader) -> any CheckpointReader = { $0 }
+        editingWeights: (any CheckpointReader) throws -> any CheckpointReader = { $0 }
     ) throws -> Model {
         var configuration = try configuration()
         edit(&configuration)
-        let reader = editingWeights(try Checkpoint.open(weights()).reader)
+        let reader = try editingWeights(Checkpoint.open(weights()).reader)
         return try Model(reader, configuration: configuration, name: name)
     }
 

@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayModels
 import AssayTensors
+import AssayTestSupport
 
 /// Models large enough that several threads, pieces of weights, blocks of keys and pieces of logits are at work.
 enum MadeUpModel {
@@ -13,7 +14,7 @@ enum MadeUpModel {
             ("n_positions", .init(context)),
         ])
         var checkpoint = MemoryCheckpoint()
-        var numbers = SeededNumbers(seed: 7)
+        var numbers = SeededRandom(seed: 7)
         fill(&checkpoint, &numbers, "wte", [vocabulary, 280], bias: nil, 1)
         fill(&checkpoint, &numbers, "wpe", [context, 280], bias: nil, 1)
         for layer in 0..<2 {
@@ -33,7 +34,7 @@ enum MadeUpModel {
             ("intermediate_size", 530), ("vocab_size", .init(vocabulary)), ("max_position_embeddings", .init(context)),
         ])
         var checkpoint = MemoryCheckpoint()
-        var numbers = SeededNumbers(seed: 8)
+        var numbers = SeededRandom(seed: 8)
         fill(&checkpoint, &numbers, "embeddings.word_embeddings", [vocabulary, 280], bias: nil, 1)
         fill(&checkpoint, &numbers, "embeddings.position_embeddings", [context, 280], bias: nil, 1)
         fill(&checkpoint, &numbers, "embeddings.token_type_embeddings", [2, 280], bias: nil, 1)
@@ -52,28 +53,28 @@ enum MadeUpModel {
         fill(&checkpoint, &numbers, "pooler.dense", [280, 280], bias: 280, 0.1)
         fill(&checkpoint, &numbers, "cls.predictions.transform.dense", [280, 280], bias: 280, 0.1)
         fillNorm(&checkpoint, &numbers, "cls.predictions.transform.LayerNorm", 280)
-        checkpoint["cls.predictions.bias"] = ([vocabulary], numbers.floats(vocabulary, 1))
+        checkpoint.set("cls.predictions.bias", [vocabulary], numbers.floats(vocabulary, 1))
         return try Model(checkpoint, configuration: configuration, name: "made-up bert")
     }
 
     static func ids(_ count: Int, seed: UInt64) -> [Int] {
-        var numbers = SeededNumbers(seed: seed)
+        var numbers = SeededRandom(seed: seed)
         return (0..<count).map { _ in numbers.next(below: vocabulary) }
     }
 
     private static func fill(
-        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededNumbers, _ name: String, _ shape: [Int],
+        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededRandom, _ name: String, _ shape: [Int],
         bias: Int?,
         _ scale: Float
     ) {
-        checkpoint[name + ".weight"] = (shape, numbers.floats(shape.reduce(1, *), scale))
-        if let bias { checkpoint[name + ".bias"] = ([bias], numbers.floats(bias, 0.5)) }
+        checkpoint.set(name + ".weight", shape, numbers.floats(shape.reduce(1, *), scale))
+        if let bias { checkpoint.set(name + ".bias", [bias], numbers.floats(bias, 0.5)) }
     }
 
     private static func fillNorm(
-        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededNumbers, _ name: String, _ size: Int
+        _ checkpoint: inout MemoryCheckpoint, _ numbers: inout SeededRandom, _ name: String, _ size: Int
     ) {
-        checkpoint[name + ".weight"] = ([size], numbers.floats(size, 0.5).map { $0 + 1 })
-        checkpoint[name + ".bias"] = ([size], numbers.floats(size, 0.5))
+        checkpoint.set(name + ".weight", [size], numbers.floats(size, 0.5).map { $0 + 1 })
+        checkpoint.set(name + ".bias", [size], numbers.floats(size, 0.5))
     }
 }

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayTestSupport
 import Testing
 
 @testable import AssayModels
@@ -75,16 +76,16 @@ struct Trap: Sendable, CustomTestStringConvertible {
             }),
         Trap(
             testDescription: "one gain off by a hundredth", golden: "gpt2-odd-heads", tap: "layers.1.mlp_norm",
-            weights: { $0["transformer.h.1.ln_2.weight"]?.values[3] *= 1.01 }),
+            weights: { $0["transformer.h.1.ln_2.weight"][3] *= 1.01 }),
         Trap(
             testDescription: "tied head replaced", golden: "gpt2-untied", tap: "logits",
             weights: { $0["lm_head.weight"] = $0["transformer.wte.weight"] }),
         Trap(
             testDescription: "bias of the head's level above", golden: "bert-mlm-untied", tap: "logits",
-            weights: { $0["cls.predictions.decoder.bias"] = nil }),
+            weights: { $0.remove("cls.predictions.decoder.bias") }),
         Trap(
             testDescription: "final norm's bias", golden: "gpt2-body-only", tap: "final_norm",
-            weights: { $0["ln_f.bias"]?.values[0] += 0.01 }),
+            weights: { $0["ln_f.bias"][0] += 0.01 }),
     ]
 }
 
@@ -93,7 +94,7 @@ struct Trap: Sendable, CustomTestStringConvertible {
     func theFirstWrongTapIsWhereTheTrapIs(_ trap: Trap, _ profile: Profile) throws {
         let golden = Golden.named(trap.golden)
         var model = try golden.model(editingConfiguration: trap.configuration) { reader in
-            var checkpoint = MemoryCheckpoint(copying: reader)
+            var checkpoint = try MemoryCheckpoint(copying: reader)
             trap.weights(&checkpoint)
             return checkpoint
         }
@@ -108,8 +109,8 @@ extension MemoryCheckpoint {
     /// Reorders three equal blocks of a matrix's columns, and of its bias.
     mutating func permuteColumnBlocks(_ module: String, _ order: [Int]) {
         for part in [".weight", ".bias"] {
-            var (shape, values) = self[module + part]!
-            let columns = shape.last!
+            var values = self[module + part]
+            let columns = shape(module + part).last!
             let width = columns / order.count
             let old = values
             for row in 0..<values.count / columns {
@@ -119,15 +120,14 @@ extension MemoryCheckpoint {
                     }
                 }
             }
-            self[module + part] = (shape, values)
+            self[module + part] = values
         }
     }
 
     mutating func transpose(_ name: String) {
-        let (shape, values) = self[name]!
-        let rows = shape[0]
-        let columns = shape[1]
+        let values = self[name]
+        let (rows, columns) = (shape(name)[0], shape(name)[1])
         let result = (0..<values.count).map { values[$0 % rows * columns + $0 / rows] }
-        self[name] = ([columns, rows], result)
+        set(name, [columns, rows], result)
     }
 }

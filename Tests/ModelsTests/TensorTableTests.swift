@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayPackings
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayModels
@@ -12,7 +13,7 @@ import Testing
         try Golden.named(golden).model(
             editingConfiguration: { if let layers { $0["n_layer"] = layers } },
             editingWeights: { reader in
-                var checkpoint = MemoryCheckpoint(copying: reader)
+                var checkpoint = try MemoryCheckpoint(copying: reader)
                 edit(&checkpoint)
                 return checkpoint
             }
@@ -46,9 +47,9 @@ import Testing
 
     @Test func whatIsWrongIsListedBySentence() throws {
         let report = try report("gpt2-odd-heads") {
-            $0["transformer.h.1.ln_2.bias"] = nil
-            $0["transformer.h.0.attn.rotary.inv_freq"] = ([4], [1, 2, 3, 4])
-            $0["transformer.h.0.mlp.c_fc.weight"]?.shape = [96, 24]
+            $0.remove("transformer.h.1.ln_2.bias")
+            $0.set("transformer.h.0.attn.rotary.inv_freq", [4], [1, 2, 3, 4])
+            $0.set("transformer.h.0.mlp.c_fc.weight", [96, 24], $0["transformer.h.0.mlp.c_fc.weight"])
         }
         #expect(report.missing == ["transformer.h.1.ln_2.bias"])
         #expect(report.extra == ["transformer.h.0.attn.rotary.inv_freq"])
@@ -75,7 +76,7 @@ import Testing
     }
 
     @Test func untiedHeadMustStand() throws {
-        #expect(try report("gpt2-untied") { $0["lm_head.weight"] = nil }.missing == ["lm_head.weight"])
+        #expect(try report("gpt2-untied") { $0.remove("lm_head.weight") }.missing == ["lm_head.weight"])
         #expect(try report("gpt2-odd-heads") { _ in }.missing == [])
     }
 
@@ -84,8 +85,8 @@ import Testing
         #expect(try golden.model().report.copies.map(\.name) == ["lm_head.weight"])
         _ = try BlockRunner(golden.model(), tokens: golden.tokens())
         let model = try golden.model(editingWeights: { reader in
-            var checkpoint = MemoryCheckpoint(copying: reader)
-            checkpoint["lm_head.weight"]?.values[900] += 1
+            var checkpoint = try MemoryCheckpoint(copying: reader)
+            checkpoint["lm_head.weight"][900] += 1
             return checkpoint
         })
         let error = #expect(throws: StructureError.self) { try BlockRunner(model, tokens: golden.tokens()) }

@@ -1,5 +1,6 @@
 import AssayCheckpoints
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayModels
@@ -23,7 +24,7 @@ import Testing
         }
 
         func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
-            let values = narrow[contents.tensors[tensor].name]!.values[range.lowerBound / 8..<range.upperBound / 8]
+            let values = narrow[contents.tensors[tensor].name][range.lowerBound / 8..<range.upperBound / 8]
             for (index, value) in values.enumerated() {
                 buffer.storeBytes(of: Double(value) * factor, toByteOffset: index * 8, as: Double.self)
             }
@@ -32,7 +33,7 @@ import Testing
 
     private func trace(_ golden: Golden, factor: Double?, _ profile: Profile) throws -> Trace {
         let model = try golden.model(editingWeights: { reader in
-            let narrow = MemoryCheckpoint(copying: reader)
+            let narrow = try MemoryCheckpoint(copying: reader)
             return factor.map { WideCheckpoint(narrow, factor: $0) } ?? narrow
         })
         return try Trace(model, golden.tokens(), RunSettings(profile: profile, threads: 2))

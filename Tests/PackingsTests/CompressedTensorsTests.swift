@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayFormats
 import AssayPackings
 import AssayTensors
+import AssayTestSupport
 import SystemPackage
 import Testing
 
@@ -24,7 +25,7 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
         let configuration = try JSONValue(parsing: file.bytes(0..<file.byteCount)).object!
         let reader = try Checkpoint.reader(of: folder.appending("model.safetensors"), ReadingOptions())
         let expected = try Checkpoint.reader(of: folder.appending("expected.safetensors"), ReadingOptions())
-        return (try LogicalCheckpoint(reader, configuration: configuration), configuration, expected)
+        return (try LogicalCheckpoint(reader, configuration: configuration, name: "memory"), configuration, expected)
     }
 }
 
@@ -99,7 +100,7 @@ private func values(_ tensor: any LogicalTensor, rows: Range<Int>) throws -> [Fl
 
 @Test(arguments: cases) func bareFilesTellTheirOwnBits(_ golden: GoldenCase) throws {
     let (packed, _, _) = try golden.open()
-    let bare = try LogicalCheckpoint(packed.reader)
+    let bare = try LogicalCheckpoint(packed.reader, name: "memory")
     let rows = 0..<packed.tensors[0].shape.rowCount
     #expect(try values(bare.tensors[0], rows: rows) == values(packed.tensors[0], rows: rows))
 }
@@ -116,7 +117,7 @@ private func values(_ tensor: any LogicalTensor, rows: Range<Int>) throws -> [Fl
         return try JSONValue(parsing: file.bytes(0..<file.byteCount)).object!
     }
     let reader = try Checkpoint.reader(of: folder.appending("model.safetensors"), ReadingOptions())
-    let checkpoint = try LogicalCheckpoint(reader, configuration: json("config.json"))
+    let checkpoint = try LogicalCheckpoint(reader, configuration: json("config.json"), name: "memory")
     let expected = try json("expected.json")
     #expect(checkpoint.tensors.count { $0 is any QuantizedTensor } == expected.members.count)
     for (name, entry) in expected.members {
@@ -282,9 +283,9 @@ private let refusals = [
     let configuration = try JSONValue(parsing: Array(refusal.configuration.utf8)).object
     let reader = MemoryCheckpoint(parts.tensors)
     let error = #expect(throws: StructureError.self) {
-        try LogicalCheckpoint(reader, configuration: configuration)
+        try LogicalCheckpoint(reader, configuration: configuration, name: "memory")
     }
-    #expect(error?.description == refusal.sentence)
+    #expect(error?.description == "memory: " + refusal.sentence)
     #expect(error?.exitStatus == .structureDiffers)
 }
 
@@ -292,7 +293,8 @@ private let refusals = [
     let parts = PartSet()
     for text in ["{}", configuration(bits: 4, symmetric: false, groupSize: "32")] {
         let configuration = try JSONValue(parsing: Array(text.utf8)).object
-        let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(parts.tensors), configuration: configuration)
+        let checkpoint = try LogicalCheckpoint(
+            MemoryCheckpoint(parts.tensors), configuration: configuration, name: "memory")
         #expect(checkpoint.tensors.map(\.name) == ["m.weight"])
         #expect(checkpoint.tensors[0].shape == Shape([20, 64]))
     }
@@ -303,6 +305,6 @@ private let refusals = [
     parts.add("m.bias", .f32, [20])
     parts.add("norm.weight", .f32, [64])
     parts.add("m.input_scale", .f32, [1])
-    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(parts.tensors))
+    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(parts.tensors), name: "memory")
     #expect(checkpoint.tensors.map(\.name) == ["m.weight", "m.bias", "norm.weight", "m.input_scale"])
 }

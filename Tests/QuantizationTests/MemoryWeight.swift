@@ -1,10 +1,7 @@
 import AssayCheckpoints
 import AssayPackings
 import AssayTensors
-
-#if canImport(Glibc)
-    import Glibc
-#endif
+import AssayTestSupport
 
 /// A weight held in memory, said to be stored as some type (whose precision its values are to have).
 struct MemoryWeight: LogicalTensor {
@@ -48,41 +45,10 @@ struct MemoryWeight: LogicalTensor {
     }
 }
 
-/// Numbers from a seed (SplitMix64), the same on every machine.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    /// Gaussian numbers of mean 0.
-    mutating func gaussian(_ count: Int, deviation: Double = 1) -> [Float] {
-        (0..<count).map { _ in
-            let radius = sqrt(-2 * log(Double.random(in: 0x1p-53...1, using: &self)))
-            return Float(deviation * radius * cos(2 * .pi * Double.random(in: 0..<1, using: &self)))
-        }
-    }
-}
-
-/// The stored parts of a quantized weight as a checkpoint.
-struct MemoryCheckpoint: CheckpointReader {
-    var contents: CheckpointContents
-    private var data: [ByteBuffer]
-
+extension MemoryCheckpoint {
+    /// The stored parts of a quantized weight as a checkpoint.
     init(_ outputs: [(info: TensorInfo, bytes: ByteBuffer)]) {
-        contents = CheckpointContents(formatName: "memory", tensors: outputs.map(\.info))
-        data = outputs.map(\.bytes)
-        for (info, bytes) in outputs { precondition(info.byteCount == bytes.bytes.count, info.name) }
-    }
-
-    func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
-        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: data[tensor].readOnly[range]))
+        self.init(outputs.map { ($0.info.name, $0.info.elementType, $0.info.shape.dimensions, $0.bytes.array) })
     }
 }
 

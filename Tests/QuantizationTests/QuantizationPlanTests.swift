@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayPackings
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayQuantization
@@ -17,7 +18,7 @@ private func plan(
 /// The values that a reader of the stored parts sees.
 private func decoded(_ quantized: QuantizedWeight, _ configuration: JSONObject?) throws -> [Float] {
     let file = JSONObject([("quantization_config", configuration.map(JSONValue.object) ?? .null)])
-    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(quantized.outputs), configuration: file)
+    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(quantized.outputs), configuration: file, name: "memory")
     let tensor = try #require(checkpoint.tensors.first)
     #expect(checkpoint.tensors.count == 1)
     var values = [Float](repeating: .nan, count: tensor.shape.elementCount)
@@ -26,7 +27,7 @@ private func decoded(_ quantized: QuantizedWeight, _ configuration: JSONObject?)
 }
 
 @Test(arguments: SchemeRegistry.all) func whatIsWrittenIsRead(_ scheme: QuantizationScheme) throws {
-    var numbers = SeededNumbers(seed: 10)
+    var numbers = SeededRandom(seed: 10)
     for type in [ElementType.f32, .bf16] {
         let weight = MemoryWeight([21, 256], numbers.gaussian(21 * 256, deviation: 0.02), as: type)
         let plan = try plan(scheme, weight)
@@ -64,7 +65,7 @@ private func decoded(_ quantized: QuantizedWeight, _ configuration: JSONObject?)
         ("int8-g32", 45.4, 0), ("int8-g64", 44.5, 0), ("int8-g128", 43.8, 0), ("int8", 42.3, 0),
         ("int4-g32", 20.2, 0.7), ("int4-g64", 19.4, 0.7), ("int4-g128", 18.6, 0.9),
     ]
-    var numbers = SeededNumbers(seed: 11)
+    var numbers = SeededRandom(seed: 11)
     let weight = MemoryWeight([512, 768], numbers.gaussian(512 * 768, deviation: 0.02))
     for (name, decibels, gain) in table {
         let scheme = try #require(SchemeRegistry.scheme(named: name))
@@ -102,7 +103,7 @@ private func pow10(_ x: Double) -> Double {
 }
 
 @Test(arguments: SchemeRegistry.all) func orientationThreadsAndTilesChangeNothing(_ scheme: QuantizationScheme) throws {
-    var numbers = SeededNumbers(seed: 12)
+    var numbers = SeededRandom(seed: 12)
     let weight = MemoryWeight([150, 256], numbers.gaussian(150 * 256))
     let infos: [TensorInfo] = try {
         guard case .quantize(let infos, _) = try plan(scheme, weight).decisions[0] else { return [] }

@@ -1,4 +1,5 @@
 import AssayCKernels
+import AssayTestSupport
 import Testing
 
 @testable import AssayTensors
@@ -44,7 +45,7 @@ private func scheme(
 }
 
 @Test func everyLevelGivesTheSameBits() {
-    var numbers = SeededNumbers(seed: 1)
+    var numbers = SeededRandom(seed: 1)
     for bits in 2...8 {
         for type in [CK_SCALE_F32, CK_SCALE_BF16, CK_SCALE_F16] {
             for symmetric in [true, false] {
@@ -90,7 +91,7 @@ private func scheme(
 }
 
 @Test func zeroPointsRoundTripAlongTheRows() {
-    var numbers = SeededNumbers(seed: 2)
+    var numbers = SeededRandom(seed: 2)
     for bits in 2...8 {
         let range = Int8(-(1 << (bits - 1)))...Int8((1 << (bits - 1)) - 1)
         for rows in [1, 2, 7, 8, 9, 33, 70] {
@@ -111,7 +112,7 @@ private func scheme(
 }
 
 @Test func elementsInsideTheRangeAreWithinHalfAStep() {
-    var numbers = SeededNumbers(seed: 3)
+    var numbers = SeededRandom(seed: 3)
     for bits in [4, 8] {
         for symmetric in [true, false] {
             for round in 0..<200 {
@@ -136,7 +137,7 @@ private func scheme(
 
 /// A search over the same candidates in float64, written plainly.
 @Test func theSearchFindsTheLeastSquaredError() {
-    var numbers = SeededNumbers(seed: 4)
+    var numbers = SeededRandom(seed: 4)
     for _ in 0..<300 {
         let weights = numbers.gaussian(32)
         let row = Row(.scalar, weights, scheme(4, 32))
@@ -181,7 +182,7 @@ private func scheme(
         withUnsafeMutableBytes(of: &narrowed) { ck_scales_narrow(&widened, 1, CK_SCALE_F16, $0.baseAddress) }
         #expect(narrowed == code)
     }
-    var numbers = SeededNumbers(seed: 5)
+    var numbers = SeededRandom(seed: 5)
     for _ in 0..<1_000_000 {
         let value = Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &numbers))
         let rounded = ck_scale_round(value, CK_SCALE_F16)

@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayPackings
 import AssayTensors
+import AssayTestSupport
 import Testing
 
 @testable import AssayQuantization
@@ -11,7 +12,7 @@ import Testing
 
 /// [96, 256] numbers between -1 and 1, most of them small, made without any function of a library.
 private func exactWeight(as type: ElementType) -> MemoryWeight {
-    var numbers = SeededNumbers(seed: 20_261_124)
+    var numbers = SeededRandom(seed: 20_261_124)
     let values = (0..<96 * 256).map { index -> Float in
         // 9 bits, so that the cube's rounding to bf16 is all that a type takes away.
         let uniform = Float(Int(numbers.next() >> 55) - 256) / 256
@@ -94,7 +95,7 @@ private let digests = [
             try write(Array(configuration.prettyText.utf8), to: folder + "/config.json")
             try write(safetensors(weight.outputs), to: folder + "/model.safetensors")
 
-            let tensor = try LogicalCheckpoint(MemoryCheckpoint(weight.outputs)).tensors[0]
+            let tensor = try LogicalCheckpoint(MemoryCheckpoint(weight.outputs), name: "memory").tensors[0]
             var values = [Float](repeating: .nan, count: tensor.shape.elementCount)
             try values.withUnsafeMutableBufferPointer { try tensor.read(rows: 0..<96, into: $0) }
             var hasher = DigestHasher()

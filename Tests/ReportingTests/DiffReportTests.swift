@@ -52,7 +52,7 @@ private func brokenReport() throws -> DiffReport {
 
 @Test func whatIsNotFiniteIsSaidInEveryForm() throws {
     let report = try brokenReport()
-    for form in [report.text(), HTMLReport(report).html] {
+    for form in [report.text(width: 80), HTMLReport(report).html] {
         #expect(form.contains("not finite"))
         #expect(!form.lowercased().contains("nan<") && !form.contains("NaN"))
     }
@@ -127,7 +127,7 @@ private func imbalance(_ html: String) -> String? {
 
 @Test func textFitsEightyColumnsAndEndsWithTheVerdict() throws {
     for (name, report) in try pages() {
-        let text = report.text()
+        let text = report.text(width: 80)
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         #expect(lines.filter { $0.count > 80 } == [], "\(name)")
         #expect(lines.last == "")

@@ -47,7 +47,8 @@ public enum AssayTool {
             inherited.append(String(cString: text))
             entry += 1
         }
-        let keys = Set(environment.keys)
+        // The caller's terminal is nothing to a test.
+        let keys = Set(environment.keys).union(["COLUMNS"])
         let kept = inherited.filter { !keys.contains(String($0.prefix { $0 != "=" })) }
         let settings = (kept + variables).map { strdup($0) } + [nil]
         defer { (words + settings).forEach { free($0) } }

@@ -1,5 +1,9 @@
 import AssayCheckpoints
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// A random generator whose seed is known, so that a failure can be repeated (SplitMix64).
 public struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
@@ -14,8 +18,22 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
         return mixed ^ (mixed >> 31)
     }
 
+    public mutating func next(below limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
+
     public mutating func bytes(_ count: Int) -> [UInt8] {
         (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) }
+    }
+
+    /// A number between minus and plus a scale; its digits do not depend on how the library draws floating-point numbers.
+    public mutating func float(_ scale: Float) -> Float { (Float(next() >> 44) / Float(1 << 19) - 1) * scale }
+    public mutating func floats(_ count: Int, _ scale: Float) -> [Float] { (0..<count).map { _ in float(scale) } }
+
+    /// Gaussian numbers of mean 0.
+    public mutating func gaussian(_ count: Int, deviation: Double = 1) -> [Float] {
+        (0..<count).map { _ in
+            let radius = sqrt(-2 * log(Double.random(in: 0x1p-53...1, using: &self)))
+            return Float(deviation * radius * cos(2 * .pi * Double.random(in: 0..<1, using: &self)))
+        }
     }
 }
 

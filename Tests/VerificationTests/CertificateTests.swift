@@ -3,9 +3,10 @@ import AssayConversion
 import AssayFormats
 import AssayTensors
 import AssayTestSupport
-import AssayVerification
 import SystemPackage
 import Testing
+
+@testable import AssayVerification
 
 @Suite struct Certificates {
     /// Converts a file of two tensors and gives its certificate.
@@ -17,10 +18,13 @@ import Testing
         var options = ConversionOptions(destination: folder.path.appending("made.safetensors"))
         options.overwrite = true
         let finished = try ConversionPlan.convert(try Checkpoint.open(file), options, to: type).run()
-        let certificate = try #require(Certificate(of: finished, operation: "convert", tool: "assay test"))
+        let certificate = try #require(try Certificate(of: finished, operation: "convert", tool: "assay test"))
         try CertificateFile.publish(finished, certificate)
         return certificate
     }
+
+    /// The certificate of a plain copy.
+    func plain() throws -> Certificate { try certificate(try TemporaryFolder(), to: nil) }
 
     @Test(arguments: [nil, ElementType.bf16]) func comeBackFromTheirFile(_ type: ElementType?) throws {
         let folder = try TemporaryFolder()
@@ -49,6 +53,10 @@ import Testing
     @Test(arguments: [
         (#""urn:assay:certificate:1""#, #""urn:other""#, "predicateType"),
         (#""sha256":"0"#, #""sha256":"x"#, "tensors"),
+        (#""name":"tensor:a""#, #""name":"tensor:c""#, "subject"),
+        (#""arithmeticVersion":1"#, #""arithmeticVersion":1.5"#, "arithmeticVersion"),
+        (#""kind":"file""#, #""kind":"folder""#, "subject"),
+        (#""files":[{"metadata"#, #""files":[{"name":"../x"},{"metadata"#, "files[0]"),
         ("{", "[", "byte"),
     ])
     func damagedOnesAreRefused(_ old: String, _ new: String, _ place: String) throws {
@@ -56,10 +64,89 @@ import Testing
         _ = try certificate(folder, to: nil)
         let path = folder.path.appending("made.safetensors.certificate.json")
         var text = String(decoding: try TestFiles.bytes(path), as: UTF8.self)
-        guard let found = text.indices.first(where: { text[$0...].hasPrefix(old) }) else { return }
+        let found = try #require(text.indices.first { text[$0...].hasPrefix(old) })
         text.replaceSubrange(found..<text.index(found, offsetBy: old.count), with: new)
         try TestFiles.write(Array(text.utf8), to: path)
         let error = #expect(throws: CheckpointError.self) { try Certificate(reading: path) }
         #expect(error?.description.contains(place) == true, "\(error?.description ?? "")")
+    }
+
+    /// From hashlib: sha256 of `assay-metadata/1`, a newline, and the lines `["a\"","2"]`, `["b","é"]`.
+    @Test func metadataHasOneDigestInAnyOrder() {
+        let golden = "41d1420c0103290ff4bd6d6fca1978aac680f87d36d13cfef47a95e51e76099a"
+        let entries: [(key: String, value: String)] = [("b", "é"), ("a\"", "2")]
+        #expect("\(MetadataDigest.of(entries))" == golden)
+        #expect("\(MetadataDigest.of(entries.reversed()))" == golden)
+        #expect(MetadataDigest.of([]) != MetadataDigest.of([("", "")]))
+    }
+}
+
+@Suite struct Statements {
+    @Test func holdOnlyWhereSomethingWasLookedAt() {
+        var statement = VerifiedStatement("it is so", checked: 0)
+        #expect(statement.result == .notChecked)
+        statement.add("missing", [String](), .structureDiffers)
+        #expect(statement.findings.isEmpty)
+        statement.checkedCount = 3
+        #expect(statement.result == .holds)
+        statement.add("cannot be repeated", ["a"], nil)
+        #expect(statement.result == .notChecked)
+    }
+
+    @Test(
+        arguments: [
+            ([.structureDiffers], VerifiedStatement.Result.fails(.structureDiffers)),
+            ([.numbersDiffer, nil], VerifiedStatement.Result.fails(.numbersDiffer)),
+            ([.numbersDiffer, .structureDiffers, .invalidFile], VerifiedStatement.Result.fails(.invalidFile)),
+        ] as [([AssayCheckpoints.ExitStatus?], VerifiedStatement.Result)])
+    func failByTheGravestFinding(_ statuses: [AssayCheckpoints.ExitStatus?], _ result: VerifiedStatement.Result) {
+        var statement = VerifiedStatement("it is so", checked: 3)
+        for status in statuses { statement.add("found", ["a"], status) }
+        #expect(statement.result == result)
+    }
+
+    @Test func togetherAreVerifiedOnlyWhereEachHolds() {
+        func report(_ counts: [Int]) -> VerificationReport {
+            VerificationReport(
+                contentDigest: Digest.of(""), certificates: [],
+                statements: counts.map { VerifiedStatement("it is so", checked: $0) })
+        }
+        #expect(report([1, 2]).exitStatus == .done)
+        #expect(report([1, 0]).exitStatus == .structureDiffers)
+        #expect(report([]).exitStatus == .structureDiffers)
+    }
+}
+
+@Suite struct CertifiedTensorsOfACheckpoint {
+    private let a = Certificate.Tensor(info: tensor("a"), digest: Digest.of("1"))
+    private let b = Certificate.Tensor(info: tensor("b"), digest: Digest.of("2"))
+
+    private static func tensor(_ name: String, _ dimensions: [Int] = [2]) -> TensorInfo {
+        TensorInfo(name: name, elementType: .f32, shape: Shape(dimensions)!)!
+    }
+
+    private func findings(_ infos: [TensorInfo], _ digests: [String]) throws -> [String: [String]] {
+        var certificate = try Certificates().plain()
+        certificate.destinationTensors = [a, b]
+        let tensors = DigestedTensors(infos, digests.map { Digest.of($0) })
+        let findings = CertifiedTensors(tensors: tensors, certificate: certificate).check().findings
+        return Dictionary(uniqueKeysWithValues: findings.map { ($0.what, $0.items.map(\.name)) })
+    }
+
+    @Test func areFoundWhateverIsWrongWithThem() throws {
+        #expect(try findings([Self.tensor("b"), Self.tensor("a")], ["2", "1"]) == [:])
+        #expect(try findings([Self.tensor("a"), Self.tensor("b")], ["1", "3"]) == ["other bytes": ["b"]])
+        #expect(try findings([Self.tensor("a")], ["1"]) == ["missing": ["b"]])
+        #expect(
+            try findings([Self.tensor("a"), Self.tensor("b"), Self.tensor("c")], ["1", "2", "3"])
+                == ["not in the certificate": ["c"]])
+        #expect(
+            try findings([Self.tensor("a", [1, 2]), Self.tensor("b")], ["1", "2"])
+                == ["of another shape or type": ["a"]])
+        #expect(
+            try findings([Self.tensor("a"), Self.tensor("c")], ["1", "2"]) == ["under another name": ["b (as c)"]])
+        #expect(
+            try findings([Self.tensor("a"), Self.tensor("c")], ["1", "3"])
+                == ["missing": ["b"], "not in the certificate": ["c"]])
     }
 }

@@ -7,18 +7,23 @@ public enum HDF5: CheckpointFormat {
     public static let name = "hdf5"
     public static let fileExtensions = [".h5", ".hdf5"]
     public static let capabilities = FormatCapabilities(
-        maximumRank: 32, holdsAliases: true, holdsMetadata: true, storesDigests: false, objection: objection)
+        maximumRank: 32, holdsAliases: true, holdsMetadata: true, storesDigests: false, deflates: true,
+        objection: objection)
 
     private static let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
 
+    private static let latestSuperblockVersion = 3
+
+    public static func recognizes(_ file: InputFile) throws -> Bool { try signatureOffset(in: file) != nil }
+
     /// The signature stands at the start, or behind a user block of 512 bytes times a power of two.
-    public static func recognizes(_ file: InputFile) throws -> Bool {
+    private static func signatureOffset(in file: InputFile) throws -> Int? {
         var offset = 0
         while offset <= file.byteCount - signature.count {
-            if try file.bytes(offset..<offset + signature.count) == signature { return true }
+            if try file.bytes(offset..<offset + signature.count) == signature { return offset }
             offset = offset == 0 ? 512 : offset * 2
         }
-        return false
+        return nil
     }
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
@@ -27,6 +32,7 @@ public enum HDF5: CheckpointFormat {
                 "\(file.path.forDisplay): HDF5 is read with the help of a process of its own; name its program in"
                     + " ReadingOptions.hdf5Helper")
         }
+        try checkVersion(of: file)
         let listing = try HDF5Helper(program: program).listing(of: file)
         do {
             return try reader(of: file, HDF5Structure(parsing: listing, of: file), options)
@@ -35,6 +41,17 @@ public enum HDF5: CheckpointFormat {
         } catch let error as HDF5Structure.Malformed {
             throw malformed(program, file, error.offset, error.expected, error.found)
         }
+    }
+
+    /// Superblocks of later versions are no damage: libhdf5 would say only that it finds none.
+    private static func checkVersion(of file: InputFile) throws {
+        guard let offset = try signatureOffset(in: file), offset + signature.count < file.byteCount else { return }
+        let version = try file.bytes(offset + signature.count..<offset + signature.count + 1)[0]
+        guard version > latestSuperblockVersion else { return }
+        throw CheckpointError(
+            file.path, .part("superblock"), expected: "a version from 0 to \(latestSuperblockVersion)",
+            found: "version \(version), which is not read yet; write the file with an earlier format, as h5py does"
+                + " with libver='v110'")
     }
 
     private static func malformed(

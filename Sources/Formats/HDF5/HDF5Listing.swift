@@ -75,9 +75,14 @@ struct ListingFailure: Error {
         self.found = found
     }
 
-    /// libhdf5 refused; its innermost message is what we know.
+    /// libhdf5 refused; its innermost message is what we know. One about a version may also mean a later form than it
+    /// knows.
     static func damaged(_ place: String) -> ListingFailure {
-        ListingFailure(.init(place), "what libhdf5 can read", "damage ('\(HDF5Library.errorText())')")
+        let message = HDF5Library.errorText()
+        let isPerhapsLater = NamePattern("*version*").matches(message)
+        return ListingFailure(
+            .init(place), "what libhdf5 can read",
+            (isPerhapsLater ? "a version that is not read yet, or damage" : "damage") + " ('\(message)')")
     }
 
     var json: String {

@@ -6,7 +6,8 @@ public enum ZPlanes: CheckpointFormat {
     public static let name = "zplanes"
     public static let fileExtensions = [".zplanes"]
 
-    public static let capabilities = FormatCapabilities(holdsAliases: true, holdsMetadata: true, storesDigests: true)
+    public static let capabilities = FormatCapabilities(
+        holdsAliases: true, holdsMetadata: true, storesDigests: true, compresses: true)
 
     /// The version of the format that this code writes, and the newest that it reads.
     static let version: UInt32 = 1

@@ -108,7 +108,7 @@ public struct ConfigurationReader {
 
     /// An error that names the key.
     func error(_ key: String, expected: String, found: String) -> StructureError {
-        StructureError("\(file): \(key.escapedForDisplay): expected \(expected), found \(found)")
+        StructureError("\(file): \(key.shownAsName): expected \(expected), found \(found)")
     }
 
     private mutating func take(_ key: String) -> JSONValue? {

@@ -121,6 +121,31 @@ import Testing
         }
     }
 
+    /// Not damage: somebody's library is newer than ours.
+    @Test(arguments: [0, 512]) func laterSuperblocksAreRefusedByTheirVersion(_ userBlock: Int) throws {
+        let folder = try TemporaryFolder()
+        var bytes = [UInt8](repeating: 0, count: userBlock) + (try Self.golden("types.h5"))
+        for version in [4, 255] as [UInt8] {
+            bytes[userBlock + 8] = version
+            let path = folder.path.appending("\(version).h5")
+            try Self.write(bytes, path)
+            #expect(
+                Self.sentence(path)?.contains(
+                    "superblock: expected a version from 0 to 3, found version \(version), which is not read yet")
+                    == true
+            )
+        }
+    }
+
+    /// The superblock of HDF5 2.0's newest form is an old one; what is in it is not.
+    @Test func laterFormsInsideAreNotCalledMereDamage() throws {
+        let sentence = Self.sentence(
+            TestFiles.fixtures.appending("golden").appending("hdf5").appending("v200-chunked.h5"))
+        #expect(
+            sentence?.contains("found a version that is not read yet, or damage ('bad version number") == true,
+            "\(sentence ?? "accepted")")
+    }
+
     @Test func theSignatureIsLookedForAtItsPlacesOnly() throws {
         let folder = try TemporaryFolder()
         let bytes = try Self.golden("types.h5")

@@ -1,0 +1,109 @@
+import AssayCheckpoints
+import AssayFormats
+import SystemPackage
+
+/// What speaks of a checkpoint: its own certificate, the one of the folder it lies in, or those of its files.
+public struct CertificateOnHand: Sendable {
+    public let paths: [FilePath]
+    /// What is said of the files of this checkpoint.
+    public let part: Certificate
+    /// The same, with what is said of other files of the folder.
+    public let whole: Certificate
+
+    private init(_ paths: [FilePath], _ part: Certificate, whole: Certificate) {
+        self.paths = paths
+        self.part = part
+        self.whole = whole
+    }
+
+    /// The certificate that lies where a conversion puts it: in the folder, beside the file, or, for a file of a
+    /// folder, in the folder, where it names that file.
+    ///
+    /// - Returns: nil where there is none.
+    /// - Throws: `CheckpointError` where what lies there is no certificate; `SystemError`.
+    public static func find(for checkpoint: Checkpoint) throws -> CertificateOnHand? {
+        let isFolder = checkpoint.folder != nil
+        let own = CertificateFile.path(for: checkpoint.folder ?? checkpoint.path, isFolder: isFolder)
+        if try SystemCall.status(own) != nil { return try CertificateOnHand(reading: own, of: checkpoint) }
+        if !isFolder {
+            let around = CertificateFile.path(
+                for: checkpoint.path.lexicallyNormalized().removingLastComponent(), isFolder: true)
+            if try SystemCall.status(around) != nil {
+                let whole = try Certificate(reading: around)
+                if let part = whole.part(of: checkpoint) { return CertificateOnHand([around], part, whole: whole) }
+            }
+        }
+        return try ofItsFiles(checkpoint)
+    }
+
+    /// The certificate in a file, whatever its place.
+    ///
+    /// - Throws: `StructureError` where it is one of a folder and does not name a file of this checkpoint.
+    public init(reading path: FilePath, of checkpoint: Checkpoint) throws {
+        let whole = try Certificate(reading: path)
+        if checkpoint.folder == nil, whole.isFolder {
+            guard let part = whole.part(of: checkpoint) else {
+                throw StructureError(
+                    "\(path.forDisplay): is the certificate of a folder and does not name"
+                        + " \(checkpoint.path.forDisplay); give that of this file, or verify the folder")
+            }
+            self.init([path], part, whole: whole)
+        } else {
+            let named = checkpoint.files.count == 1 ? whole.naming(checkpoint.files[0]) : whole
+            self.init([path], named, whole: named)
+        }
+    }
+
+    /// Certificates beside the single files of a checkpoint, joined.
+    private static func ofItsFiles(_ checkpoint: Checkpoint) throws -> CertificateOnHand? {
+        let found = try checkpoint.files.map { (file: $0, path: CertificateFile.path(for: $0, isFolder: false)) }
+            .filter { try SystemCall.status($0.path) != nil }
+        let certificates = try found.map { try Certificate(reading: $0.path).naming($0.file) }
+        return Certificate(joining: certificates).map { CertificateOnHand(found.map(\.path), $0, whole: $0) }
+    }
+}
+
+extension Certificate {
+    /// What the certificate of a folder says of the files of one checkpoint in it.
+    ///
+    /// - Returns: nil where it is none of a folder, or does not name one of the files.
+    func part(of checkpoint: Checkpoint) -> Certificate? {
+        let names = (checkpoint.files + [checkpoint.index].compactMap { $0 }).map { $0.lastComponent?.string ?? "" }
+        let (wanted, known) = (NameSet(names), NameSet(files.map(\.name)))
+        guard isFolder, names.allSatisfy({ known.contains($0) }) else { return nil }
+        var part = self
+        part.files = files.filter { wanted.contains($0.name) }
+        part.destinationTensors = destinationTensors.filter { wanted.contains($0.file ?? "") }
+        let made = NameSet(part.destinationTensors.map(\.info.name))
+        part.transforms = transforms.filter { $0.outputs.allSatisfy { made.contains($0) } }
+        return part
+    }
+
+    /// The certificate of a single file, by the name that the file has now: the place tells what it speaks of.
+    func naming(_ file: FilePath) -> Certificate {
+        guard !isFolder, files.count == 1 else { return self }
+        var renamed = self
+        renamed.files[0].name = file.lastComponent?.string ?? ""
+        return renamed
+    }
+
+    /// Certificates of files that are one checkpoint together.
+    ///
+    /// - Returns: nil where there are none.
+    init?(joining certificates: [Certificate]) {
+        guard var joined = certificates.first else { return nil }
+        for other in certificates.dropFirst() {
+            let known = NameSet(joined.sourceTensors.map(\.info.name))
+            joined.sourceTensors += other.sourceTensors.filter { !known.contains($0.info.name) }
+            joined.destinationTensors += other.destinationTensors
+            joined.files += other.files
+            joined.transforms += other.transforms
+            joined.dropped += other.dropped
+            joined.arithmeticVersion = min(joined.arithmeticVersion, other.arithmeticVersion)
+        }
+        // What one of them left out may be in another.
+        var seen = NameSet(joined.transforms.map(\.source))
+        joined.dropped = joined.dropped.filter { seen.insert($0.name) }
+        self = joined
+    }
+}

@@ -1,0 +1,134 @@
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+import AssayPackings
+
+/// A checkpoint without a certificate, held against a source: the same names and shapes, and the same bytes or those of
+/// a plain cast. How weights were quantized cannot be known without a certificate.
+struct AgainstPlainSource {
+    private let source: Checkpoint
+    private let checkpoint: Checkpoint
+    private let made: DigestedTensors
+    private let repetition: Repetition
+    private let quantized: [String]
+    /// Not in the source, or of another shape there.
+    private let unlike: [String]
+    private let lost: [String]
+
+    init(
+        _ source: Checkpoint, _ checkpoint: Checkpoint, _ made: DigestedTensors, _ options: ConversionOptions,
+        _ progress: (@Sendable (Int) -> Void)?
+    ) throws {
+        var matching = try Matching(source, checkpoint)
+        for index in made.infos.indices { matching.match(index) }
+        let lost = source.contents.tensors.map(\.name).filter { !matching.used.contains($0) }
+        self.source = source
+        self.checkpoint = checkpoint
+        self.made = made
+        (quantized, unlike, self.lost) = (matching.quantized, matching.unlike, lost)
+        repetition = try Repetition(matching.steps, of: source, options, progress)
+    }
+
+    /// Finds for each tensor of a checkpoint where it comes from.
+    private struct Matching {
+        let source: CheckpointContents
+        let tensors: [TensorInfo]
+        let positions: NameMap<Int>
+        /// By stored part.
+        let packed: [Int: any LogicalTensor]
+        var steps: [any TensorStep] = []
+        var quantized: [String] = []
+        var unlike: [String] = []
+        var used = NameSet()
+
+        init(_ source: Checkpoint, _ checkpoint: Checkpoint) throws {
+            self.source = source.contents
+            tensors = checkpoint.contents.tensors
+            positions = source.contents.indexByName()
+            let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
+            var packed: [Int: any LogicalTensor] = [:]
+            for tensor in try LogicalCheckpoint(
+                checkpoint.reader, configuration: configuration, name: checkpoint.path.forDisplay
+            ).tensors {
+                guard case .quantized = tensor.storage else { continue }
+                for part in tensor.parts { packed[part] = tensor }
+            }
+            self.packed = packed
+        }
+
+        mutating func match(_ index: Int) {
+            let info = tensors[index]
+            if let position = positions[info.name] {
+                _ = used.insert(info.name)
+                if let step = step(position, info) { steps.append(step) } else { unlike.append(info.name) }
+            } else if let tensor = packed[index], let position = positions[tensor.name],
+                Self.fits(source.tensors[position].shape.dimensions, tensor.shape.dimensions)
+            {
+                if used.insert(tensor.name) { quantized.append(tensor.name) }
+            } else {
+                unlike.append(info.name)
+            }
+        }
+
+        private func step(_ position: Int, _ info: TensorInfo) -> (any TensorStep)? {
+            let (from, to) = (source.tensors[position].elementType, info.elementType)
+            var output = info
+            output.aliasOf = nil
+            return Recomputation.step(
+                from == to ? "copy" : "cast \(from.name) to \(to.name)", position, of: source, outputs: [output])
+        }
+
+        /// A packing may have turned the weight.
+        private static func fits(_ source: [Int], _ packed: [Int]) -> Bool {
+            source == packed || source == packed.reversed()
+        }
+    }
+
+    func check() throws -> [VerifiedStatement] {
+        var structure = VerifiedStatement(
+            "names and shapes of the tensors are those of \(source.path.forDisplay)",
+            checked: repetition.steps.count + quantized.count)
+        structure.add("not there, or of another shape", unlike, .structureDiffers)
+        structure.add("its own tensors went nowhere", lost, .structureDiffers)
+        // Nothing of it was used: one statement says it all.
+        guard structure.checkedCount > 0 else { return [structure] }
+        return [structure, bytes(), try configuration()].compactMap { $0 }
+    }
+
+    private func bytes() -> VerifiedStatement {
+        var statement = VerifiedStatement(
+            "the bytes are those of \(source.path.forDisplay), copied or cast", checked: repetition.outputCount,
+            remark: repetition.summary)
+        statement.add("other bytes", repetition.differences(from: made).exact, .numbersDiffer)
+        statement.add("quantized, which only the certificate can prove (see assay diff)", quantized, nil)
+        return statement
+    }
+
+    /// What was not compared.
+    static func scope(_ source: Checkpoint, _ checkpoint: Checkpoint) -> String {
+        source.folder != nil && checkpoint.folder != nil
+            ? "no certificate: beside the tensors only config.json was compared"
+            : "no certificate: only the tensors were compared"
+    }
+
+    /// What a conversion changes in `config.json`.
+    private static let changing = NameSet(["dtype", "torch_dtype", "quantization_config"])
+
+    private func configuration() throws -> VerifiedStatement? {
+        guard let (mine, theirs) = try configurations() else { return nil }
+        let keys = NameSet((mine?.members ?? []).map(\.key))
+        let all = (mine?.members ?? []).map(\.key) + (theirs?.members ?? []).map(\.key).filter { !keys.contains($0) }
+        let compared = all.filter { !Self.changing.contains($0) }
+        var statement = VerifiedStatement("config.json says the same", checked: compared.count, "key")
+        statement.add(
+            "other values", compared.filter { mine?[$0] != theirs?[$0] }, .structureDiffers)
+        return statement
+    }
+
+    /// Of both folders; nil where one side is no folder, or neither has any.
+    private func configurations() throws -> (mine: JSONObject?, theirs: JSONObject?)? {
+        guard let folder = checkpoint.folder, let other = source.folder else { return nil }
+        let (mine, theirs) = (try ModelConfiguration.read(in: folder), try ModelConfiguration.read(in: other))
+        return mine == nil && theirs == nil ? nil : (mine, theirs)
+    }
+}

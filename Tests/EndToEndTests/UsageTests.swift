@@ -1,0 +1,301 @@
+import AssayCheckpoints
+import AssayTestSupport
+import SystemPackage
+import Testing
+
+/// What does nothing, or cannot be, is said at once: nothing is ignored in silence.
+@Suite struct Usage {
+    /// MODEL is a model folder, WEIGHTS its file, TOKENS its tokens, OUT a folder for outputs.
+    private func run(_ text: String, environment: [String: String] = [:]) throws -> (AssayTool.Outcome, [String]) {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let places = [
+            ("MODEL", model.path), ("WEIGHTS", model.weights.string), ("TOKENS", model.tokens),
+            ("OUT", work.path.string),
+        ]
+        let arguments = text.split(separator: " ").map { word in
+            for (name, path) in places where word == name || word.hasPrefix(name + "/") {
+                return path + word.dropFirst(name.count)
+            }
+            return String(word)
+        }
+        return (try AssayTool.run(arguments, environment: environment), work.names)
+    }
+
+    @Test(arguments: [
+        ("inspect MODEL *.h.9.*", "'*.h.9.*' matches no tensor; the 28 there are include 'transformer.h.0."),
+        ("inspect MODEL attn.c_attn.weight", "include 'transformer.h.0.attn.c_attn.weight'"),
+        ("inspect MODEL wte.weights", "include 'transformer.wte.weight'"),
+        ("convert WEIGHTS OUT/x.safetensors --include x", "--include: 'x' matches no tensor"),
+        ("convert WEIGHTS OUT/x.safetensors --include * --include x", "--include: 'x' matches no tensor"),
+        ("convert WEIGHTS OUT/x.safetensors --exclude x", "--exclude: 'x' matches no tensor"),
+        ("quantize MODEL OUT/q --scheme int8 --include x", "--include: 'x' matches no tensor"),
+        ("quantize MODEL OUT/q --scheme int8 --exclude x", "--exclude: 'x' matches no tensor"),
+        ("quantize MODEL OUT/q --scheme int8 --keep x", "--keep: 'x' matches no tensor"),
+        ("run MODEL --tokens TOKENS --taps x", "--taps: 'x' matches no tap"),
+        ("run MODEL --tokens TOKENS --taps logits,layers.*.outt", "--taps: 'layers.*.outt' matches no tap"),
+        ("diff MODEL MODEL --tokens TOKENS --taps x", "--taps: 'x' matches no tap"),
+        ("diff MODEL MODEL --taps *", "--taps: activations are compared only with --tokens"),
+        ("diff MODEL MODEL --batch 1", "--batch: activations are compared only with --tokens"),
+        ("diff MODEL MODEL --overwrite", "--overwrite: says nothing without --report"),
+        ("run MODEL --tokens TOKENS --overwrite", "--overwrite: says nothing without --capture"),
+        (
+            "run MODEL --tokens TOKENS --capture OUT/x.zplanes",
+            "with .safetensors, .bin, .pt, .pth, .h5, .hdf5 for a capture"
+        ),
+        ("run MODEL --tokens TOKENS --capture OUT/x.npz", "for a capture"),
+        ("run MODEL --tokens TOKENS --capture OUT/x.onnx", "cannot write ONNX yet"),
+        ("convert WEIGHTS OUT/x.zplanes --deflate 3", "--deflate: zplanes is not deflated; only hdf5 is"),
+        ("convert MODEL OUT/x --deflate 3", "--deflate: safetensors is not deflated; only hdf5 is"),
+        ("convert WEIGHTS OUT/x.safetensors --file-digest --certificate none", "--file-digest: says nothing with"),
+        ("convert WEIGHTS OUT/x.h5 --memory 1kB --threads 2", "the least for 2 threads is 524288"),
+        ("convert WEIGHTS OUT/x.h5 --memory many", "expected a number with B, kB, MB"),
+        ("convert WEIGHTS OUT/x.h5 --memory 0", "expected a number with B, kB, MB"),
+        ("convert MODEL OUT/x --shard-size nan", "expected a number with B, kB, MB"),
+        ("convert WEIGHTS OUT/x.h5 --dtype int4", "choose one of f8_e5m2, f8_e4m3, f8_e4m3fnuz, f8_e5m2fnuz, f16"),
+        ("quantize MODEL OUT/q --scheme int8 --scale-type f64", "choose f32, bf16 or f16"),
+        ("convert MODEL OUT/x.gguf", "cannot write GGUF yet; writes: safetensors, pytorch, hdf5, zplanes, npy, npz"),
+        ("convert MODEL OUT/x.GGUF --to safetensors", "cannot write GGUF yet"),
+        ("convert MODEL OUT/x.zt", "cannot write zTensor yet"),
+        ("convert MODEL OUT/x.npy", "npy holds exactly 1 tensor"),
+        ("convert WEIGHTS OUT/x.npz --to hdf5", "the extension says npz, but hdf5 is to be written"),
+        ("convert WEIGHTS OUT/x --to gguf", "--to: cannot write GGUF yet"),
+        ("convert WEIGHTS OUT/x.h5 --to zplanes", "the extension says hdf5, but zplanes is to be written"),
+        ("quantize MODEL OUT/q.h5 --scheme int8", "the extension says hdf5, but safetensors is to be written"),
+    ])
+    func refusesWhatWouldDoNothing(_ command: String, _ words: String) throws {
+        let (outcome, made) = try run(command)
+        #expect(outcome.exitCode == 64, "\(outcome.output)\(outcome.errors)")
+        #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(made.isEmpty)
+    }
+
+    @Test func blamesNoOptionThatWasNotGiven() throws {
+        let (outcome, _) = try run("quantize MODEL OUT/q.h5 --scheme int8")
+        #expect(!outcome.errors.contains("--to"), "\(outcome.errors)")
+    }
+
+    @Test(arguments: [
+        ("bf16", "BF16"), ("bfloat16", "BF16"), ("float16", "F16"), ("half", "F16"), ("float64", "F64"),
+        ("double", "F64"), ("float8_e4m3fn", "F8_E4M3"), ("F16", "F16"),
+    ])
+    func takesTheTypesByTorchsNamesToo(_ spelling: String, _ name: String) throws {
+        let (outcome, _) = try run("convert WEIGHTS OUT/x.safetensors --dtype \(spelling)")
+        #expect(outcome.output.contains("28 × cast F32 to \(name)"), "\(outcome.output)\(outcome.errors)")
+    }
+
+    @Test func theLeastMemoryThatIsNamedWorks() throws {
+        let (outcome, _) = try run("convert WEIGHTS OUT/x.zplanes --memory 524288 --threads 2")
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+    }
+
+    @Test func saysWhatAnExcludedWeightBecomes() throws {
+        let outcome = try AssayTool.run(["quantize", "--help"])
+        let help = outcome.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(help.contains("Do not quantize weights whose name matches this pattern: they come along as they are"))
+        let (made, _) = try run("quantize MODEL OUT/q --scheme int8 --exclude *.c_fc.weight")
+        #expect(made.output.contains("tensors") && !made.output.contains("dropped"), "\(made.output)")
+    }
+
+    @Test func theDataOfAShardNeverExceedsItsSizeButForOneLargerTensor() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let shards = work.path.appending("shards")
+        let outcome = try AssayTool.run(["convert", model.path, shards.string, "--shard-size", "10000"])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        let names = try SystemCall.names(in: shards).filter { $0.hasSuffix(".safetensors") }
+        #expect(names.count > 3)
+        for name in names {
+            let tensors = try assayJSON("inspect", shards.appending(name).string).object?["tensors"]?.array ?? []
+            let bytes = tensors.compactMap { $0.object?["bytes"]?.int }
+            #expect(!bytes.isEmpty && (bytes.reduce(0, +) <= 10000 || bytes.count == 1), "\(name): \(bytes)")
+        }
+    }
+
+    @Test(arguments: [true, false]) func weightsAloneAreNotRun(_ hasConfiguration: Bool) throws {
+        let model = try TestModel()
+        if !hasConfiguration { SystemCall.removeIfPresent(model.folder.path.appending("config.json")) }
+        let outcome = try AssayTool.run(["run", model.weights.string, "--tokens", model.tokens])
+        #expect(outcome.exitCode == 2)
+        let words =
+            hasConfiguration
+            ? "name the folder \(model.path), whose config.json is then used"
+            : "put the model's config.json beside the weights and name the folder"
+        #expect(outcome.errors.contains(words), "\(outcome.errors)")
+    }
+
+    @Test func tokenTypesOfZeroAreSomethingToAModelThatHasNone() throws {
+        let model = try TestModel()
+        let tokens = #"{"input_ids": [[1, 2]], "token_type_ids": [[0, 0]]}"#
+        let file = try model.folder.write("types.json", Array(tokens.utf8))
+        for command in [["run", model.path], ["diff", model.path, model.path]] {
+            let outcome = try AssayTool.run(command + ["--tokens", file.string])
+            #expect(outcome.exitCode == 3, "\(outcome.output)")
+            #expect(
+                outcome.errors.contains("types.json: token_type_ids: expected none, as gpt2 has no token types"),
+                "\(outcome.errors)")
+        }
+    }
+
+    @Test func aCaptureIsWrittenInTheFormatOfItsName() throws {
+        let model = try TestModel()
+        let files = ["c.safetensors", "c.h5"].map { model.folder.path.appending($0).string }
+        for file in files {
+            let outcome = try AssayTool.run(["run", model.path, "--tokens", model.tokens, "--capture", file])
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        }
+        #expect(try assayJSON("inspect", files[1]).object?["format"]?.string == "hdf5")
+        let digests = try files.map { try assayJSON("inspect", $0, "--digest").object?["contentDigest"]?.string }
+        #expect(digests[0] != nil && digests[0] == digests[1])
+        let outcome = try AssayTool.run(["diff"] + files)
+        #expect(outcome.exitCode == 0 && outcome.output.contains("identical"), "\(outcome.output)\(outcome.errors)")
+    }
+}
+
+@Suite struct Sentences {
+    @Test func sayWhichTensorIsTooMany() throws {
+        let (model, other) = (try TestModel(), try TestModel())
+        let path = other.folder.path.appending("config.json")
+        let text = String(decoding: try TestFiles.bytes(path), as: UTF8.self)
+        var configuration = try #require(try JSONValue(parsing: Array(text.utf8)).object)
+        let count = try #require(configuration["n_layer"]?.int)
+        configuration["n_layer"] = JSONValue(count - 1)
+        try TestFiles.write(Array(JSONValue.object(configuration).prettyText.utf8), to: path)
+        let outcome = try AssayTool.run(["diff", model.path, other.path, "--tokens", model.tokens])
+        let said = outcome.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(outcome.exitCode == 2)
+        #expect(
+            said.contains("activations were not compared: \(other.path): tensor 'transformer.h.\(count - 1)."),
+            "\(said)")
+        #expect(said.contains("is not part of this model") && !said.contains("lacks"), "\(said)")
+    }
+
+    @Test func showAnEmptyKeyAndAnEmptyName() throws {
+        let model = try TestModel()
+        let path = model.folder.path.appending("config.json")
+        let text = String(decoding: try TestFiles.bytes(path), as: UTF8.self)
+        try TestFiles.write(Array(("{\"\": 1," + text.dropFirst(1)).utf8), to: path)
+        var outcome = try AssayTool.run(["run", model.path, "--tokens", model.tokens])
+        #expect(outcome.exitCode == 2)
+        #expect(outcome.errors.contains("config.json: '': expected only keys"), "\(outcome.errors)")
+
+        let header = #"{"__metadata__":{"":"x"},"":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
+        let file = try model.folder.write("x.safetensors", SafetensorsBytes.file(header, data: [1]))
+        outcome = try AssayTool.run(["inspect", file.string])
+        #expect(outcome.output.contains("  metadata    '': x"), "\(outcome.output)")
+        #expect(outcome.output.contains("\n''      U8"), "\(outcome.output)")
+    }
+
+    @Test func nameTheFileOfPackedWeightsThatDoNotFit() throws {
+        let folder = try TemporaryFolder()
+        let header = #"{"a.weight_packed":{"dtype":"I32","shape":[1,1],"data_offsets":[0,4]}}"#
+        let file = try folder.write("x.safetensors", SafetensorsBytes.file(header, data: [0, 0, 0, 0])).string
+        let out = folder.path.appending("y.safetensors").string
+        for arguments in [
+            ["convert", file, out, "--dtype", "f16"], ["quantize", file, out, "--scheme", "int8", "--include", "*"],
+            ["diff", file, file],
+        ] {
+            let outcome = try AssayTool.run(arguments)
+            #expect(outcome.exitCode == 2, "\(outcome.errors)")
+            #expect(outcome.errors.hasPrefix("error: \(file): tensor 'a.weight_packed': "), "\(outcome.errors)")
+        }
+    }
+
+    @Test func sayThatPackedWeightsAreLeftAsTheyAre() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let (packed, wide) = (work.path.appending("q").string, work.path.appending("wide").string)
+        #expect(try AssayTool.run(["quantize", model.path, packed, "--scheme", "int8"]).exitCode == 0)
+        for options in [["--dry-run"], []] {
+            let outcome = try AssayTool.run(["convert", packed, wide, "--dtype", "f16"] + options)
+            #expect(
+                outcome.output.contains("tensors of packed weights left as they are") && outcome.exitCode == 0
+                    && outcome.output.contains("nothing unpacks them yet"), "\(outcome.output)\(outcome.errors)")
+        }
+        let plain = try AssayTool.run(["convert", packed, work.path.appending("copy").string])
+        #expect(!plain.output.contains("packed weights"), "\(plain.output)")
+    }
+
+    @Test func sayWhatOfASentenceTransformersFolderStaysBehind() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        try SystemCall.makeFolder(model.folder.path.appending("1_Pooling"))
+        try TestFiles.write([1], to: model.folder.path.appending("1_Pooling").appending("config.json"))
+        try model.folder.write("modules.json", Array("[]".utf8))
+        let target = work.path.appending("copy")
+        for options in [["--dry-run"], []] {
+            let outcome = try AssayTool.run(["convert", model.path, target.string] + options)
+            #expect(
+                outcome.exitCode == 0 && outcome.output.contains("  left         1_Pooling/\n"), "\(outcome.output)")
+        }
+        #expect(try SystemCall.names(in: target).contains("modules.json"))
+        let file = try AssayTool.run(["convert", model.path, work.path.appending("x.h5").string])
+        #expect(file.output.contains("  left         1_Pooling/, config.json, modules.json"), "\(file.output)")
+    }
+
+    @Test func aDiskThatIsTooSmallIsSaidInThePlan() throws {
+        let folder = try TemporaryFolder()
+        // A file of holes: more bytes than are free.
+        let count = try #require(SystemCall.freeByteCount(at: folder.path)) + 1_000_000_000_000
+        let header = #"{"a":{"dtype":"U8","shape":[\#(count)],"data_offsets":[0,\#(count)]}}"#
+        let file = folder.path.appending("x.safetensors")
+        let output = try OutputFile(creating: file)
+        try output.write(at: 0, SafetensorsBytes.file(header))
+        try output.setLength(8 + header.utf8.count + count)
+        let arguments = ["convert", file.string, folder.path.appending("y.safetensors").string]
+        var outcome = try AssayTool.run(arguments + ["--dry-run"])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(outcome.output.contains("bytes out"), "\(outcome.output)")
+        #expect(outcome.output.contains(": too small, ") && outcome.output.contains(" more are needed"))
+        outcome = try AssayTool.run(arguments)
+        #expect(outcome.exitCode == 4)
+        #expect(outcome.errors.contains("bytes are free there"), "\(outcome.errors)")
+        #expect(folder.names == ["x.safetensors"])
+    }
+}
+
+@Suite struct Widths {
+    private static let width = 80
+
+    @Test(arguments: ["inspect", "convert", "quantize", "run", "diff", "verify"])
+    func ofHelpAreThoseOfTheTerminal(_ command: String) throws {
+        let outcome = try AssayTool.run(["help", command], environment: ["COLUMNS": "\(Self.width)"])
+        for line in outcome.output.split(separator: "\n") { #expect(line.count <= Self.width, "\(line)") }
+    }
+
+    @Test func ofWhatTheCommandsSayAreThoseOfTheTerminal() throws {
+        let model = TestFiles.fixtures.appending("gpt2-kjv").string
+        let work = try TemporaryFolder()
+        let (half, packed) = (work.path.appending("half").string, work.path.appending("packed").string)
+        for arguments in [
+            ["inspect", model], ["inspect", model, "--stats", "--digest"],
+            ["convert", model, half, "--dtype", "bf16", "--dry-run"], ["convert", model, half, "--dtype", "bf16"],
+            ["verify", half, "--against", model],
+            ["quantize", model, packed, "--scheme", "int4-g32"], ["inspect", packed],
+            ["convert", packed, half, "--dtype", "f16", "--dry-run", "--overwrite"],
+            ["run", model, "--tokens", model + "/tokens-short.json"],
+        ] {
+            let outcome = try AssayTool.run(arguments, environment: ["COLUMNS": "\(Self.width)"])
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            for line in outcome.output.split(separator: "\n") {
+                // A path may be longer than any line; it has one to itself.
+                #expect(line.count <= Self.width || !line.drop { $0 == " " }.contains(" "), "\(line)")
+            }
+        }
+    }
+
+    @Test func namesThatDoNotFitKeepTheirLayer() throws {
+        let folder = try TemporaryFolder()
+        let names = (0..<3).map { "model.encoder.layers.\($0).attention.output.very_long_name.LayerNorm.weight" }
+        let entries = names.enumerated().map { index, name in
+            #""\#(name)":{"dtype":"U8","shape":[1],"data_offsets":[\#(index),\#(index + 1)]}"#
+        }
+        let header = "{" + entries.joined(separator: ",") + "}"
+        let file = try folder.write("x.safetensors", SafetensorsBytes.file(header, data: [1, 2, 3]))
+        let outcome = try AssayTool.run(
+            ["inspect", file.string, "--stats"], environment: ["COLUMNS": "\(Self.width)"])
+        for name in names {
+            #expect(outcome.output.split(separator: "\n").count { $0.hasPrefix(name) } == 2, "\(outcome.output)")
+        }
+    }
+}

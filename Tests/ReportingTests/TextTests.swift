@@ -1,0 +1,27 @@
+import Testing
+
+@testable import AssayReporting
+
+@Suite struct TextLayout {
+    @Test func aNameThatDoesNotFitBesideItsRowStandsAboveIt() {
+        var table = TextTable([("tensor", .left), ("type", .left), ("bytes", .right)])
+        table.add(["model.layers.17.mlp.gate.weight", "F32", "1.54 kB"])
+        table.add(["norm", "F32", "12 B"])
+        #expect(
+            table.lines(width: 32) == [
+                "tensor             type    bytes",
+                "model.layers.17.mlp.gate.weight",
+                "                   F32   1.54 kB",
+                "norm               F32      12 B",
+            ])
+        #expect(table.lines(width: nil)[1] == "model.layers.17.mlp.gate.weight  F32   1.54 kB")
+    }
+
+    @Test func textIsBrokenAtSpacesOnlyWhereItMust() {
+        #expect("a  b c".wrapped(to: 6) == ["a  b c"])
+        #expect("a  b c".wrapped(to: nil, first: "> ") == ["> a  b c"])
+        #expect("one two three".wrapped(to: 9, first: "- ", indent: "  ") == ["- one two", "  three"])
+        #expect("eleventwelve".wrapped(to: 6, first: "- ") == ["- eleventwelve"])
+        #expect("x, y, z".labelled("left", column: 8, to: 11) == ["  left  x,", "        y,", "        z"])
+    }
+}
