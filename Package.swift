@@ -48,6 +48,7 @@ let package = Package(
         .target(
             name: "AssayCZstd", path: "Sources/CZstd", cSettings: c,
             linkerSettings: [.linkedLibrary(":libzstd.a")]),
+        // Its zlib is linked with CHDF5: named here too, it would come before libhdf5, which needs it behind.
         .target(
             name: "AssayCDeflate", path: "Sources/CDeflate", cSettings: c,
             linkerSettings: [.linkedLibrary(":libdeflate.a")]),

@@ -41,18 +41,21 @@ public enum Capture {
         try staged.publish()
     }
 
-    /// Whether a format takes rows as they come: one that stores digests must be given whole pieces, and them.
-    private static func takesRows(_ format: any CheckpointFormat.Type) -> Bool { !format.capabilities.storesDigests }
+    /// Whether a format takes rows as they come (one that stores digests must be given whole pieces, and them) and the
+    /// metadata that says what the taps are.
+    private static func takesCaptures(_ format: any CheckpointFormat.Type) -> Bool {
+        !format.capabilities.storesDigests && format.capabilities.holdsMetadata
+    }
 
     /// The formats that a capture can be written in, as help and messages list them.
-    public static var formatNames: String { FormatRegistry.names(where: takesRows) }
+    public static var formatNames: String { FormatRegistry.names(where: takesCaptures) }
 
     /// The format that a file's name calls for.
     ///
     /// - Throws: `UsageError` where it calls for none that takes a capture.
     public static func format(for destination: FilePath) throws(UsageError) -> any CheckpointFormat.Type {
-        if let format = try FormatRegistry.format(forOutput: destination), takesRows(format) { return format }
-        let known = FormatRegistry.all.filter(takesRows).flatMap { $0.fileExtensions }.joined(separator: ", ")
+        if let format = try FormatRegistry.format(forOutput: destination), takesCaptures(format) { return format }
+        let known = FormatRegistry.all.filter(takesCaptures).flatMap { $0.fileExtensions }.joined(separator: ", ")
         throw UsageError("\(destination.forDisplay): expected the name of a file with \(known) for a capture")
     }
 

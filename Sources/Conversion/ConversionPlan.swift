@@ -56,6 +56,7 @@ public struct ConversionPlan: Sendable {
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
+        let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
         self.options = options
         self.dropped = dropped
@@ -65,13 +66,13 @@ public struct ConversionPlan: Sendable {
         companions =
             try isFolder ? CompanionFiles(of: source, changes: changes) : CompanionFiles(leaving: source.folder)
         self.notes =
-            notes
+            notes + fitted.notes
             + StagedOutput.leftovers(of: options.destination).map {
                 "\($0.forDisplay) is left from a run that was killed; it can be removed"
             }
         let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
-        let parts = target.split(steps, aliases)
-        let tensorCount = steps.reduce(aliases.count) { $0 + $1.outputs.count }
+        let parts = target.split(fitted.steps, fitted.aliases)
+        let tensorCount = fitted.steps.reduce(fitted.aliases.count) { $0 + $1.outputs.count }
         files = try parts.enumerated().map { number, file in
             var planned = try Self.planFile(
                 file.name, file.steps, file.aliases, source.contents, target.format,
@@ -99,9 +100,70 @@ public struct ConversionPlan: Sendable {
             throw UsageError(
                 "tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
         }
-        let plan = WritePlan(tensors: tensors, metadata: contents.metadata, originalHeader: originalHeader)
+        let metadata = format.capabilities.holdsMetadata ? contents.metadata : []
+        let plan = WritePlan(tensors: tensors, metadata: metadata, originalHeader: originalHeader)
         try format.capabilities.check(plan, formatName: format.name)
         return PlannedFile(name: name, steps: steps, plan: plan, positions: positions)
+    }
+
+    private typealias Fitted = (steps: [any TensorStep], aliases: [TensorInfo], notes: [String])
+
+    /// Makes do with what the format lacks, and says so: without aliases every name gets its own bytes, without names the
+    /// only tensor takes the file's, and metadata is left.
+    private static func fit(
+        _ steps: [any TensorStep], _ aliases: [TensorInfo], _ contents: CheckpointContents, _ target: Destination
+    ) throws -> Fitted {
+        let (name, capabilities) = (target.format.name, target.format.capabilities)
+        var fitted: Fitted = (steps, aliases, [])
+        if !capabilities.holdsAliases, !aliases.isEmpty {
+            fitted.steps += try repeated(aliases, steps, contents)
+            fitted.aliases = []
+            let names = aliases.prefix(5).map(\.name.escapedForDisplay).joined(separator: ", ")
+            fitted.notes.append(
+                "\(name) cannot share bytes between names; stored once more: \(names)\(aliases.count > 5 ? ", ..." : "")"
+            )
+        }
+        if !capabilities.holdsNames, steps.count == 1, let output = steps[0].outputs.first, output.name != target.stem {
+            var renamed = output
+            renamed.name = target.stem
+            fitted.steps = [try step(like: steps[0], steps[0].source, contents, renamed)]
+            let (old, new) = (output.name.escapedForDisplay, target.stem.escapedForDisplay)
+            fitted.notes.append("\(name) holds no names: tensor '\(old)' becomes '\(new)', after the file")
+        }
+        if !capabilities.holdsMetadata, !contents.metadata.isEmpty {
+            let keys = contents.metadata.prefix(5).map(\.key.escapedForDisplay).joined(separator: ", ")
+            let rest = contents.metadata.count > 5 ? ", ..." : ""
+            fitted.notes.append("\(name) holds no metadata; left behind: \(keys)\(rest)")
+        }
+        return fitted
+    }
+
+    /// For each alias the step of what it names, done for itself.
+    private static func repeated(
+        _ aliases: [TensorInfo], _ steps: [any TensorStep], _ contents: CheckpointContents
+    ) throws -> [any TensorStep] {
+        let positions = contents.indexByName()
+        let made = NameMap(steps.flatMap { step in step.outputs.map { ($0.name, step) } })
+        return try aliases.compactMap { alias in
+            guard let index = positions[alias.name], let original = alias.aliasOf.flatMap({ made[$0] }) else {
+                return nil
+            }
+            var output = alias
+            output.aliasOf = nil
+            return try step(like: original, index, contents, output)
+        }
+    }
+
+    /// A copy or cast as another step does it, to another tensor.
+    private static func step(
+        like other: any TensorStep, _ index: Int, _ contents: CheckpointContents, _ output: TensorInfo
+    ) throws -> any TensorStep {
+        guard let step = Recomputation.step(other.transform, index, of: contents, outputs: [output]) else {
+            throw UsageError(
+                "tensor '\(output.name.escapedForDisplay)': '\(other.transform)' cannot be done for it; choose another format"
+            )
+        }
+        return step
     }
 
     /// Bytes that the disk must have free. What a compressing format will need is not known beforehand; half is a
@@ -135,7 +197,6 @@ extension ConversionPlan {
     ) throws -> ConversionPlan {
         try options.requireMatches(among: source.contents.tensors.map(\.name))
         let packed = try elementType == nil ? [] : packedParts(source, configuration)
-        let holdsAliases = try Destination(options, source).format.capabilities.holdsAliases
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
         var dropped: [(name: String, rule: String)] = []
@@ -145,8 +206,7 @@ extension ConversionPlan {
                 dropped.append((info.name, rule))
                 continue
             }
-            // Where the format cannot share bytes, every name has its own.
-            if holdsAliases, let target = info.aliasOf.flatMap({ kept[$0] }) {
+            if let target = info.aliasOf.flatMap({ kept[$0] }) {
                 var alias = target
                 alias.name = info.name
                 alias.aliasOf = target.name

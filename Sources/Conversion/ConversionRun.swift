@@ -158,7 +158,9 @@ extension ConversionPlan {
         _ file: ConversionOutcome.File, at path: FilePath,
         progress: @escaping @Sendable (Int) -> Void
     ) throws {
-        let reader = try format.open(try InputFile(path), options.reading)
+        var reading = options.reading
+        reading.fileName = file.name
+        let reader = try format.open(try InputFile(path), reading)
         let found = reader.contents.indexByName()
         let stored = zip(file.tensors, file.digests!).filter { $0.0.aliasOf == nil }
             .sorted { $0.0.byteCount > $1.0.byteCount }
@@ -184,8 +186,7 @@ extension ConversionPlan {
         let index: JSONValue = [
             "metadata": ["total_size": JSONValue(destinationByteCount)], "weight_map": .object(JSONObject(map)),
         ]
-        let name = "model\(format.fileExtensions[0]).index.json"
-        let output = try OutputFile(creating: folder.appending(name))
+        let output = try OutputFile(creating: folder.appending(format.weightsFileName + ShardIndex.fileSuffix))
         try output.write(at: 0, Array((index.prettyText + "\n").utf8))
         try output.synchronize()
     }

@@ -29,7 +29,7 @@ struct Destination {
                 "\(options.destination.forDisplay): the name does not tell the format (\(FormatRegistry.extensions));"
                     + " give it with --to")
         }
-        fileName = isFolder ? "model" + format.fileExtensions[0] : name
+        fileName = isFolder ? format.weightsFileName : name
         shardByteCount = options.shardByteCount
     }
 
@@ -52,6 +52,12 @@ struct Destination {
                     + " written; name a file with \(format.fileExtensions.joined(separator: " or ")), or a folder")
         }
         return format
+    }
+
+    /// The name of a destination of one file without its extension.
+    var stem: String {
+        let known = format.fileExtensions.first { fileName.lowercased().hasSuffix($0) }
+        return String(fileName.dropLast(known?.count ?? 0))
     }
 
     typealias File = (name: String, steps: [any TensorStep], aliases: [TensorInfo])

@@ -112,17 +112,18 @@ public struct Checkpoint: Sendable {
 
     // MARK: Folders
 
-    /// The weights of a model folder: the index of the first format that has one, else that format's only file.
+    /// The weights of a model folder: of the first format that has an index or a file of the usual name, else of the first
+    /// that has any; the index, else the only file.
     private static func openFolder(_ folder: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
         let names = try SystemCall.names(in: folder)
         var warnings: [String] = []
         let groups = FormatRegistry.all.compactMap { format -> WeightGroup? in
             WeightGroup(format, names: names)
         }
-        guard let chosen = groups.first else {
+        guard let chosen = groups.first(where: \.isUsual) ?? groups.first else {
             throw try noWeights(in: folder, names: names)
         }
-        for other in groups.dropFirst() {
+        for other in groups where other.formatName != chosen.formatName {
             warnings.append(
                 "\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
         }
@@ -142,7 +143,7 @@ public struct Checkpoint: Sendable {
     /// The only file, or among several the one with the usual name. Parts of one checkpoint count as their first.
     private static func onlyFile(of group: WeightGroup, in folder: FilePath) throws -> String {
         let names = group.names.filter { !group.numbersParts || PartName($0)?.number ?? 0 == 0 }
-        let usual = names.filter { $0.hasPrefix("model.") }
+        let usual = names.filter { $0.hasPrefix(group.usualPrefix) }
         guard let name = names.count == 1 ? names[0] : usual.count == 1 ? usual[0] : nil else {
             throw ambiguous(folder, group.names)
         }
@@ -155,6 +156,10 @@ public struct Checkpoint: Sendable {
         let numbersParts: Bool
         let names: [String]
         let indexNames: [String]
+        /// "model."
+        let usualPrefix: String
+
+        var isUsual: Bool { !indexNames.isEmpty || names.contains { $0.hasPrefix(usualPrefix) } }
 
         init?(_ format: any CheckpointFormat.Type, names all: [String]) {
             func belongs(_ name: some StringProtocol) -> Bool {
@@ -162,6 +167,7 @@ public struct Checkpoint: Sendable {
             }
             formatName = format.name
             numbersParts = format.capabilities.numbersParts
+            usualPrefix = String(format.weightsFileName.prefix { $0 != "." }) + "."
             names = all.filter { belongs($0) }
             indexNames = all.filter {
                 $0.hasSuffix(ShardIndex.fileSuffix) && belongs($0.dropLast(ShardIndex.fileSuffix.count))

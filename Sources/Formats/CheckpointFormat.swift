@@ -15,6 +15,9 @@ public protocol CheckpointFormat: Sendable {
 
     static var capabilities: FormatCapabilities { get }
 
+    /// What the weights of a model folder are called, with the preferred extension: "model.safetensors".
+    static var weightsFileName: String { get }
+
     /// Whether a file is meant to be of this format, judged by its content. A damaged file is still recognised where its
     /// mark is there, so that the reader can say what is wrong with it.
     static func recognizes(_ file: InputFile) throws -> Bool
@@ -30,6 +33,10 @@ public protocol CheckpointFormat: Sendable {
     ) throws -> any CheckpointWriter
 }
 
+extension CheckpointFormat {
+    public static var weightsFileName: String { "model" + fileExtensions[0] }
+}
+
 /// What a format can hold; decides what is refused, by name.
 public struct FormatCapabilities: Sendable {
     /// Element types that come back as they went in.
@@ -38,6 +45,10 @@ public struct FormatCapabilities: Sendable {
     public var maximumRank: Int
     /// Whether a tensor may have no elements.
     public var holdsEmptyTensors: Bool
+    /// How many tensors every file holds; nil where any number will do.
+    public var fixedTensorCount: Int?
+    /// Whether a file holds the names of its tensors; where not, its only tensor has the file's name.
+    public var holdsNames: Bool
     /// Whether tensors can be read one by one, without the whole file.
     public var hasRandomAccess: Bool
     /// Whether two names can share stored bytes.
@@ -57,13 +68,16 @@ public struct FormatCapabilities: Sendable {
 
     public init(
         elementTypes: Set<ElementType> = Set(ElementType.scalars), maximumRank: Int = Shape.maximumRank,
-        holdsEmptyTensors: Bool = true, hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool,
-        storesDigests: Bool, numbersParts: Bool = false, compresses: Bool = false, deflates: Bool = false,
+        holdsEmptyTensors: Bool = true, fixedTensorCount: Int? = nil, holdsNames: Bool = true,
+        hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool, storesDigests: Bool,
+        numbersParts: Bool = false, compresses: Bool = false, deflates: Bool = false,
         objection: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.elementTypes = elementTypes
         self.maximumRank = maximumRank
         self.holdsEmptyTensors = holdsEmptyTensors
+        self.fixedTensorCount = fixedTensorCount
+        self.holdsNames = holdsNames
         self.hasRandomAccess = hasRandomAccess
         self.holdsAliases = holdsAliases
         self.holdsMetadata = holdsMetadata
@@ -78,6 +92,11 @@ public struct FormatCapabilities: Sendable {
     ///
     /// - Throws: `UsageError`.
     public func check(_ plan: WritePlan, formatName: String) throws {
+        if let count = fixedTensorCount, plan.tensors.count != count {
+            throw UsageError(
+                "\(formatName) holds exactly \(count) tensor, here are \(plan.tensors.count); choose with --include, or"
+                    + " another format")
+        }
         for tensor in plan.tensors {
             let name = tensor.name.escapedForDisplay
             if let objection = objection(tensor.name) {
@@ -123,6 +142,8 @@ public struct ReadingOptions: Sendable {
     public var hdf5Helper: FilePath?
     /// Threads a reader may use for one request.
     public var threads: Int
+    /// The name that the file will have, where it is still under construction: what a tensor without a name is called.
+    public var fileName: String?
 
     public init(hdf5Helper: FilePath? = nil, threads: Int = 1) {
         self.hdf5Helper = hdf5Helper

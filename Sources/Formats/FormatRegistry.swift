@@ -5,17 +5,20 @@ import SystemPackage
 public enum FormatRegistry {
     public static let all: [any CheckpointFormat.Type] = [
         Safetensors.self,
+        PyTorch.self,
         HDF5.self,
         ZPlanes.self,
         GGUF.self,
+        NumPyArray.self,
+        NumPyArchive.self,
     ]
 
-    /// The names of those that satisfy a condition, as help and messages list them: "safetensors, hdf5, zplanes".
+    /// The names of those that satisfy a condition, as help and messages list them: "safetensors, pytorch, hdf5".
     public static func names(where isWanted: (any CheckpointFormat.Type) -> Bool = { _ in true }) -> String {
         all.filter(isWanted).map { $0.name }.joined(separator: ", ")
     }
 
-    /// The extensions of all: ".safetensors, .h5, .hdf5, .zplanes".
+    /// The extensions of all: ".safetensors, .bin, .pt".
     public static var extensions: String { all.flatMap { $0.fileExtensions }.joined(separator: ", ") }
 
     /// The format that the name of an output calls for.
@@ -31,7 +34,7 @@ public enum FormatRegistry {
         return nil
     }
 
-    /// Why a format is not written: "cannot write PyTorch yet; writes: safetensors, hdf5, zplanes".
+    /// Why a format is not written: "cannot write ONNX yet; writes: safetensors, pytorch".
     public static func refusal(of format: UnwrittenFormat) -> String {
         "cannot write \(format.name) yet; writes: \(names())"
     }

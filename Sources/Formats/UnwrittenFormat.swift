@@ -7,8 +7,7 @@ public struct UnwrittenFormat: Sendable {
     public let fileExtensions: [String]
 
     public static let all: [UnwrittenFormat] = [
-        UnwrittenFormat(name: "PyTorch", fileExtensions: [".pt", ".pth", ".bin", ".ckpt"]),
-        UnwrittenFormat(name: "NumPy", fileExtensions: [".npz", ".npy"]),
+        UnwrittenFormat(name: "PyTorch Lightning", fileExtensions: [".ckpt"]),
         UnwrittenFormat(name: "zTensor", fileExtensions: [".zt"]),
         UnwrittenFormat(name: "Keras archives", fileExtensions: [".keras"]),
         UnwrittenFormat(name: "ONNX", fileExtensions: [".onnx"]),

@@ -7,7 +7,7 @@ import Testing
 @Suite struct AllFormats {
     private static let goldens = TestFiles.fixtures.appending("golden")
 
-    @Test(arguments: ["x.h5", "x.zplanes", "x.safetensors"], [[], ["--threads", "1"]])
+    @Test(arguments: ["x.h5", "x.zplanes", "x.safetensors", "x.pt", "x.bin"], [[], ["--threads", "1"]])
     func holdTheSameContentAndGiveTheOriginalBack(_ name: String, _ options: [String]) throws {
         for golden in ["all-types", "scalars-and-zero-size", "unaligned", "metadata", "many", "tied"] {
             let folder = try TemporaryFolder()
@@ -26,7 +26,67 @@ import Testing
                 outcome = try AssayTool.run(["verify", path, "--against", path == middle ? source : middle])
                 #expect(outcome.exitCode == 0, "\(golden): \(outcome.output)\(outcome.errors)")
             }
-            if name != "x.h5" { #expect(try TestFiles.bytes(FilePath(back)) == TestFiles.bytes(FilePath(source))) }
+            // Formats that keep the header of the source give the very file back.
+            if ["x.zplanes", "x.safetensors"].contains(name) {
+                #expect(try TestFiles.bytes(FilePath(back)) == TestFiles.bytes(FilePath(source)))
+            }
+        }
+    }
+
+    @Test func whatNumPyLacksIsSaidAndStoredAnotherWay() throws {
+        let folder = try TemporaryFolder()
+        func path(_ name: String) -> String { folder.path.appending(name).string }
+        let tied = Self.goldens.appending("safetensors/tied.safetensors").string
+        var outcome = try AssayTool.run(["convert", tied, path("x.npz")])
+        #expect(outcome.exitCode == 0 && outcome.errors.contains("stored once more: wte.weight"), "\(outcome.errors)")
+        #expect(outcome.errors.contains("holds no metadata; left behind: format"))
+        outcome = try AssayTool.run(["verify", path("x.npz"), "--against", tied])
+        #expect(outcome.exitCode == 0, "\(outcome.output)")
+
+        outcome = try AssayTool.run(["convert", path("x.npz"), path("one.npy")])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("exactly 1 tensor"), "\(outcome.errors)")
+        outcome = try AssayTool.run(["convert", tied, path("one.npy"), "--include", "wte*", "--dtype", "f16"])
+        #expect(outcome.exitCode == 0 && outcome.errors.contains("becomes 'one'"), "\(outcome.errors)")
+        outcome = try AssayTool.run(["verify", path("one.npy"), "--against", tied])
+        #expect(outcome.exitCode == 0, "\(outcome.output)")
+        outcome = try AssayTool.run(["convert", path("one.npy"), path("two.npy")])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+
+        let all = Self.goldens.appending("safetensors/all-types.safetensors").string
+        outcome = try AssayTool.run(["convert", all, path("all.npz")])
+        #expect(
+            outcome.exitCode == 64 && outcome.errors.contains("cannot hold the element type BF16"), "\(outcome.errors)")
+        #expect(folder.names.allSatisfy { !$0.hasPrefix("all") })
+    }
+
+    @Test func modelFoldersInPyTorchFormRunAsTheOriginal() throws {
+        let model = TestFiles.fixtures.appending("gpt2-kjv").string
+        let folder = try TemporaryFolder()
+        for (name, options, count) in [("one", [], 1), ("many", ["--shard-size", "2MB"], 4)]
+            as [(String, [String], Int)]
+        {
+            let target = folder.path.appending(name)
+            var outcome = try AssayTool.run(["convert", model, target.string, "--to", "pytorch"] + options)
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            let files = try SystemCall.names(in: target).filter { $0.hasSuffix(".bin") }
+            #expect(files.count == count && files.allSatisfy { $0.hasPrefix("pytorch_model") })
+            outcome = try AssayTool.run(["verify", target.string, "--against", model])
+            #expect(outcome.exitCode == 0, "\(outcome.output)")
+            outcome = try AssayTool.run(["diff", model, target.string, "--tokens", model + "/tokens-short.json"])
+            #expect(outcome.exitCode == 0 && outcome.output.contains("identical"), "\(outcome.output)")
+        }
+    }
+
+    @Test(arguments: ["pytorch", "numpy"]) func refusedFilesAreOneSentenceAndNothingIsWritten(_ format: String) throws {
+        let refused = Self.goldens.appending(format).appending("refuse")
+        for name in try SystemCall.names(in: refused) {
+            let folder = try TemporaryFolder()
+            let target = folder.path.appending("out.safetensors").string
+            let outcome = try AssayTool.run(["convert", refused.appending(name).string, target])
+            #expect(outcome.exitCode == 3, "\(name): \(outcome.exitCode) \(outcome.errors)")
+            #expect(outcome.errors.contains(name))
+            #expect(outcome.errors.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
+            #expect(folder.names.isEmpty)
         }
     }
 

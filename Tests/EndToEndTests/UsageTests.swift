@@ -39,8 +39,12 @@ import Testing
         ("diff MODEL MODEL --batch 1", "--batch: activations are compared only with --tokens"),
         ("diff MODEL MODEL --overwrite", "--overwrite: says nothing without --report"),
         ("run MODEL --tokens TOKENS --overwrite", "--overwrite: says nothing without --capture"),
-        ("run MODEL --tokens TOKENS --capture OUT/x.zplanes", "with .safetensors, .h5, .hdf5, .gguf for a capture"),
-        ("run MODEL --tokens TOKENS --capture OUT/x.npz", "cannot write NumPy yet"),
+        (
+            "run MODEL --tokens TOKENS --capture OUT/x.zplanes",
+            "with .safetensors, .bin, .pt, .pth, .h5, .hdf5, .gguf for a capture"
+        ),
+        ("run MODEL --tokens TOKENS --capture OUT/x.npz", "for a capture"),
+        ("run MODEL --tokens TOKENS --capture OUT/x.onnx", "cannot write ONNX yet"),
         ("convert WEIGHTS OUT/x.zplanes --deflate 3", "--deflate: zplanes is not deflated; only hdf5 is"),
         ("convert MODEL OUT/x --deflate 3", "--deflate: safetensors is not deflated; only hdf5 is"),
         ("convert WEIGHTS OUT/x.safetensors --file-digest --certificate none", "--file-digest: says nothing with"),
@@ -50,12 +54,15 @@ import Testing
         ("convert MODEL OUT/x --shard-size nan", "expected a number with B, kB, MB"),
         ("convert WEIGHTS OUT/x.h5 --dtype int4", "choose one of f8_e5m2, f8_e4m3, f8_e4m3fnuz, f8_e5m2fnuz, f16"),
         ("quantize MODEL OUT/q --scheme int8 --scale-type f64", "choose f32, bf16 or f16"),
-        ("convert MODEL OUT/x.pth", "cannot write PyTorch yet; writes: safetensors, hdf5, zplanes, gguf"),
-        ("convert MODEL OUT/x.PTH --to safetensors", "cannot write PyTorch yet"),
-        ("convert MODEL OUT/x.pt", "cannot write PyTorch yet"),
-        ("convert MODEL OUT/x.bin", "cannot write PyTorch yet"),
-        ("convert WEIGHTS OUT/x.npz --to hdf5", "cannot write NumPy yet"),
-        ("convert WEIGHTS OUT/x --to pytorch", "--to: cannot write PyTorch yet"),
+        (
+            "convert MODEL OUT/x.onnx",
+            "cannot write ONNX yet; writes: safetensors, pytorch, hdf5, zplanes, gguf, npy, npz"
+        ),
+        ("convert MODEL OUT/x.ONNX --to safetensors", "cannot write ONNX yet"),
+        ("convert MODEL OUT/x.zt", "cannot write zTensor yet"),
+        ("convert MODEL OUT/x.npy", "npy holds exactly 1 tensor"),
+        ("convert WEIGHTS OUT/x.npz --to hdf5", "the extension says npz, but hdf5 is to be written"),
+        ("convert WEIGHTS OUT/x --to onnx", "--to: cannot write ONNX yet"),
         ("convert WEIGHTS OUT/x.h5 --to zplanes", "the extension says hdf5, but zplanes is to be written"),
         ("quantize MODEL OUT/q.h5 --scheme int8", "the extension says hdf5, but safetensors is to be written"),
     ])

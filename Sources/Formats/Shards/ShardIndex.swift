@@ -3,8 +3,8 @@ import SystemPackage
 
 /// The index of a checkpoint in shards, as the Hugging Face libraries write it: `weight_map` from tensor name to the
 /// file that holds it, `metadata.total_size` in bytes.
-struct ShardIndex {
-    static let fileSuffix = ".index.json"
+package struct ShardIndex {
+    package static let fileSuffix = ".index.json"
     static let maximumByteCount = 256 << 20
 
     /// Each file once, in the order of their names.

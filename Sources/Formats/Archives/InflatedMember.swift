@@ -1,0 +1,71 @@
+import AssayCDeflate
+import AssayCheckpoints
+import Synchronization
+import SystemPackage
+
+/// A deflated member that is small enough to be unpacked at once; what was unpacked last is kept.
+final class InflatedMember: ByteSource {
+    /// What one member may take of memory.
+    static let maximumByteCount = 64 << 20
+
+    private let stored: FileRange
+    private let member: ZipMember
+    private let isChecked: Bool
+    private let path: FilePath
+    private let cache: BufferCache<Int>
+    private let key: Int
+    /// Held while unpacking, so that it is done once.
+    private let turn = Mutex(())
+
+    init(
+        _ stored: FileRange, _ member: ZipMember, isChecked: Bool, _ path: FilePath, _ cache: BufferCache<Int>, key: Int
+    ) {
+        self.stored = stored
+        self.member = member
+        self.isChecked = isChecked
+        self.path = path
+        self.cache = cache
+        self.key = key
+    }
+
+    var byteCount: Int { member.byteCount }
+
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let whole = try turn.withLock { _ in
+            if let kept = cache.bytes(key) { return kept }
+            let bytes = try inflated()
+            cache.keep(bytes, as: key)
+            return bytes
+        }
+        defer { withExtendedLifetime(whole) {} }
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole.readOnly[offset..<offset + buffer.count]))
+    }
+
+    private func inflated() throws -> ByteBuffer {
+        guard let decompressor = libdeflate_alloc_decompressor() else {
+            throw SystemError("reserve a decompressor", "memory", .noMemory)
+        }
+        defer { libdeflate_free_decompressor(decompressor) }
+        let packed = try ByteBuffer(byteCount: stored.byteCount)
+        defer { withExtendedLifetime(packed) {} }
+        let input = packed.prefix(stored.byteCount)
+        try stored.read(at: 0, into: input)
+        let result = try ByteBuffer(byteCount: member.byteCount)
+        var (used, made) = (0, 0)
+        let code = libdeflate_deflate_decompress_ex(
+            decompressor, input.baseAddress, input.count, result.bytes.baseAddress, member.byteCount, &used, &made)
+        guard code == LIBDEFLATE_SUCCESS, used == input.count, made == member.byteCount else {
+            throw member.inflationError(path)
+        }
+        let checksum = PieceChecksums.checksum(of: UnsafeRawBufferPointer(result.prefix(member.byteCount)))
+        guard !isChecked || checksum == member.checksum else { throw member.checksumError(checksum, path) }
+        return result
+    }
+}
+
+extension ZipMember {
+    func inflationError(_ path: FilePath) -> CheckpointError {
+        CheckpointError(
+            path, place, expected: "deflated data of exactly \(byteCount) bytes", found: "damaged data")
+    }
+}

@@ -1,0 +1,52 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// Reads arrays where they lie.
+struct NumPyReader: CheckpointReader {
+    let contents: CheckpointContents
+    private let arrays: [StridedArray]
+    /// Members that are not read front to back, whose checksums therefore come first.
+    private let scattered: [Int: CheckedSource]
+
+    init(_ contents: CheckpointContents, _ arrays: [StridedArray], scattered: [Int: CheckedSource] = [:]) {
+        self.contents = contents
+        self.arrays = arrays
+        self.scattered = scattered
+    }
+
+    /// Reads the headers of all arrays of an archive.
+    ///
+    /// - Throws: `CheckpointError`.
+    init(archive: ZipArchive) throws {
+        var contents = CheckpointContents(
+            formatName: NumPyArchive.name, tensors: [], fileByteCount: archive.file.byteCount)
+        var arrays: [StridedArray] = []
+        var scattered: [Int: CheckedSource] = [:]
+        var others: [String] = []
+        let path = archive.file.path
+        for (position, member) in archive.members.enumerated() {
+            guard let name = NumPyArchive.arrayName(member.name) else {
+                others.append(member.name.escapedForDisplay)
+                continue
+            }
+            let source = archive.source(of: position, isChecked: true)
+            let header = try NumPyHeader(of: source, path, member: member.place)
+            contents.tensors.append(try header.tensor(named: name, path))
+            arrays.append(header.array(in: source))
+            if !arrays[arrays.count - 1].isContiguous { scattered[arrays.count - 1] = source as? CheckedSource }
+        }
+        if !others.isEmpty {
+            contents.warnings.append(
+                "\(others.count) members are no arrays and passed over: \(others.prefix(5).joined(separator: ", "))")
+        }
+        self.init(contents, arrays, scattered: scattered)
+    }
+
+    func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
+        precondition(range.lowerBound >= 0 && range.upperBound <= contents.tensors[tensor].byteCount)
+        try scattered[tensor]?.check()
+        try arrays[tensor].read(range, into: buffer)
+    }
+
+    func granularity(of tensor: Int) -> Int { arrays[tensor].granularity }
+}

@@ -1,0 +1,74 @@
+import AssayCheckpoints
+
+/// What is wrong in a pickle; the reader adds the file.
+struct PickleFault: Error {
+    var offset: Int
+    var expected: String
+    var found: String
+}
+
+/// The bytes of a pickle, read in order, a buffer at a time.
+struct PickleStream {
+    /// Larger pickles are refused: tensors lie outside of it, and no model has so many names.
+    static let maximumByteCount = 128 << 20
+    private static let bufferByteCount = 64 << 10
+
+    private let source: any ByteSource
+    private let limit: Int
+    private var buffer: [UInt8] = []
+    private var bufferStart: Int
+    /// Where the next byte lies in the source.
+    private(set) var position: Int
+
+    /// - Parameter start: where the pickle begins; it may end anywhere in the source.
+    init(_ source: any ByteSource, from start: Int = 0) {
+        self.source = source
+        position = start
+        bufferStart = start
+        limit = min(source.byteCount, start.addingReportingOverflow(Self.maximumByteCount).partialValue)
+    }
+
+    var isAtEnd: Bool { position == source.byteCount }
+
+    mutating func byte() throws -> UInt8 {
+        if position - bufferStart >= buffer.count { try refill() }
+        defer { position += 1 }
+        return buffer[position - bufferStart]
+    }
+
+    /// - Throws: before anything is allocated, where so many bytes are not there.
+    mutating func bytes(_ count: Int) throws -> [UInt8] {
+        guard count >= 0, count <= limit - position else { throw shortage("\(count) bytes") }
+        let start = position - bufferStart
+        defer { position += count }
+        if start + count <= buffer.count { return Array(buffer[start..<start + count]) }
+        return try source.bytes(position..<position + count)
+    }
+
+    mutating func number<T: FixedWidthInteger>(_ type: T.Type) throws -> T {
+        try bytes(MemoryLayout<T>.size).number(0, type)
+    }
+
+    /// The text up to a line feed, which is passed.
+    mutating func line() throws -> String {
+        var bytes: [UInt8] = []
+        while true {
+            let next = try byte()
+            if next == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(next)
+        }
+    }
+
+    private mutating func refill() throws {
+        guard position < limit else { throw shortage("an operation") }
+        buffer = try source.bytes(position..<min(limit, position + Self.bufferByteCount))
+        bufferStart = position
+    }
+
+    private func shortage(_ expected: String) -> PickleFault {
+        let isCapped = limit < source.byteCount
+        return PickleFault(
+            offset: position, expected: isCapped ? "a pickle of at most \(Self.maximumByteCount) bytes" : expected,
+            found: isCapped ? "a longer one" : "\(limit - position) bytes; the pickle is cut off")
+    }
+}

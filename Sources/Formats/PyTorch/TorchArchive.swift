@@ -1,0 +1,121 @@
+import AssayCheckpoints
+import SystemPackage
+
+/// The zip form: `FOLDER/data.pkl` names storages that lie in `FOLDER/data/KEY`.
+struct TorchArchive {
+    static let pickleName = "data.pkl"
+    static let versionNames = ["version", ".data/version"]
+    static let byteOrderName = "byteorder"
+    /// Metadata of other formats: a JSON list of pairs. PyTorch passes it over.
+    static let metadataName = "assay.metadata.json"
+    private static let maximumVersion = 10
+    private static let maximumMetadataByteCount = 256 << 20
+
+    let folder: String
+    let isBigEndian: Bool
+    let pickle: any ByteSource
+    private let archive: ZipArchive
+
+    /// - Throws: `CheckpointError` where a part is missing, or the archive is a program (TorchScript).
+    init(_ file: InputFile) throws {
+        let archive = try ZipArchive(file)
+        let pickles = archive.members.indices.filter { archive.members[$0].name.hasSuffix("/" + Self.pickleName) }
+        let names = pickles.map { archive.members[$0].name }
+        guard pickles.count == 1 else {
+            throw CheckpointError(
+                file.path, .part("archive"), expected: "one member FOLDER/\(Self.pickleName)",
+                found: pickles.isEmpty ? "none" : names.prefix(3).map(\.escapedForDisplay).joined(separator: ", "))
+        }
+        let folder = String(names[0].dropLast(Self.pickleName.count))
+        pickle = archive.source(of: pickles[0], isChecked: false)
+        try Self.refuseProgram(archive, folder)
+        try Self.checkVersion(archive, folder)
+        isBigEndian = try Self.isBigEndian(archive, folder)
+        self.archive = archive
+        self.folder = folder
+    }
+
+    private static func refuseProgram(_ archive: ZipArchive, _ folder: String) throws {
+        guard
+            let member = archive.members.first(where: {
+                $0.name == folder + "constants.pkl" || $0.name.hasPrefix(folder + "code/")
+            })
+        else { return }
+        throw CheckpointError(
+            archive.file.path, member.place, expected: "tensors and plain data",
+            found: "a TorchScript program; load it with torch.jit.load and save its state_dict() with torch.save")
+    }
+
+    /// The text of a small member, or nil.
+    private static func text(_ name: String, of archive: ZipArchive) throws -> String? {
+        guard let position = archive.position(of: name) else { return nil }
+        let source = archive.source(of: position, isChecked: false)
+        guard source.byteCount <= 64 else { return "" }
+        let text = String(decoding: try source.bytes(0..<source.byteCount), as: UTF8.self)
+        return String(text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    }
+
+    private static func checkVersion(_ archive: ZipArchive, _ folder: String) throws {
+        let texts = try versionNames.compactMap { try text(folder + $0, of: archive) }
+        guard let number = texts.first.flatMap({ Int($0) }), (1...maximumVersion).contains(number) else {
+            throw CheckpointError(
+                archive.file.path, .part("member '\(folder.escapedForDisplay)version'"),
+                expected: "a version from 1 to \(maximumVersion)",
+                found: texts.first.map { "'\($0.prefix(20).description.escapedForDisplay)'" } ?? "no such member")
+        }
+    }
+
+    private static func isBigEndian(_ archive: ZipArchive, _ folder: String) throws -> Bool {
+        switch try text(folder + byteOrderName, of: archive) {
+        case nil, "little"?: return false
+        case "big"?: return true
+        case let other?:
+            throw CheckpointError(
+                archive.file.path, .part("member '\(folder.escapedForDisplay)\(byteOrderName)'"),
+                expected: "little or big", found: "'\(other.prefix(20).description.escapedForDisplay)'")
+        }
+    }
+
+    /// The bytes of a storage. A key only ever selects a member of the archive.
+    func storage(_ storage: TorchStorage) throws -> any ByteSource {
+        let name = "\(folder)data/\(storage.key)"
+        let place = CheckpointError.Place.part("member '\(name.escapedForDisplay)'")
+        guard let position = archive.position(of: name) else {
+            throw CheckpointError(
+                archive.file.path, place, expected: "a storage the pickle asks for", found: "no such member")
+        }
+        let source = archive.source(of: position, isChecked: false)
+        let (byteCount, overflow) = storage.count.multipliedReportingOverflow(by: storage.elementByteCount)
+        guard !overflow, byteCount == source.byteCount else {
+            throw CheckpointError(
+                archive.file.path, place,
+                expected: "\(storage.count) elements of \(storage.elementByteCount) bytes, as the pickle says",
+                found: "\(source.byteCount) bytes")
+        }
+        return source
+    }
+
+    /// What Assay wrote beside the pickle.
+    func metadata() throws -> [(key: String, value: String)] {
+        guard let position = archive.position(of: folder + Self.metadataName) else { return [] }
+        let source = archive.source(of: position, isChecked: false)
+        let place = archive.members[position].place
+        func refuse(_ found: String) -> CheckpointError {
+            CheckpointError(archive.file.path, place, expected: "a JSON list of pairs of texts", found: found)
+        }
+        guard source.byteCount <= Self.maximumMetadataByteCount else { throw refuse("\(source.byteCount) bytes") }
+        let value: JSONValue
+        do {
+            value = try JSONValue(parsing: source.bytes(0..<source.byteCount))
+        } catch let error as JSONError {
+            throw refuse("\(error.found) at byte \(error.offset)")
+        }
+        guard let pairs = value.array else { throw refuse(value.kind) }
+        return try pairs.map { pair in
+            guard let items = pair.array, items.count == 2, let key = items[0].string, let text = items[1].string else {
+                throw refuse(pair.kind)
+            }
+            return (key, text)
+        }
+    }
+}

@@ -1,0 +1,173 @@
+import AssayCheckpoints
+import AssayTensors
+
+/// Memory that tensors are views of, as a pickle names it.
+struct TorchStorage: Sendable {
+    /// Which one, in the file.
+    var key: String
+    /// nil: bytes.
+    var elementType: ElementType?
+    /// Elements, as the pickle says.
+    var count: Int
+    /// Elements before those that this name means, in old files where a storage can be a part of another.
+    var first = 0
+
+    var elementByteCount: Int { elementType?.unitByteCount ?? 1 }
+}
+
+/// A view of a storage.
+struct TorchTensor: Sendable {
+    /// Position in the heap.
+    var storage: Int
+    var type: TorchType
+    /// All in items of the type, not bytes.
+    var offset: Int
+    var sizes: [Int]
+    var strides: [Int]
+}
+
+/// Makes the fault for the operation at hand.
+typealias PickleRefusal = (_ expected: String, _ found: String) -> PickleFault
+
+extension PickleHeap {
+    /// What a persistent id stands for: `('storage', class, key, device, count[, view])`. The device is passed over.
+    mutating func storage(of identifier: PickleValue, _ fault: PickleRefusal) throws -> PickleValue {
+        guard let items = tuple(identifier), items.count >= 5, items[0].text == "storage" else {
+            throw fault("a reference to a storage", "\(identifier.kind) of another kind")
+        }
+        guard case .global(.storage(let type)) = items[1], let key = items[2].text, items[3].text != nil,
+            let count = items[4].int, count >= 0
+        else {
+            throw fault("a storage's class, key, device and count", items[1...4].map(\.kind).joined(separator: ", "))
+        }
+        var storage = TorchStorage(key: key, elementType: type, count: count)
+        if items.count > 5, let view = tuple(items[5]) {
+            guard view.count == 3, let first = view[1].int, let length = view[2].int, first >= 0, length >= 0,
+                first <= count, length <= count - first
+            else { throw fault("a part inside the storage of \(count) elements", "another") }
+            storage.first = first
+        }
+        storages.append(storage)
+        return .storage(storages.count - 1)
+    }
+
+    /// What a call of an allowed name gives.
+    mutating func call(
+        _ global: TorchGlobal, _ arguments: [PickleValue], _ fault: PickleRefusal
+    ) throws -> PickleValue {
+        func require(_ counts: ClosedRange<Int>) throws {
+            guard counts.contains(arguments.count) else {
+                throw fault("\(counts.lowerBound) to \(counts.upperBound) arguments of \(global)", "\(arguments.count)")
+            }
+        }
+        switch global {
+        case .rebuildTensor:
+            try require(4...4)
+            return try tensor(arguments, type: nil, fault)
+        case .rebuildTensorV2:
+            try require(6...7)
+            try refuseBits(arguments.dropFirst(6).first, fault)
+            return try tensor(arguments, type: nil, fault)
+        case .rebuildTensorV3:
+            try require(7...8)
+            try refuseBits(arguments.dropFirst(7).first, fault)
+            guard case .global(.elementType(let type)) = arguments[6] else {
+                throw fault("an element type that is known", arguments[6].kind)
+            }
+            return try tensor(arguments, type: type, fault)
+        case .rebuildParameter:
+            try require(3...3)
+            guard case .tensor = arguments[0] else { throw fault("a tensor as parameter", arguments[0].kind) }
+            return arguments[0]
+        case .orderedDictionary:
+            try require(0...1)
+            return try orderedDictionary(arguments.first, fault)
+        case .size:
+            try require(1...1)
+            guard integers(arguments[0]) != nil else { throw fault("a tuple of integers", arguments[0].kind) }
+            return arguments[0]
+        case .device:
+            try require(1...2)
+            guard let name = arguments[0].text else { throw fault("a device's name", arguments[0].kind) }
+            return .text(arguments.count == 2 ? "\(name):\(arguments[1].int ?? 0)" : name)
+        case .numpyScalar, .numpyType, .encode:
+            return try NumPyScalar.call(global, arguments, fault)
+        case .storage, .elementType, .otherType: throw fault("data", "a call of \(global)")
+        }
+    }
+
+    private mutating func orderedDictionary(_ items: PickleValue?, _ fault: PickleRefusal) throws -> PickleValue {
+        guard let items else { return dictionary([], isOrdered: true) }
+        guard case .list(let position) = items else { throw fault("a list of pairs", items.kind) }
+        let pairs = try sequences[position].map { item -> (PickleValue, PickleValue) in
+            switch item {
+            case .tuple(let position), .list(let position):
+                let pair = sequences[position]
+                if pair.count == 2 { return (pair[0], pair[1]) }
+            default: break
+            }
+            throw fault("a pair of key and value", item.kind)
+        }
+        return dictionary(pairs, isOrdered: true)
+    }
+
+    /// Marks such as "conjugate" or "negative" mean other numbers than those that are stored.
+    private func refuseBits(_ metadata: PickleValue?, _ fault: PickleRefusal) throws {
+        switch metadata {
+        case nil, PickleValue.none?: return
+        case .dictionary(let position)? where dictionaries[position].pairs.isEmpty: return
+        default: throw fault("a tensor that is stored as it is", "one with marks (conjugate, negative)")
+        }
+    }
+
+    // MARK: Tensors
+
+    private mutating func tensor(
+        _ arguments: [PickleValue], type: TorchType?, _ fault: PickleRefusal
+    ) throws -> PickleValue {
+        guard case .storage(let position) = arguments[0] else { throw fault("a storage", arguments[0].kind) }
+        guard let offset = arguments[1].int, let sizes = integers(arguments[2]), let strides = integers(arguments[3])
+        else {
+            throw fault("an offset, sizes and strides", arguments[1...3].map(\.kind).joined(separator: ", "))
+        }
+        guard let type = type ?? storages[position].elementType.flatMap({ TorchType($0) }) else {
+            throw fault("a storage of an element type", "one of bytes")
+        }
+        let tensor = TorchTensor(storage: position, type: type, offset: offset, sizes: sizes, strides: strides)
+        try check(tensor, fault)
+        tensors.append(tensor)
+        return .tensor(tensors.count - 1)
+    }
+
+    /// Requires that every element lies inside the storage.
+    private func check(_ tensor: TorchTensor, _ fault: PickleRefusal) throws {
+        let (sizes, strides) = (tensor.sizes, tensor.strides)
+        guard sizes.count == strides.count, sizes.count <= Shape.maximumRank, tensor.offset >= 0,
+            sizes.allSatisfy({ $0 >= 0 }), strides.allSatisfy({ $0 >= 0 })
+        else {
+            throw fault(
+                "as many strides as sizes, at most \(Shape.maximumRank), none of them negative",
+                "\(sizes.prefix(8)) and \(strides.prefix(8)) from \(tensor.offset) on")
+        }
+        if sizes.contains(0) { return }
+        let storage = storages[tensor.storage]
+        let bytes = storage.count.multipliedReportingOverflow(by: storage.elementByteCount)
+        let skipped = storage.first.multipliedReportingOverflow(by: storage.elementByteCount)
+        guard !bytes.overflow, !skipped.overflow else { throw fault("a storage that fits 63 bits", "\(storage.count)") }
+        let room = (bytes.partialValue - skipped.partialValue) / tensor.type.elementType.unitByteCount
+        var last = tensor.offset
+        for (size, stride) in zip(sizes, strides) {
+            let step = (size - 1).multipliedReportingOverflow(by: stride)
+            let next = last.addingReportingOverflow(step.partialValue)
+            guard !step.overflow, !next.overflow else {
+                throw fault("a tensor inside its storage", "strides beyond it")
+            }
+            last = next.partialValue
+        }
+        guard last < room else {
+            throw fault(
+                "a tensor inside its storage of \(room) elements",
+                "one whose last element is number \(last)")
+        }
+    }
+}

@@ -1,0 +1,231 @@
+import AssayCheckpoints
+import AssayTestSupport
+import SystemPackage
+import Testing
+
+@testable import AssayFormats
+
+/// Pickles written by hand, each a step away from one that is accepted.
+@Suite struct Pickles {
+    struct Case: Sendable, CustomTestStringConvertible {
+        var pickle: [UInt8]
+        var words: String
+        var testDescription: String { words }
+        /// - Parameter pickle: Latin letters stand for themselves, `\xNN` for a byte.
+        init(_ pickle: String, _ words: String) {
+            self.pickle = Pickles.bytes(pickle)
+            self.words = words
+        }
+    }
+
+    static func bytes(_ text: String) -> [UInt8] {
+        var result: [UInt8] = []
+        var rest = Substring(text)
+        while let first = rest.first {
+            if rest.hasPrefix("\\x") {
+                result.append(UInt8(rest.dropFirst(2).prefix(2), radix: 16)!)
+                rest = rest.dropFirst(4)
+            } else {
+                result += Array(String(first).utf8)
+                rest = rest.dropFirst()
+            }
+        }
+        return result
+    }
+
+    /// A storage "0" of 6 float32 as a persistent id on the stack.
+    static let storage = storage(key: "0", count: "K\\x06")
+
+    static func storage(key: String, count: String, type: String = "ctorch\nFloatStorage\n") -> String {
+        "(U\\x07storage\(type)U\\x0\(key.count)\(key)U\\x03cpu\(count)tQ"
+    }
+
+    static func tensor(
+        storage: String = storage, offset: String = "K\\x00", sizes: String = "K\\x02K\\x03\\x86",
+        strides: String = "K\\x03K\\x01\\x86", rest: String = "\\x89ccollections\nOrderedDict\n)R",
+        function: String = "ctorch._utils\n_rebuild_tensor_v2\n"
+    ) -> String {
+        "\(function)(\(storage)\(offset)\(sizes)\(strides)\(rest)tR"
+    }
+
+    private func open(_ pickle: [UInt8], byteCount: Int = 24, others: [ZipBytes.Member] = []) throws
+        -> CheckpointContents
+    {
+        let folder = try TemporaryFolder()
+        let zip = ZipBytes(
+            [.init("x/data.pkl", pickle), .init("x/version", Array("3\n".utf8))]
+                + [.init("x/data/0", Array(repeating: 1, count: byteCount))] + others)
+        return try Checkpoint.open(folder.write("x.pt", zip.bytes)).contents
+    }
+
+    private func dictionary(_ value: String) -> [UInt8] { Self.bytes("\\x80\\x02}U\\x01w\(value)s.") }
+
+    @Test func theTwinIsAccepted() throws {
+        #expect(try open(dictionary(Self.tensor())).tensors.map(\.name) == ["w"])
+        #expect(try open(Self.bytes("}U\\x01w\(Self.tensor())s.")).tensors.count == 1)
+        let old = "ctorch._utils\n_rebuild_tensor\n(\(Self.storage)K\\x00K\\x02K\\x03\\x86K\\x03K\\x01\\x86tR"
+        #expect(try open(dictionary(old)).tensors.count == 1)
+        let deepest = String(repeating: "\\x85", count: 90)
+        #expect(try open(dictionary("N" + deepest)).metadata.count == 1)
+        // A memo far away is a name like any other.
+        #expect(try open(dictionary(Self.tensor() + "r\\xff\\xff\\xff\\xffj\\xff\\xff\\xff\\xff0")).tensors.count == 1)
+    }
+
+    static let refused: [Case] = [
+        // What would run code.
+        Case("cos\nsystem\n(U\\x04truetR.", "os.system"), Case("cposix\nsystem\n.", "posix.system"),
+        Case("\\x80\\x04\\x8c\\x02os\\x8c\\x06system\\x93.", "os.system"), Case("(ios\nsystem\n.", "os.system"),
+        Case("(ccollections\nOrderedDict\no.", "an object built"),
+        Case("ccollections\nOrderedDict\n)\\x81.", "an object built"),
+        Case("ccollections\nOrderedDict\n)}\\x92.", "an object built"),
+        Case("ccollections\nOrderedDict2\n.", "OrderedDict2"),
+        Case("ctorch\n_utils.os.system\n.", "_utils.os.system"),
+        Case("ctorch._utils.os\nsystem\n.", "torch._utils.os.system"),
+        Case("ctorch\nload\n.", "torch.load"), Case("ctorch\nfloat31\n.", "torch.float31"),
+        Case("cnumpy\nload\n.", "numpy.load"), Case("c_codecs\ndecode\n.", "_codecs.decode"),
+        Case("U\\x01aK\\x01\\x85R.", "a call of the text"), Case("ctorch\nfloat32\n)R.", "a call of torch.float32"),
+        Case("}}b.", "OrderedDict to give"), Case("ccollections\nOrderedDict\n)RNb.", "attributes in a dictionary"),
+        Case("\(tensor())}b.", "OrderedDict to give"), Case("(lp0\nI1\na.", "which is not supported"),
+        Case("Pkey\n.", "which is not supported"),
+        Case("\\x82\\x01.", "which is not supported"), Case("\\x80\\x06N.", "protocol 6"),
+        // Values of other kinds than asked for.
+        Case("]K\\x01K\\x02s.", "a dictionary to fill"), Case("](K\\x01K\\x02u.", "a dictionary to fill"),
+        Case("}K\\x01a.", "a list to append to"),
+        Case("}(K\\x01e.", "a list to append to"), Case("}(K\\x01u.", "keys and values"),
+        Case("ccollections\nOrderedDict\nK\\x01R.", "arguments in a tuple"),
+        Case("ccollections\nOrderedDict\nK\\x01\\x85R.", "a list of pairs"),
+        Case("ccollections\nOrderedDict\n]K\\x01a\\x85R.", "a pair of key"),
+        Case("K\\x01Q.", "a reference to a storage"), Case("(U\\x06moduleNNNNtQ.", "a reference to a storage"),
+        // The stack and the memo.
+        Case("0.", "a value on the stack"), Case("s.", "a value on the stack"), Case("\\x85.", "a value on the stack"),
+        Case("(\\x85.", "a value on the stack"), Case("t.", "a mark"), Case("u.", "a mark"), Case("1.", "a mark"),
+        Case(".", "a value on the stack"),
+        Case("NN.", "one value at the end"), Case("(N.", "one value at the end"), Case("h\\x05.", "memorized"),
+        Case("j\\xff\\xff\\xff\\x7f.", "memorized"),
+        Case("q\\x00.", "a value on the stack"), Case("N", "cut off"), Case("", "cut off"),
+        Case("N.N", "the pickle to end"),
+        // Lengths beyond the bytes.
+        Case("X\\xff\\xff\\xff\\xffa.", "4294967295 bytes"),
+        Case("\\x8d\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x7fa.", "bytes"),
+        Case("\\x8d\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xffa.", "bytes"),
+        Case("\\x8b\\xff\\xff\\xff\\x7f.", "2147483647 bytes"), Case("\\x8b\\xff\\xff\\xff\\xff.", "-1 bytes"),
+        Case("T\\xff\\xff\\xff\\xff.", "-1 bytes"), Case("X\\x01\\x00\\x00\\x00\\xff.", "UTF-8"),
+        Case("cos", "cut off"),
+        // Structures.
+        Case("]q\\x00h\\x00a.", "holds itself"), Case("}q\\x00U\\x01ah\\x00s.", "holds itself"),
+        Case("}(]U\\x01as.", "a value on the stack"),
+        Case("K\\x01.", "tensors by names"), Case("}]K\\x01s.", "keys that are text"),
+        Case("}NK\\x01s.", "keys that are text"),
+        Case("}(U\\x03a.b\(tensor())U\\x01a}U\\x01b\(tensor())su.", "each name once"),
+        Case(
+            "}U\\x01w" + String(repeating: "]", count: 1) + String(repeating: "\\x85", count: 5000) + "s.",
+            "levels of containers"),
+        // Tensors.
+        Case("}U\\x01w\(tensor(offset: "K\\x01"))s.", "inside its storage"),
+        Case("}U\\x01w\(tensor(offset: "J\\xff\\xff\\xff\\xff"))s.", "none of them negative"),
+        Case("}U\\x01w\(tensor(strides: "K\\x04K\\x01\\x86"))s.", "inside its storage"),
+        Case("}U\\x01w\(tensor(strides: "J\\xff\\xff\\xff\\xffK\\x01\\x86"))s.", "negative"),
+        Case("}U\\x01w\(tensor(strides: "K\\x01\\x85"))s.", "as many strides"),
+        Case("}U\\x01w\(tensor(sizes: "J\\xff\\xff\\xff\\xffK\\x01\\x86"))s.", "negative"),
+        Case(
+            "}U\\x01w\(tensor(sizes: "\\x8a\\x08\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x7fK\\x02\\x86"))s.",
+            "inside its storage"),
+        Case(
+            "}U\\x01w\(tensor(sizes: "\\x8a\\x08\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x7fK\\x02\\x86", strides: "K\\x00K\\x00\\x86"))s.",
+            "63 bits"),
+        Case(
+            "}U\\x01w\(tensor(sizes: "J\\x00\\x00\\x00\\x40K\\x02\\x86", strides: "K\\x00K\\x01\\x86"))s.",
+            "many times over"),
+        Case(
+            "}U\\x01w\(tensor(sizes: "\\x8a\\x09\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x7fK\\x02\\x86"))s.",
+            "an offset, sizes"),
+        Case("}U\\x01w\(tensor(storage: "K\\x01"))s.", "a storage"),
+        Case("}U\\x01w\(tensor(rest: "\\x89}}U\\x04conj\\x88s"))s.", "conjugate"),
+        Case("}U\\x01w\(tensor(rest: ""))s.", "6 to 7 arguments"),
+        Case("}U\\x01w\(tensor(function: "ctorch._utils\n_rebuild_tensor_v3\n"))s.", "7 to 8 arguments"),
+        Case("}U\\x01wctorch._utils\n_rebuild_parameter\nK\\x01\\x89}\\x87Rs.", "a tensor as parameter"),
+        // Storages.
+        Case("}U\\x01w\(tensor(storage: storage(key: "1", count: "K\\x06")))s.", "no such member"),
+        Case("}U\\x01w\(tensor(storage: storage(key: "../x", count: "K\\x06")))s.", "no such member"),
+        Case("}U\\x01w\(tensor(storage: storage(key: "/etc/x", count: "K\\x06")))s.", "no such member"),
+        Case("}U\\x01w\(tensor(storage: storage(key: "0", count: "K\\x07")))s.", "24 bytes"),
+        Case("}U\\x01w\(tensor(storage: storage(key: "0", count: "J\\xff\\xff\\xff\\xff")))s.", "a storage's class"),
+        Case(
+            "}U\\x01w\(tensor(storage: storage(key: "0", count: "\\x8a\\x08\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x7f")))s.",
+            "63 bits"),
+        Case(
+            "}U\\x01w\(tensor(storage: storage(key: "0", count: "K\\x06", type: "ctorch\nHalfStorage\n")))s.",
+            "6 elements of 2 bytes"),
+        Case(
+            "}U\\x01w\(tensor(storage: storage(key: "0", count: "K\\x06", type: "ctorch\nfloat32\n")))s.",
+            "a storage's class"),
+        Case(
+            "}U\\x01w\(tensor(storage: storage(key: "0", count: "K\\x18", type: "ctorch.storage\nUntypedStorage\n")))s.",
+            "one of bytes"),
+    ]
+
+    @Test(arguments: refused) func whatIsNotAllowedIsRefusedWithItsPlace(_ pickle: Case) throws {
+        let error = #expect(throws: CheckpointError.self) { try open(pickle.pickle) }
+        #expect(error?.description.contains(pickle.words) == true, "\(error?.description ?? "none")")
+    }
+
+    /// Lists of lists, each twice in the next: 2^40 leaves of 200 bytes.
+    @Test func sharedContainersDoNotMultiply() throws {
+        var pickle = Self.bytes("}U\\x01w]Na")
+        for index in 0..<40 as Range<UInt8> {
+            let remember: [UInt8] = [0x71, index, 0x30]  // BINPUT, POP
+            let recall: [UInt8] = [0x68, index, 0x61]  // BINGET, APPEND
+            pickle += remember + [0x5D] + recall + recall  // EMPTY_LIST
+        }
+        pickle += Self.bytes("s.")
+        let error = #expect(throws: CheckpointError.self) { try open(pickle) }
+        #expect(error?.description.contains("stand in many places") == true, "\(error?.description ?? "none")")
+    }
+
+    @Test func nestingAsDeepAsTheFileIsRefusedWithoutRecursion() throws {
+        let pickle = Self.bytes("}U\\x01w]") + Array(repeating: 0x85, count: 1_000_000) + Self.bytes("s.")
+        let error = #expect(throws: CheckpointError.self) { try open(pickle) }
+        #expect(error?.description.contains("levels of containers") == true)
+    }
+
+    @Test func thePartsOfTheArchiveAreAskedFor() throws {
+        let good = Self.bytes("}U\\x01w\(Self.tensor())s.")
+        let folder = try TemporaryFolder()
+        let cases: [([ZipBytes.Member], String)] = [
+            ([.init("x/data.pkl", good), .init("x/data/0", [1])], "version"),
+            ([.init("x/data.pkl", good), .init("x/version", Array("11".utf8))], "from 1 to 10"),
+            ([.init("x/data.pkl", good), .init("x/version", Array("x".utf8))], "from 1 to 10"),
+            (
+                [.init("x/data.pkl", good), .init("y/data.pkl", good), .init("x/version", Array("3".utf8))],
+                "y/data.pkl"
+            ),
+            ([.init("data.pkl", good), .init("version", Array("3".utf8))], "FOLDER/data.pkl"),
+            (
+                [
+                    .init("x/data.pkl", good), .init("x/version", Array("3".utf8)),
+                    .init("x/byteorder", Array("middle".utf8)),
+                ], "little or big"
+            ),
+            (
+                [.init("x/data.pkl", good), .init("x/version", Array("3".utf8)), .init("x/code/a.py", [])],
+                "TorchScript"
+            ),
+            (
+                [.init("x/data.pkl", good), .init("x/version", Array("3".utf8)), .init("x/constants.pkl", [])],
+                "TorchScript"
+            ),
+            (
+                [
+                    .init("x/data.pkl", good), .init("x/version", Array("3".utf8)),
+                    .init("x/data/0", Array(repeating: 0, count: 24)),
+                    .init("x/assay.metadata.json", Array("[[\"a\"]]".utf8)),
+                ], "pairs of texts"
+            ),
+        ]
+        for (members, words) in cases {
+            let path = try folder.write("x.pt", ZipBytes(members).bytes)
+            let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+            #expect(error?.description.contains(words) == true, "\(words): \(error?.description ?? "none")")
+        }
+    }
+}
