@@ -55,11 +55,10 @@ public struct Checkpoint: Sendable {
         for format in FormatRegistry.all where try format.recognizes(file) {
             return try format.open(file, options)
         }
-        let prefix = try file.prefix(512)
-        let description = ForeignContent.describe(prefix, byteCount: file.byteCount)
+        let description = try ForeignContent.describe(file)
         // A file that carries a format's name but not its mark is that format, damaged, unless it is plainly
         // something else.
-        if description.hasPrefix("unknown content") || file.byteCount < 8 && file.byteCount > 0,
+        if description.hasPrefix(ForeignContent.unknown) || file.byteCount < 8 && file.byteCount > 0,
             let format = FormatRegistry.format(forFileName: path.lastComponent?.string ?? "")
         {
             return try format.open(file, options)

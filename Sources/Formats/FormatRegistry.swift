@@ -7,6 +7,7 @@ public enum FormatRegistry {
         Safetensors.self,
         HDF5.self,
         ZPlanes.self,
+        SeekableZstd<Safetensors>.self,
     ]
 
     /// The names of those that satisfy a condition, as help and messages list them: "safetensors, hdf5, zplanes".

@@ -7,7 +7,7 @@ import Testing
 @Suite struct AllFormats {
     private static let goldens = TestFiles.fixtures.appending("golden")
 
-    @Test(arguments: ["x.h5", "x.zplanes", "x.safetensors"], [[], ["--threads", "1"]])
+    @Test(arguments: ["x.h5", "x.zplanes", "x.safetensors", "x.safetensors.zst"], [[], ["--threads", "1"]])
     func holdTheSameContentAndGiveTheOriginalBack(_ name: String, _ options: [String]) throws {
         for golden in ["all-types", "scalars-and-zero-size", "unaligned", "metadata", "many", "tied"] {
             let folder = try TemporaryFolder()
@@ -55,6 +55,21 @@ import Testing
         #expect(outcome.errors.contains(name))
         #expect(outcome.errors.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
         #expect(folder.names.isEmpty)
+    }
+
+    @Test func seekableZstdIsTheSameForAnyNumberOfThreads() throws {
+        let model = try TestModel()
+        var files: Set<[UInt8]> = []
+        for threads in ["1", "3"] {
+            let target = model.folder.path.appending("x\(threads).safetensors.zst")
+            let outcome = try AssayTool.run(
+                ["convert", model.weights.string, target.string, "--threads", threads])
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            files.insert(try TestFiles.bytes(target))
+        }
+        #expect(files.count == 1)
+        // Nothing else is left: two files with their certificates, and what the model brought.
+        #expect(!model.folder.names.contains { $0.hasSuffix(".plain") || $0.hasSuffix(".assay-partial") })
     }
 
     @Test func zplanesCutShortAnywhereIsRefused() throws {

@@ -11,7 +11,7 @@ final class HDF5Reader: CheckpointReader {
     /// One for every entry of `contents.tensors`; an alias has its target's.
     private let tensors: [HDF5Tensor]
     private let threads: Int
-    private let cache = HDF5ChunkCache()
+    private let cache = BufferCache<ChunkKey>()
     private let workers = Mutex<[HDF5ChunkWorker]>([])
 
     init(_ file: InputFile, _ contents: CheckpointContents, _ tensors: [HDF5Tensor], threads: Int) {
@@ -93,6 +93,10 @@ final class HDF5Reader: CheckpointReader {
 
     // MARK: Chunks
 
+    private struct ChunkKey: Hashable {
+        var tensor: Int, chunk: Int
+    }
+
     /// A destination that several threads fill, each its own part.
     private struct Target: @unchecked Sendable {  // reason: the parts do not overlap
         let buffer: UnsafeMutableRawBufferPointer
@@ -130,7 +134,7 @@ final class HDF5Reader: CheckpointReader {
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + table.chunkByteCount])
             return try withWorker { try decode(tensor, table, need.index, into: part, $0) }
         }
-        let key = HDF5ChunkCache.Key(tensor: index, chunk: need.index)
+        let key = ChunkKey(tensor: index, chunk: need.index)
         if let kept = cache.bytes(key) {
             defer { withExtendedLifetime(kept) {} }
             return table.scatter(kept.readOnly, need.index, elements, into: buffer)

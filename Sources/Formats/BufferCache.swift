@@ -1,13 +1,8 @@
 import AssayCheckpoints
 import Synchronization
 
-/// Decoded chunks of which a part was asked for, so that the next range finds them; the ones used least recently go
-/// first.
-final class HDF5ChunkCache: Sendable {
-    struct Key: Hashable, Sendable {
-        var tensor: Int, chunk: Int
-    }
-
+/// Decoded bytes of which a part was asked for, so that the next range finds them; the ones used least recently go first.
+final class BufferCache<Key: Hashable & Sendable>: Sendable {
     private struct Entry {
         var bytes: ByteBuffer
         var lastUse: Int
