@@ -35,7 +35,8 @@ public struct Checkpoint: Sendable {
     private static func openFile(_ path: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
         let reader = try reader(of: path, options)
         return Checkpoint(
-            path: path, reader: reader, files: [path], index: nil, folder: nil, warnings: reader.contents.warnings)
+            path: path, reader: reader, files: [path] + reader.contents.otherFiles, index: nil, folder: nil,
+            warnings: reader.contents.warnings)
     }
 
     private static func openIndex(
@@ -45,7 +46,8 @@ public struct Checkpoint: Sendable {
         let reader = try ShardedReader(index, path) { try Self.reader(of: $0, options) }
         let parent = path.removingLastComponent()
         return Checkpoint(
-            path: folder ?? path, reader: reader, files: index.fileNames.map { parent.appending($0) }, index: path,
+            path: folder ?? path, reader: reader,
+            files: index.fileNames.map { parent.appending($0) } + reader.contents.otherFiles, index: path,
             folder: folder, warnings: warnings + reader.contents.warnings)
     }
 
@@ -120,12 +122,13 @@ public struct Checkpoint: Sendable {
             return try openIndex(folder.appending(index), options, folder: folder, warnings: warnings)
         }
         let name = try onlyFile(of: chosen, in: folder)
-        let others = chosen.names.filter { $0 != name }
-        if !others.isEmpty { warnings.append("\(name) is read; \(others.joined(separator: ", ")) beside it not") }
         let file = folder.appending(name)
         let reader = try reader(of: file, options)
+        let files = [file] + reader.contents.otherFiles
+        let others = chosen.names.filter { !files.contains(folder.appending($0)) }
+        if !others.isEmpty { warnings.append("\(name) is read; \(others.joined(separator: ", ")) beside it not") }
         return Checkpoint(
-            path: folder, reader: reader, files: [file], index: nil, folder: folder,
+            path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings)
     }
 

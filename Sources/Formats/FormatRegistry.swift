@@ -7,6 +7,7 @@ public enum FormatRegistry {
         Safetensors.self,
         HDF5.self,
         ZPlanes.self,
+        ZTensor.self,
         SeekableZstd<Safetensors>.self,
     ]
 

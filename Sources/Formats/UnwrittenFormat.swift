@@ -10,7 +10,6 @@ public struct UnwrittenFormat: Sendable {
         UnwrittenFormat(name: "GGUF", fileExtensions: [".gguf"]),
         UnwrittenFormat(name: "PyTorch", fileExtensions: [".pt", ".pth", ".bin", ".ckpt"]),
         UnwrittenFormat(name: "NumPy", fileExtensions: [".npz", ".npy"]),
-        UnwrittenFormat(name: "zTensor", fileExtensions: [".zt"]),
         UnwrittenFormat(name: "Keras archives", fileExtensions: [".keras"]),
         UnwrittenFormat(name: "ONNX", fileExtensions: [".onnx"]),
         UnwrittenFormat(name: "Flax", fileExtensions: [".msgpack"]),

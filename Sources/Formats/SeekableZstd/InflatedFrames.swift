@@ -11,10 +11,7 @@ final class InflatedFrames: ByteSource {
     private let start: Int
     private let rules: Rules
     private let place: CheckpointError.Place
-    private let threads: Int
-    private let cache = BufferCache<Int>()
-    private let turns = (0..<16).map { _ in Turn() }
-    private let workers = WorkerPool<Worker> { try Worker() }
+    private let inflater: FrameInflater
 
     /// What frames must be.
     struct Rules: Sendable {
@@ -35,7 +32,7 @@ final class InflatedFrames: ByteSource {
     /// - Throws: `CheckpointError` where table, data and frames disagree.
     init(
         _ file: InputFile, _ range: Range<Int>, _ rules: Rules = Rules(),
-        place: CheckpointError.Place = .part("seek table"), threads: Int
+        place: CheckpointError.Place = .part("seek table"), inflater: FrameInflater
     ) throws {
         table = try SeekTable(
             of: file, range, maximumContentByteCount: rules.maximumContentByteCount, place: place)
@@ -43,10 +40,10 @@ final class InflatedFrames: ByteSource {
         start = range.lowerBound
         self.rules = rules
         self.place = place
-        self.threads = threads
+        self.inflater = inflater
         if rules.areEqual { try requireEqualFrames() }
-        let parts = Parallel.ranges(table.frameCount, parts: threads)
-        try Parallel.forEach(parts.count, threads: threads) { part in
+        let parts = Parallel.ranges(table.frameCount, parts: inflater.threads)
+        try Parallel.forEach(parts.count, threads: inflater.threads) { part in
             for index in parts[part] { try self.checkHeader(of: index) }
         }
     }
@@ -109,7 +106,7 @@ final class InflatedFrames: ByteSource {
         }
         let frames = table.frame(holding: wanted.lowerBound)...table.frame(holding: wanted.upperBound - 1)
         let target = Target(buffer: buffer)
-        try Parallel.forEach(frames.count, threads: threads) { step in
+        try Parallel.forEach(frames.count, threads: inflater.threads) { step in
             let index = frames.lowerBound + step
             let content = self.table.content(index)
             let part = content.clamped(to: wanted)
@@ -124,17 +121,10 @@ final class InflatedFrames: ByteSource {
         }
     }
 
-    /// Threads that want parts of one frame wait for each other, so that only one of them inflates it.
-    private final class Turn: Sendable {
-        let mutex = Mutex(())
-    }
-
     private func copy(_ index: Int, from offset: Int, into part: UnsafeMutableRawBufferPointer) throws {
-        let content = try turns[index % turns.count].mutex.withLock { _ in
-            if let kept = cache.bytes(index) { return kept }
+        let content = try inflater.content(of: FrameInflater.Key(data: ObjectIdentifier(self), frame: index)) {
             let bytes = try ByteBuffer(byteCount: table.content(index).count)
             try inflate(index, into: bytes.bytes)
-            cache.keep(bytes, as: index)
             return bytes
         }
         part.copyMemory(from: UnsafeRawBufferPointer(rebasing: content.readOnly[offset..<offset + part.count]))
@@ -143,7 +133,7 @@ final class InflatedFrames: ByteSource {
 
     private func inflate(_ index: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
         let frame = table.frame(index)
-        try workers.with { worker in
+        try inflater.workers.with { worker in
             let input = try worker.input.bytes(frame.count)
             try file.read(at: start + frame.lowerBound, into: input)
             var said: UInt64 = 0
@@ -158,9 +148,40 @@ final class InflatedFrames: ByteSource {
             }
         }
     }
+}
 
-    /// What one thread needs for inflating.
-    private final class Worker {
+/// What frames are inflated with, shared by all data of one file: contexts of libzstd, and the frames that are kept.
+final class FrameInflater: Sendable {
+    let threads: Int
+    fileprivate let workers = WorkerPool<Worker> { try Worker() }
+    private let cache = BufferCache<Key>()
+    private let turns = (0..<16).map { _ in Turn() }
+
+    /// A frame of some data.
+    struct Key: Hashable {
+        var data: ObjectIdentifier
+        var frame: Int
+    }
+
+    /// - Parameter threads: that one request may use.
+    init(threads: Int) { self.threads = threads }
+
+    /// Threads that want parts of one frame wait for each other, so that only one of them inflates it.
+    private final class Turn: Sendable {
+        let mutex = Mutex(())
+    }
+
+    fileprivate func content(of key: Key, _ inflate: () throws -> ByteBuffer) throws -> ByteBuffer {
+        try turns[key.frame % turns.count].mutex.withLock { _ in
+            if let kept = cache.bytes(key) { return kept }
+            let bytes = try inflate()
+            cache.keep(bytes, as: key)
+            return bytes
+        }
+    }
+
+    /// What one thread needs.
+    fileprivate final class Worker {
         let context: OpaquePointer
         var input = ScratchBuffer()
 

@@ -51,6 +51,8 @@ public enum SeekableZstd<Inner: CheckpointFormat>: CheckpointFormat {
         }
 
         func granularity(of tensor: Int) -> Int { inner.granularity(of: tensor) }
+
+        func contentCheck(of tensor: Int) -> (any ContentCheck)? { inner.contentCheck(of: tensor) }
     }
 }
 
@@ -76,6 +78,9 @@ enum SeekableZstdFile {
     ///
     /// - Throws: `CheckpointError` where there is no seek table, or frames that it does not describe.
     static func inflating(_ file: InputFile, threads: Int = 1) throws -> InputFile {
-        InputFile(file.path, holding: try InflatedFrames(file, 0..<file.byteCount, threads: threads))
+        InputFile(
+            file.path,
+            holding: try InflatedFrames(
+                file, 0..<file.byteCount, inflater: FrameInflater(threads: threads)))
     }
 }
