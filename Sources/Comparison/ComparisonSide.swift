@@ -40,6 +40,9 @@ public enum ComparisonSide: Sendable {
         }
     }
 
+    /// Nil for what has no configuration.
+    public var model: Model? { if case .model(let model) = self { model } else { nil } }
+
     /// The tensors; nil for captured activations.
     var checkpoint: LogicalCheckpoint? {
         switch self {

@@ -21,7 +21,8 @@ struct Diff: ParsableCommand {
 
             Activations are compared block by block: on the test's own states (accumulated) and on the reference's \
             (isolated). The verdict goes by the isolated error, and by every weight: identical, arithmetic, explained \
-            by storage, or unexplained. Exit code 1 for the last, or where --tolerance is exceeded; 2 where the structure differs.
+            by storage, or unexplained. Exit code 1 for the last, or where --tolerance is exceeded; 2 where the structure \
+            differs.
             """)
 
     @Argument(help: "The reference: a model folder, a checkpoint file, or captured activations.")
@@ -30,17 +31,10 @@ struct Diff: ParsableCommand {
     @Argument(help: "What is compared with it.")
     var b: String
 
-    @Option(name: .long, help: "Tokens to run both over: a JSON list of lists, or an object with input_ids.")
-    var tokens: String?
-
-    @Option(name: .long, help: "A text file instead, cut into tokens by A's tokenizer.")
-    var text: String?
+    @OptionGroup var input: InputOptions
 
     @Flag(name: .long, help: "Show every weight that differs (without tokens they are shown anyway).")
     var weights = false
-
-    @Option(name: .long, help: "The arithmetic: ref64, ref32 or fast32.")
-    var profile: Profile = .fast32
 
     @Option(name: .long, help: "Sequences to walk together; as many as fit unless given. Changes no figure.")
     var batch: Int?
@@ -60,7 +54,6 @@ struct Diff: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
         if let batch, batch < 1 { throw ValidationError("--batch: a number from 1 on, not \(batch)") }
         if overwrite, report == nil { throw ValidationError("--overwrite: says nothing without --report FILE") }
         if let tolerance, !(tolerance >= 0) { throw ValidationError("--tolerance: a number from 0 on") }
@@ -72,12 +65,12 @@ struct Diff: ParsableCommand {
         let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
         var options = ComparisonOptions(threads: common.threadCount)
         options.showsWeights = weights
-        options.profile = profile
+        options.profile = input.profile
         options.batchCount = batch
         options.limit = tolerance
         options.taps = try taps.map { try TapPattern($0) } ?? .everything
         let (reference, test) = (try side(checkpoints[0]), try side(checkpoints[1]))
-        options.tokens = try batch(for: reference)
+        options.tokens = try input.batch(for: reference.model, tokenizerIn: FilePath(a))
         try checkActivationOptions(options, reference, test)
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
@@ -99,15 +92,6 @@ struct Diff: ParsableCommand {
             }
         }
         if taps != nil { try options.taps.requireMatches(among: reference.tapNames(with: test)) }
-    }
-
-    private func batch(for reference: ComparisonSide) throws -> TokenBatch? {
-        if let tokens { return try TokensFile.read(FilePath(tokens)) }
-        guard let text else { return nil }
-        guard case .model(let model) = reference else {
-            throw UsageError("\(FilePath(a).forDisplay): --text needs a model folder with a tokenizer as A")
-        }
-        return try TextInput.batch(FilePath(text), for: model.spec, tokenizerIn: FilePath(a))
     }
 
     private func side(_ checkpoint: Checkpoint) throws -> ComparisonSide {

@@ -50,7 +50,11 @@ struct Run: ParsableCommand {
         }
         let pattern = try TapPattern(taps)
         try pattern.requireMatches(among: opened.model.tapNames)
-        let runner = try input.runner(opened, common)
+        guard let tokens = try input.batch(for: opened.model, tokenizerIn: opened.folder) else {
+            throw UsageError("give the input with --tokens FILE or --text FILE")
+        }
+        let runner = try BlockRunner(
+            opened.model, tokens: tokens, settings: RunSettings(profile: input.profile, threads: common.threadCount))
         let summary = RunSummary(runner)
         if let capture {
             try Capture.run(
@@ -61,37 +65,6 @@ struct Run: ParsableCommand {
         try Terminal.write(common.json ? summary.json(capture) : summary.text(capture, width: Terminal.outputWidth))
     }
 }
-
-/// What a forward pass is run on.
-struct InputOptions: ParsableArguments {
-    @Option(name: .long, help: "A tokens file.")
-    var tokens: String?
-
-    @Option(name: .long, help: "A text file, cut into tokens by the model's own tokenizer.")
-    var text: String?
-
-    @Option(name: .long, help: "fast32, ref32 or ref64: how exactly to compute.")
-    var profile: Profile = .fast32
-
-    func validate() throws {
-        if tokens == nil, text == nil { throw ValidationError("give the input with --tokens FILE or --text FILE") }
-        if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
-    }
-
-    func runner(_ model: CommonOptions.OpenedModel, _ common: CommonOptions) throws -> BlockRunner {
-        try BlockRunner(
-            model.model, tokens: try batch(for: model),
-            settings: RunSettings(profile: profile, threads: common.threadCount))
-    }
-
-    /// The tokens, or the text cut by the tokenizer in the model's folder.
-    func batch(for model: CommonOptions.OpenedModel) throws -> TokenBatch {
-        if let tokens { return try TokensFile.read(FilePath(tokens)) }
-        return try TextInput.batch(FilePath(text!), for: model.model.spec, tokenizerIn: model.folder)
-    }
-}
-
-extension Profile: ExpressibleByArgument {}
 
 extension CommonOptions {
     struct OpenedModel {

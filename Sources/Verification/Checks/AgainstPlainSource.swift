@@ -48,7 +48,8 @@ struct AgainstPlainSource {
             let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
             var packed: [Int: any LogicalTensor] = [:]
             for tensor in try LogicalCheckpoint(
-                checkpoint.reader, configuration: configuration, name: checkpoint.path.forDisplay).tensors {
+                checkpoint.reader, configuration: configuration, name: checkpoint.path.forDisplay
+            ).tensors {
                 guard case .quantized = tensor.storage else { continue }
                 for part in tensor.parts { packed[part] = tensor }
             }

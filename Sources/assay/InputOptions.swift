@@ -1,0 +1,35 @@
+import ArgumentParser
+import AssayCheckpoints
+import AssayFormats
+import AssayModels
+import SystemPackage
+
+/// What models are run on, and how exactly.
+struct InputOptions: ParsableArguments {
+    @Option(name: .long, help: "A tokens file: a JSON list of lists, or an object with input_ids.")
+    var tokens: String?
+
+    @Option(name: .long, help: "A text file instead, cut into tokens by the model's own tokenizer (diff: A's).")
+    var text: String?
+
+    @Option(name: .long, help: "fast32, ref32 or ref64: how exactly to compute.")
+    var profile: Profile = .fast32
+
+    func validate() throws {
+        if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
+    }
+
+    /// The tokens, or the text cut by the tokenizer in the model's folder; nil where neither was given.
+    ///
+    /// - Throws: `UsageError` where there is text and no model that could cut it.
+    func batch(for model: Model?, tokenizerIn folder: FilePath) throws -> TokenBatch? {
+        if let tokens { return try TokensFile.read(FilePath(tokens)) }
+        guard let text else { return nil }
+        guard let model else {
+            throw UsageError("\(folder.forDisplay): --text needs a model folder with a tokenizer")
+        }
+        return try TextInput.batch(FilePath(text), for: model.spec, tokenizerIn: folder)
+    }
+}
+
+extension Profile: ExpressibleByArgument {}
