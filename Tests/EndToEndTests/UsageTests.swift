@@ -39,7 +39,7 @@ import Testing
         ("diff MODEL MODEL --batch 1", "--batch: activations are compared only with --tokens"),
         ("diff MODEL MODEL --overwrite", "--overwrite: says nothing without --report"),
         ("run MODEL --tokens TOKENS --overwrite", "--overwrite: says nothing without --capture"),
-        ("run MODEL --tokens TOKENS --capture OUT/x.zplanes", "with .safetensors, .h5, .hdf5 for a capture"),
+        ("run MODEL --tokens TOKENS --capture OUT/x.zplanes", "expected the name of a file with .safetensors, .h5"),
         ("run MODEL --tokens TOKENS --capture OUT/x.npz", "cannot write NumPy yet"),
         ("convert WEIGHTS OUT/x.zplanes --deflate 3", "--deflate: zplanes is not deflated; only hdf5 is"),
         ("convert MODEL OUT/x --deflate 3", "--deflate: safetensors is not deflated; only hdf5 is"),

@@ -46,6 +46,8 @@ struct ZTensorManifest: Sendable {
 
     static let maximumNameByteCount = 1024
     static let maximumRank = 64
+    /// Bits of it can be counted.
+    private static let maximumByteCount = Int.max / 64
     private static let maximumShardNameByteCount = 64
 
     /// What is wrong with the name of an object, a part or an attribute, or nil.
@@ -160,6 +162,9 @@ struct ZTensorManifest: Sendable {
             throw fields.fault(
                 "an encoding and a decoded_length, or neither",
                 encoding == nil ? "only a decoded_length" : "only an encoding")
+        }
+        guard decoded ?? 0 <= maximumByteCount else {
+            throw fields.fault("a decoded_length of at most \(maximumByteCount)", "\(decoded ?? 0)")
         }
         let range = Int(blob[0])..<end
         return Part(

@@ -161,6 +161,15 @@ import Testing
         ) { $0[Self.entry(1, in: $0) + 8] ^= 1 },
         Case(name: "magic of a frame", words: "expected a zstd frame in frame 0") { $0[3] ^= 1 },
         Case(name: "block of a frame", words: "in frame 0") { $0[20] ^= 0x10 },
+        Case(
+            name: "a window of 2^31", words: "a window of at most 134217728 bytes in frame 0",
+            base: "streamed.safetensors.zst"
+        ) {
+            $0[5] = 21 << 3
+        },
+        Case(name: "a dictionary", words: "without a dictionary in frame 0", base: "streamed.safetensors.zst") {
+            $0[4] |= 1
+        },
         Case(name: "streamed: content size in the table", words: "in frame 1", base: "streamed.safetensors.zst") {
             let at = $0.count - 9 - 8 * (Int($0[$0.count - 9]) - 1) + 4
             Self.change(&$0, at: at, by: 1)

@@ -101,6 +101,78 @@ enum ZTensorGoldens {
         #expect(throws: CheckpointError.self) { try ZTensorGoldens.readAll(path) }
     }
 
+    /// A file of one blob of 8 bytes at 4096 and a manifest of one object.
+    private static func file(_ object: [(String, CBORValue)]) -> [UInt8] {
+        let manifest = map([("objects", map([("t", map(object))]))]).encoded
+        var bytes = ZTensorFile.mark + [UInt8](repeating: 0, count: 4096 - 8) + (0..<8)
+        bytes += [UInt8](repeating: 0, count: 8192 - bytes.count) + manifest
+        return bytes
+            + ZTensorFile.footerBytes(
+                manifest: 8192..<8192 + manifest.count, hash: manifest.withUnsafeBytes { XXH3.hash(of: $0) })
+    }
+
+    private static func map(_ members: [(String, CBORValue)]) -> CBORValue {
+        .map(members.map { CBORValue.Entry(key: .text($0.0), value: $0.1) })
+    }
+
+    private static func file(
+        _ layout: String, _ shape: [UInt64], _ dtype: String, part name: String = "data",
+        blob: [UInt64] = [4096, 8], _ more: [(String, CBORValue)] = []
+    ) -> [UInt8] {
+        let part = [("dtype", CBORValue.text(dtype)), ("blob", .array(blob.map { .unsigned($0) }))] + more
+        return file([
+            ("layout", .text(layout)), ("shape", .array(shape.map { .unsigned($0) })),
+            ("parts", map([(name, map(part))])),
+        ])
+    }
+
+    static let strange: [(words: String, bytes: [UInt8])] = [
+        ("'gguf.q4_0/1'", file("gguf.q4_0/1", [32], "u8")),
+        ("'zt.mx/1'", file("zt.mx/1", [8], "u8")),
+        ("complex128", file("dense", [1], "f64", blob: [4096, 16], [("type", .text("complex128"))])),
+        ("found 'pie.x/1'", file("dense", [8], "u8", [("type", .text("pie.x/1"))])),
+        ("found 'none'", file("dense", [9], "u8", [("encoding", .text("none")), ("decoded_length", .unsigned(9))])),
+        (
+            "decoded_length of at most",
+            file("x", [9], "f32", [("encoding", .text("none")), ("decoded_length", .unsigned(1 << 62))])
+        ),
+        (
+            "'decoded_length' to be a number below 2^63",
+            file("x", [9], "f32", [("encoding", .text("none")), ("decoded_length", .unsigned(.max))])
+        ),
+        ("a blob inside the file", file("dense", [8], "u8", blob: [4096, .max])),
+        ("to end by byte", file("dense", [8], "u8", blob: [4096, 1 << 62])),
+        ("product fits 64 bits", file("dense", [1 << 32, 1 << 32], "u8")),
+        ("bytes in part 'data' for 9223372036854775808", file("dense", [1 << 63], "u8")),
+        (
+            "a seek table",
+            file(
+                "dense", [9], "u8",
+                [
+                    ("encoding", .text("zt.zstd-seekable/1")), ("decoded_length", .unsigned(9)),
+                ])
+        ),
+        (
+            "'shape' to be a list of numbers",
+            file([("layout", .text("dense")), ("shape", .array([.negative(0)])), ("parts", map([]))])
+        ),
+        ("at least one part", file([("layout", .text("dense")), ("shape", .array([])), ("parts", map([]))])),
+    ]
+
+    @Test(arguments: strange.indices) func isReadOrCostsASentence(_ index: Int) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.zt", Self.strange[index].bytes)
+        let error = #expect(throws: CheckpointError.self) { try ZTensorGoldens.readAll(path) }
+        #expect(error?.description.contains(Self.strange[index].words) == true, "\(error?.description ?? "")")
+    }
+
+    @Test func theirValidTwinIsRead() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.zt", Self.file("dense", [8], "u8", [("unknown", .null)]))
+        let reader = try Checkpoint.open(path).reader
+        #expect(try reader.bytes(of: 0) == Array(0..<8))
+    }
+
     /// 19 files to accept, 57 to refuse.
     @Test(.enabled(if: getenv("ASSAY_CORPUS") != nil, "ASSAY_CORPUS names no folder"))
     func theConformanceCorpusPassesWhole() throws {
