@@ -46,6 +46,45 @@ import Testing
         #expect(files.count == 1)
     }
 
+    @Test(arguments: try! SystemCall.names(in: goldens.appending("ztensor").appending("refuse")))
+    func refusedZTensorIsOneSentenceAndNothingIsWritten(_ name: String) throws {
+        try refuse(Self.goldens.appending("ztensor").appending("refuse").appending(name))
+    }
+
+    @Test func zstdWithoutATableIsOneSentenceThatSaysWhatToDo() throws {
+        let folder = try TemporaryFolder()
+        let name = "checksums.safetensors.zst"
+        let bytes = try TestFiles.bytes(Self.goldens.appending("seekable-zstd").appending(name))
+        let path = try folder.write(name, Array(bytes.dropLast(4)))
+        #expect(try refuse(path).contains("unpack it with 'zstd -d'"))
+        // The nearest neighbour.
+        try folder.write(name, bytes)
+        #expect(try AssayTool.run(["inspect", path.string]).exitCode == 0)
+    }
+
+    /// Every command that opens the file says one sentence and ends with 3.
+    ///
+    /// - Returns: what the last one said.
+    @discardableResult
+    private func refuse(_ path: FilePath) throws -> String {
+        let folder = try TemporaryFolder()
+        let target = folder.path.appending("out.safetensors").string
+        let source = path.string
+        var sentence = ""
+        let commands = [
+            ["inspect", source, "--digest"], ["verify", source, "--against", source], ["convert", source, target],
+        ]
+        for command in commands {
+            let outcome = try AssayTool.run(command)
+            sentence = outcome.errors
+            #expect(outcome.exitCode == 3, "\(command): \(outcome.exitCode) \(sentence)")
+            #expect(sentence.contains(path.lastComponent!.string))
+            #expect(sentence.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
+        }
+        #expect(folder.names.isEmpty)
+        return sentence
+    }
+
     @Test(arguments: try! SystemCall.names(in: goldens.appending("hdf5").appending("refuse")))
     func refusedHDF5IsOneSentenceAndNothingIsWritten(_ name: String) throws {
         // Legal by itself: visited once, or listed with a warning.

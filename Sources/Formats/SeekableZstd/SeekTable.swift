@@ -84,40 +84,54 @@ struct SeekTable: Sendable {
         guard try Self.isPresent(in: file, range) else {
             throw fault("zstd data that ends with a seek table", "none; unpack it with 'zstd -d'")
         }
-        let footer = try file.bytes(range.upperBound - Self.footerByteCount..<range.upperBound)
-        guard footer[4] & Self.reservedBits == 0 else {
+        let (frameCount, entryByteCount) = try Self.footer(of: file, endingAt: range.upperBound, fault)
+        let entries = try Self.entries(
+            of: file, range, frameCount: frameCount, byteCount: frameCount * entryByteCount, fault)
+        checksums = entryByteCount == 12 ? [] : nil
+        try readEntries(file.bytes(entries), entryByteCount, maximumContentByteCount, fault)
+        let dataByteCount = entries.lowerBound - Self.headerByteCount - range.lowerBound
+        guard frameByteCount == dataByteCount else {
             throw fault(
-                "a seek table of version 0.1.0, whose reserved bits are 0", "a descriptor of \(footer[4])")
+                "a seek table whose frames fill the \(dataByteCount) bytes before it",
+                "frames of \(frameByteCount) bytes")
+        }
+    }
+
+    private static func footer(
+        of file: InputFile, endingAt end: Int, _ fault: (String, String) -> CheckpointError
+    ) throws -> (frameCount: Int, entryByteCount: Int) {
+        let footer = try file.bytes(end - footerByteCount..<end)
+        guard footer[4] & reservedBits == 0 else {
+            throw fault("a seek table of version 0.1.0, whose reserved bits are 0", "a descriptor of \(footer[4])")
         }
         let frameCount = Int(UInt32(littleEndian: footer[0..<4]))
-        guard frameCount <= Self.maximumFrameCount else {
-            throw fault("at most \(Self.maximumFrameCount) frames", "a seek table of \(frameCount)")
+        guard frameCount <= maximumFrameCount else {
+            throw fault("at most \(maximumFrameCount) frames", "a seek table of \(frameCount)")
         }
-        let entryByteCount = footer[4] & Self.checksumFlag == 0 ? 8 : 12
-        let tableByteCount = frameCount * entryByteCount + Self.footerByteCount
-        guard tableByteCount + Self.headerByteCount <= range.count else {
+        return (frameCount, footer[4] & checksumFlag == 0 ? 8 : 12)
+    }
+
+    /// Where the entries lie, in a skippable frame that has just the length for them.
+    private static func entries(
+        of file: InputFile, _ range: Range<Int>, frameCount: Int, byteCount: Int,
+        _ fault: (String, String) -> CheckpointError
+    ) throws -> Range<Int> {
+        let tableByteCount = byteCount + footerByteCount
+        guard tableByteCount + headerByteCount <= range.count else {
             throw fault(
-                "a seek table of \(frameCount) frames, \(tableByteCount + Self.headerByteCount) bytes long",
+                "a seek table of \(frameCount) frames, \(tableByteCount + headerByteCount) bytes long",
                 "data of \(range.count) bytes")
         }
-        let start = range.upperBound - tableByteCount - Self.headerByteCount
-        let header = try file.bytes(start..<start + Self.headerByteCount)
-        guard UInt32(littleEndian: header[0..<4]) == Self.skippableMagic,
+        let start = range.upperBound - tableByteCount
+        let header = try file.bytes(start - headerByteCount..<start)
+        guard UInt32(littleEndian: header[0..<4]) == skippableMagic,
             UInt32(littleEndian: header[4..<8]) == UInt32(tableByteCount)
         else {
             throw fault(
-                "the seek table of \(frameCount) frames to begin at byte \(start) with a skippable frame of"
-                    + " \(tableByteCount) bytes", "other bytes")
+                "the seek table of \(frameCount) frames to begin at byte \(start - headerByteCount) with a skippable frame"
+                    + " of \(tableByteCount) bytes", "other bytes")
         }
-        checksums = entryByteCount == 12 ? [] : nil
-        try readEntries(
-            file.bytes(start + Self.headerByteCount..<range.upperBound - Self.footerByteCount), entryByteCount,
-            maximumContentByteCount, fault)
-        guard frameByteCount == start - range.lowerBound else {
-            throw fault(
-                "a seek table whose frames fill the \(start - range.lowerBound) bytes before it",
-                "frames of \(frameByteCount) bytes")
-        }
+        return start..<start + byteCount
     }
 
     private mutating func readEntries(
