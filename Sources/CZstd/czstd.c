@@ -164,6 +164,30 @@ czstd_fault czstd_decode(
     return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? CZSTD_CHECKSUM : CZSTD_BLOCKS;
 }
 
+/// The descriptor's bit that says that a checksum follows the blocks.
+#define CHECKSUM_BIT 0x04
+
+czstd_fault czstd_inflate(
+    ZSTD_DCtx *context, int needs_checksum, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length,
+    int64_t checksum, uint64_t *said) {
+    czstd_fault fault = czstd_check_header(frame, length, count, said);
+    if (fault != CZSTD_FINE && fault != CZSTD_NO_SIZE && fault != CZSTD_NO_CHECKSUM) return fault;
+    int has_checksum = frame[4] & CHECKSUM_BIT;
+    if (!has_checksum && needs_checksum) return CZSTD_NO_CHECKSUM;
+    size_t ends = ZSTD_findFrameCompressedSize(frame, length);
+    if (ZSTD_isError(ends)) return CZSTD_BLOCKS;
+    if (ends != length) return CZSTD_OTHER_LENGTH;
+    ZSTD_DCtx_setParameter(context, ZSTD_d_forceIgnoreChecksum, ZSTD_d_validateChecksum);
+    size_t result = ZSTD_decompressDCtx(context, bytes, count, frame, length);
+    if (ZSTD_isError(result))
+        return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? CZSTD_CHECKSUM : CZSTD_BLOCKS;
+    *said = result;
+    if (result != count) return CZSTD_OTHER_SIZE;
+    if (checksum < 0) return CZSTD_FINE;
+    uint32_t found = has_checksum ? load32(frame + length - 4) : (uint32_t)czstd_xxh64(bytes, count);
+    return found == (uint32_t)checksum ? CZSTD_FINE : CZSTD_CHECKSUM;
+}
+
 size_t czstd_frame_length(const uint8_t *frame, size_t length) {
     size_t result = ZSTD_findFrameCompressedSize(frame, length);
     return ZSTD_isError(result) || result > length ? 0 : result;

@@ -18,10 +18,16 @@ public protocol CheckpointReader: Sendable {
     /// Bytes that are best read together (a compressed chunk, a band of chunks): ranges that begin at multiples of it
     /// decode nothing twice. Always a multiple of the element type's unit; 0 where any range is as good.
     func granularity(of tensor: Int) -> Int
+
+    /// What the file says of a tensor's bytes beyond what every reading checks, to be checked while they pass by; nil where
+    /// it says nothing.
+    func contentCheck(of tensor: Int) -> (any ContentCheck)?
 }
 
 extension CheckpointReader {
     public func granularity(of tensor: Int) -> Int { 0 }
+
+    public func contentCheck(of tensor: Int) -> (any ContentCheck)? { nil }
 
     /// The pieces of a tensor of about `target` bytes each, on borders that suit this reader.
     ///
@@ -48,10 +54,15 @@ extension CheckpointReader {
         }
     }
 
-    /// The SHA-256 of a tensor's bytes, streamed.
+    /// The SHA-256 of a tensor's bytes, streamed; what the file says of them is checked.
     public func digest(of tensor: Int) throws -> Digest {
         var hasher = DigestHasher()
-        try forEachPiece(of: tensor) { _, bytes in hasher.update(bytes) }
+        var check = contentCheck(of: tensor)
+        try forEachPiece(of: tensor) { _, bytes in
+            hasher.update(bytes)
+            check?.update(bytes)
+        }
+        try check?.finish()
         return hasher.finalize()
     }
 }

@@ -1,4 +1,5 @@
 import AssayTensors
+import SystemPackage
 
 /// One tensor of a checkpoint, as its file describes it; reading the data is the reader's business.
 public struct TensorInfo: Sendable, Equatable {
@@ -42,6 +43,8 @@ public struct CheckpointContents: Sendable {
     public var part: CheckpointPart?
     /// Bytes of the files.
     public var fileByteCount: Int
+    /// Files beside the one that was opened which hold some of the data, whether or not they are there.
+    public var otherFiles: [FilePath] = []
     /// Sentences about what was seen and tolerated.
     public var warnings: [String] = []
 

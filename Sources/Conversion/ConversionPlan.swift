@@ -168,7 +168,10 @@ public struct ConversionPlan: Sendable {
 
     /// Bytes that the disk must have free. What a compressing format will need is not known beforehand; half is a
     /// cautious guess.
-    private var neededByteCount: Int { isCompressed ? destinationByteCount / 2 : destinationByteCount }
+    private var neededByteCount: Int {
+        (isCompressed ? destinationByteCount / 2 : destinationByteCount)
+            + (format.capabilities.needsPlainCopy ? destinationByteCount : 0)
+    }
 
     /// Whether the files will take fewer bytes than their tensors.
     public var isCompressed: Bool { format.capabilities.compresses || options.writing.deflateLevel != nil }

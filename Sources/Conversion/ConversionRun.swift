@@ -121,7 +121,9 @@ extension ConversionPlan {
         let clock = ContinuousClock()
         let begin = clock.now
         let output = try OutputFile(creating: path)
-        let writer = try format.makeWriter(file.plan, output, options.writing)
+        var writing = options.writing
+        writing.threads = options.threads
+        let writer = try format.makeWriter(file.plan, output, writing)
         let takesDigests = options.takesDigests || options.verifies || format.capabilities.storesDigests
         let pipeline = Pipeline(
             reader: source.reader, steps: file.steps, positions: file.positions, writer: writer,

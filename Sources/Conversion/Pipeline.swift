@@ -27,7 +27,11 @@ struct Pipeline {
     ///
     /// - Returns: one result a step.
     func run() throws -> [StepResult] {
-        let runs = steps.indices.map { StepRun(pieces: pieces(of: $0), outputCount: steps[$0].outputs.count) }
+        let runs = steps.indices.map {
+            StepRun(
+                pieces: pieces(of: $0), check: reader.contentCheck(of: steps[$0].source),
+                outputCount: steps[$0].outputs.count)
+        }
         let units = units(of: runs)
         let commits = Turnstile()
         let firstError = Mutex<(any Error)?>(nil)
@@ -58,14 +62,16 @@ struct Pipeline {
 
         struct State: Sendable {
             var source = DigestHasher()
+            /// What the source says of its bytes.
+            var check: (any ContentCheck)?
             var tookSource = false
             var outputs: [DigestHasher]
             var findings = StepFindings()
         }
 
-        init(pieces: [StepPiece], outputCount: Int) {
+        init(pieces: [StepPiece], check: (any ContentCheck)?, outputCount: Int) {
             self.pieces = pieces
-            state = Mutex(State(outputs: Array(repeating: DigestHasher(), count: outputCount)))
+            state = Mutex(State(check: check, outputs: Array(repeating: DigestHasher(), count: outputCount)))
         }
     }
 
@@ -135,6 +141,7 @@ struct Pipeline {
     private func take(_ delivery: StepDelivery, _ isCopy: Bool, _ state: inout StepRun.State) {
         if let source = delivery.source {
             state.source.update(source)
+            state.check?.update(source)
             state.tookSource = true
         }
         if isCopy { return }
@@ -149,6 +156,7 @@ struct Pipeline {
                 findings: state.findings)
         }
         let isSourceEmpty = steps[step].sourceByteCount == 0
+        if state.tookSource || isSourceEmpty { try state.check?.finish() }
         let source =
             state.tookSource || isSourceEmpty
             ? state.source.finalize() : try reader.digest(of: steps[step].source)

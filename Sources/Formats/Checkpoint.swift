@@ -43,7 +43,7 @@ public struct Checkpoint: Sendable {
         _ path: FilePath, _ options: ReadingOptions
     ) throws -> (reader: any CheckpointReader, files: [FilePath]) {
         let reader = try reader(of: path, options)
-        guard let part = reader.contents.part else { return (reader, [path]) }
+        guard let part = reader.contents.part else { return (reader, [path] + reader.contents.otherFiles) }
         let paths = try PartName.paths(of: path, part)
         return (try ShardedReader(parts: paths) { try Self.reader(of: $0, options) }, paths)
     }
@@ -55,7 +55,8 @@ public struct Checkpoint: Sendable {
         let reader = try ShardedReader(index, path) { try Self.reader(of: $0, options) }
         let parent = path.removingLastComponent()
         return Checkpoint(
-            path: folder ?? path, reader: reader, files: index.fileNames.map { parent.appending($0) }, index: path,
+            path: folder ?? path, reader: reader,
+            files: index.fileNames.map { parent.appending($0) } + reader.contents.otherFiles, index: path,
             folder: folder, warnings: warnings + reader.contents.warnings)
     }
 
@@ -65,11 +66,10 @@ public struct Checkpoint: Sendable {
         for format in FormatRegistry.all where try format.recognizes(file) {
             return try format.open(file, options)
         }
-        let prefix = try file.prefix(512)
-        let description = ForeignContent.describe(prefix, byteCount: file.byteCount)
+        let description = try ForeignContent.describe(file)
         // A file that carries a format's name but not its mark is that format, damaged, unless it is plainly
         // something else.
-        if description.hasPrefix("unknown content") || file.byteCount < 8 && file.byteCount > 0,
+        if description.hasPrefix(ForeignContent.unknown) || file.byteCount < 8 && file.byteCount > 0,
             let format = FormatRegistry.format(forFileName: path.lastComponent?.string ?? "")
         {
             return try format.open(file, options)

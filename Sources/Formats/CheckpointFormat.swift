@@ -63,6 +63,8 @@ public struct FormatCapabilities: Sendable {
     public var compresses: Bool
     /// Whether data can be deflated on writing.
     public var deflates: Bool
+    /// Whether writing takes room for a plain copy beside the compressed one.
+    public var needsPlainCopy = false
     /// What is wrong with a tensor's name for this format, or nil: "contains a NUL".
     public var objection: @Sendable (_ name: String) -> String?
 
@@ -155,8 +157,11 @@ public struct ReadingOptions: Sendable {
 public struct WritingOptions: Sendable {
     /// Where the format deflates: chunk and deflate at this level (1 to 12) instead of storing contiguously.
     public var deflateLevel: Int?
+    /// Threads a writer may use for one request.
+    public var threads: Int
 
-    public init(deflateLevel: Int? = nil) {
+    public init(deflateLevel: Int? = nil, threads: Int = 1) {
         self.deflateLevel = deflateLevel
+        self.threads = threads
     }
 }

@@ -11,6 +11,9 @@ public enum FormatRegistry {
         GGUF.self,
         NumPyArray.self,
         NumPyArchive.self,
+        ZTensor.self,
+        SeekableZstd<Safetensors>.self,
+        SeekableZstd<GGUF>.self,
     ]
 
     /// The names of those that satisfy a condition, as help and messages list them: "safetensors, pytorch, hdf5".

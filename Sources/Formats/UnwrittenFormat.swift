@@ -8,7 +8,6 @@ public struct UnwrittenFormat: Sendable {
 
     public static let all: [UnwrittenFormat] = [
         UnwrittenFormat(name: "PyTorch Lightning", fileExtensions: [".ckpt"]),
-        UnwrittenFormat(name: "zTensor", fileExtensions: [".zt"]),
         UnwrittenFormat(name: "Keras archives", fileExtensions: [".keras"]),
         UnwrittenFormat(name: "ONNX", fileExtensions: [".onnx"]),
         UnwrittenFormat(name: "Flax", fileExtensions: [".msgpack"]),

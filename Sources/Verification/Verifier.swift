@@ -26,6 +26,8 @@ public struct Verifier {
             contentDigest: tensors.contentDigest, certificates: certificate?.paths ?? [], statements: [])
         if let stored = checkpoint.contents.storedDigests {
             report.statements.append(ContainerDigests(tensors: tensors, stored: stored).check())
+        } else if let statement = contentChecks() {
+            report.statements.append(statement)
         }
         if let certificate {
             report.statements.append(CertifiedTensors(tensors: tensors, certificate: certificate.part).check())
@@ -55,6 +57,24 @@ public struct Verifier {
             if certificate == nil { report.notes.append(AgainstPlainSource.scope(source, checkpoint)) }
         }
         return report
+    }
+
+    /// What the container says of its tensors' bytes, which was checked when they were read; nil where it says nothing.
+    private func contentChecks() -> VerifiedStatement? {
+        let tensors = checkpoint.contents.tensors
+        let stored = tensors.indices.filter { tensors[$0].aliasOf == nil }
+        let unchecked = stored.filter { checkpoint.reader.contentCheck(of: $0) == nil }
+        guard unchecked.count < stored.count else { return nil }
+        var statement = VerifiedStatement(
+            "the container's own digests hold", checked: stored.count - unchecked.count)
+        statement.add("without a digest", unchecked.map { tensors[$0].name }, nil)
+        return statement
+    }
+
+    /// Whether the container says anything of its tensors' bytes.
+    public static func holdsDigests(_ checkpoint: Checkpoint) -> Bool {
+        checkpoint.contents.storedDigests != nil
+            || checkpoint.contents.tensors.indices.contains { checkpoint.reader.contentCheck(of: $0) != nil }
     }
 
     /// SHA-256 of every tensor, large ones first so that all threads end together; an alias has its target's.

@@ -44,7 +44,7 @@ struct Verify: ParsableCommand {
         let checkpoint = try common.open(path)
         let source = try against.map { try common.open($0) }
         let certificate = try findCertificate(of: checkpoint)
-        if certificate == nil, source == nil, checkpoint.contents.storedDigests == nil {
+        if certificate == nil, source == nil, !Verifier.holdsDigests(checkpoint) {
             throw StructureError(
                 "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate speaks of it and the format"
                     + " stores no digests; 'assay convert' and 'assay quantize' write certificates, --certificate PATH"

@@ -7,7 +7,9 @@ import Testing
 @Suite struct AllFormats {
     private static let goldens = TestFiles.fixtures.appending("golden")
 
-    @Test(arguments: ["x.h5", "x.zplanes", "x.safetensors", "x.pt", "x.bin"], [[], ["--threads", "1"]])
+    @Test(
+        arguments: ["x.h5", "x.zplanes", "x.safetensors", "x.pt", "x.bin", "x.safetensors.zst", "x.zt"],
+        [[], ["--threads", "1"]])
     func holdTheSameContentAndGiveTheOriginalBack(_ name: String, _ options: [String]) throws {
         for golden in ["all-types", "scalars-and-zero-size", "unaligned", "metadata", "many", "tied"] {
             let folder = try TemporaryFolder()
@@ -27,7 +29,7 @@ import Testing
                 #expect(outcome.exitCode == 0, "\(golden): \(outcome.output)\(outcome.errors)")
             }
             // Formats that keep the header of the source give the very file back.
-            if ["x.zplanes", "x.safetensors"].contains(name) {
+            if ["x.zplanes", "x.safetensors", "x.safetensors.zst"].contains(name) {
                 #expect(try TestFiles.bytes(FilePath(back)) == TestFiles.bytes(FilePath(source)))
             }
         }
@@ -103,6 +105,45 @@ import Testing
         #expect(files.count == 1)
     }
 
+    @Test(arguments: try! SystemCall.names(in: goldens.appending("ztensor").appending("refuse")))
+    func refusedZTensorIsOneSentenceAndNothingIsWritten(_ name: String) throws {
+        try refuse(Self.goldens.appending("ztensor").appending("refuse").appending(name))
+    }
+
+    @Test func zstdWithoutATableIsOneSentenceThatSaysWhatToDo() throws {
+        let folder = try TemporaryFolder()
+        let name = "checksums.safetensors.zst"
+        let bytes = try TestFiles.bytes(Self.goldens.appending("seekable-zstd").appending(name))
+        let path = try folder.write(name, Array(bytes.dropLast(4)))
+        #expect(try refuse(path).contains("unpack it with 'zstd -d'"))
+        // The nearest neighbour.
+        try folder.write(name, bytes)
+        #expect(try AssayTool.run(["inspect", path.string]).exitCode == 0)
+    }
+
+    /// Every command that opens the file says one sentence and ends with 3.
+    ///
+    /// - Returns: what the last one said.
+    @discardableResult
+    private func refuse(_ path: FilePath) throws -> String {
+        let folder = try TemporaryFolder()
+        let target = folder.path.appending("out.safetensors").string
+        let source = path.string
+        var sentence = ""
+        let commands = [
+            ["inspect", source, "--digest"], ["verify", source, "--against", source], ["convert", source, target],
+        ]
+        for command in commands {
+            let outcome = try AssayTool.run(command)
+            sentence = outcome.errors
+            #expect(outcome.exitCode == 3, "\(command): \(outcome.exitCode) \(sentence)")
+            #expect(sentence.contains(path.lastComponent!.string))
+            #expect(sentence.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
+        }
+        #expect(folder.names.isEmpty)
+        return sentence
+    }
+
     @Test(arguments: try! SystemCall.names(in: goldens.appending("hdf5").appending("refuse")))
     func refusedHDF5IsOneSentenceAndNothingIsWritten(_ name: String) throws {
         // Legal by itself: visited once, or listed with a warning.
@@ -115,6 +156,44 @@ import Testing
         #expect(outcome.errors.contains(name))
         #expect(outcome.errors.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
         #expect(folder.names.isEmpty)
+    }
+
+    @Test func zTensorIsVerifiedByItsOwnDigests() throws {
+        let model = try TestModel()
+        var files: Set<[UInt8]> = []
+        for threads in ["1", "3"] {
+            let target = model.folder.path.appending("x\(threads).zt")
+            let outcome = try AssayTool.run(
+                ["convert", model.weights.string, target.string, "--threads", threads, "--certificate", "none"])
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            files.insert(try TestFiles.bytes(target))
+        }
+        #expect(files.count == 1)
+        var bytes = try #require(files.first)
+        let whole = try AssayTool.run(["verify", model.folder.path.appending("x1.zt").string])
+        #expect(whole.exitCode == 0 && whole.output.contains("the container's own digests hold"), "\(whole.errors)")
+        bytes[65536 + 5] ^= 1
+        let damaged = try model.folder.write("damaged.zt", bytes)
+        for command in [["verify"], ["inspect", "--digest"], ["convert", damaged.string + ".safetensors"]] {
+            let outcome = try AssayTool.run([command[0], damaged.string] + command.dropFirst())
+            #expect(outcome.exitCode == 3 && outcome.errors.contains("bytes of the digest xxh3:"), "\(outcome.errors)")
+        }
+        #expect(!model.folder.names.contains { $0.contains("damaged.zt.safetensors") })
+    }
+
+    @Test func seekableZstdIsTheSameForAnyNumberOfThreads() throws {
+        let model = try TestModel()
+        var files: Set<[UInt8]> = []
+        for threads in ["1", "3"] {
+            let target = model.folder.path.appending("x\(threads).safetensors.zst")
+            let outcome = try AssayTool.run(
+                ["convert", model.weights.string, target.string, "--threads", threads])
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            files.insert(try TestFiles.bytes(target))
+        }
+        #expect(files.count == 1)
+        // Nothing else is left: two files with their certificates, and what the model brought.
+        #expect(!model.folder.names.contains { $0.hasSuffix(".plain") || $0.hasSuffix(".assay-partial") })
     }
 
     @Test func zplanesCutShortAnywhereIsRefused() throws {

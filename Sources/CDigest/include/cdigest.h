@@ -3,3 +3,4 @@
 #pragma once
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
+#include "cdigest_xxh3.h"

@@ -76,6 +76,14 @@ czstd_fault czstd_check_header(const uint8_t *frame, size_t length, size_t count
 czstd_fault czstd_decode(
     ZSTD_DCtx *context, int is_vouched_for, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length, uint64_t *said);
 
+/// Checks and decodes a frame of somebody else's, which may leave out its content size and, where the caller allows, its
+/// checksum. Otherwise as `czstd_decode`.
+///
+/// - Parameter checksum: the lower half of the content's XXH64 as known elsewhere; negative where it is not.
+czstd_fault czstd_inflate(
+    ZSTD_DCtx *context, int needs_checksum, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length,
+    int64_t checksum, uint64_t *said);
+
 /// The bytes of the frame that begins here, skippable or not, judged by its headers alone; 0 where it is none or does
 /// not end within `length` bytes.
 size_t czstd_frame_length(const uint8_t *frame, size_t length);

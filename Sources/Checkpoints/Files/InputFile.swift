@@ -4,44 +4,45 @@ import SystemPackage
     import Glibc
 #endif
 
-/// A regular file opened for reading. It is only ever read by offset, so one descriptor serves all threads.
-public final class InputFile: Sendable {
-    public let path: FilePath
-    public let byteCount: Int
-    package let descriptor: CInt
-
-    /// - Throws: `SystemError` where it cannot be opened; `CheckpointError` where it is no regular file.
-    public init(_ path: FilePath) throws {
-        self.path = path
-        descriptor = try SystemCall.openForReading(path)
-        let status: SystemCall.Status
-        do {
-            status = try SystemCall.status(of: descriptor, path)
-            guard status.kind == .file else {
-                throw CheckpointError(
-                    path, .file, expected: "a regular file",
-                    found: status.kind == .folder ? "a folder" : "a pipe, socket or device")
-            }
-        } catch {
-            close(descriptor)
-            throw error
-        }
-        byteCount = status.byteCount
-        SystemCall.adviseSequential(descriptor)
-    }
-
-    deinit { close(descriptor) }
+/// Bytes that are read at any offset, from any thread.
+public protocol ByteSource: Sendable {
+    var byteCount: Int { get }
 
     /// Fills `buffer` with the bytes from `offset` on.
     ///
-    /// - Throws: `SystemError` where the file became shorter than it was when opened, or cannot be read.
+    /// - Throws: `CheckpointError` where they are damaged or not there, `SystemError` where they cannot be read.
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
+}
+
+/// A file opened for reading: a regular file, or one that lies inside another. It is only ever read by offset, so that it
+/// serves all threads.
+public final class InputFile: ByteSource {
+    /// Of the regular file.
+    public let path: FilePath
+    public let byteCount: Int
+    /// Nil where the file lies inside another.
+    package let descriptor: CInt?
+    private let source: any ByteSource
+
+    /// - Throws: `SystemError` where it cannot be opened; `CheckpointError` where it is no regular file.
+    public init(_ path: FilePath) throws {
+        let file = try RegularFile(path)
+        self.path = path
+        byteCount = file.byteCount
+        descriptor = file.descriptor
+        source = file
+    }
+
+    /// A file inside the one at `path`.
+    public init(_ path: FilePath, holding source: any ByteSource) {
+        self.path = path
+        byteCount = source.byteCount
+        descriptor = nil
+        self.source = source
+    }
+
     public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-        let count = try SystemCall.read(descriptor, at: offset, into: buffer, path)
-        guard count == buffer.count else {
-            throw SystemError(
-                "read \(buffer.count) bytes at byte \(offset)", path, .ioError,
-                advice: "the file changed while it was being read (it was \(byteCount) bytes long when opened)")
-        }
+        try source.read(at: offset, into: buffer)
     }
 
     /// The bytes of a range.
@@ -65,6 +66,44 @@ public final class InputFile: Sendable {
     ) throws {
         for start in stride(from: 0, to: byteCount, by: pieceByteCount) {
             try body(start, try bytes(start..<min(start + pieceByteCount, byteCount)))
+        }
+    }
+}
+
+/// A regular file of the system.
+private final class RegularFile: ByteSource {
+    let path: FilePath
+    let byteCount: Int
+    let descriptor: CInt
+
+    init(_ path: FilePath) throws {
+        self.path = path
+        descriptor = try SystemCall.openForReading(path)
+        let status: SystemCall.Status
+        do {
+            status = try SystemCall.status(of: descriptor, path)
+            guard status.kind == .file else {
+                throw CheckpointError(
+                    path, .file, expected: "a regular file",
+                    found: status.kind == .folder ? "a folder" : "a pipe, socket or device")
+            }
+        } catch {
+            close(descriptor)
+            throw error
+        }
+        byteCount = status.byteCount
+        SystemCall.adviseSequential(descriptor)
+    }
+
+    deinit { close(descriptor) }
+
+    /// - Throws: `SystemError` where the file became shorter than it was when opened, or cannot be read.
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let count = try SystemCall.read(descriptor, at: offset, into: buffer, path)
+        guard count == buffer.count else {
+            throw SystemError(
+                "read \(buffer.count) bytes at byte \(offset)", path, .ioError,
+                advice: "the file changed while it was being read (it was \(byteCount) bytes long when opened)")
         }
     }
 }

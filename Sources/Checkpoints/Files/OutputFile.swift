@@ -16,7 +16,26 @@ public final class OutputFile: Sendable {
         descriptor = try SystemCall.create(path)
     }
 
+    /// Creates a file beside `path` that has no name, so that it is gone with the process, however that ends.
+    public init(unnamedBeside path: FilePath) throws {
+        let name = "." + (path.lastComponent?.string ?? "") + ".plain"
+        self.path = path.removingLastComponent().appending(name)
+        descriptor = try SystemCall.create(self.path)
+        SystemCall.removeIfPresent(self.path)
+    }
+
     deinit { close(descriptor) }
+
+    /// Bytes that are in it.
+    package func byteCount() throws -> Int { try SystemCall.status(of: descriptor, path).byteCount }
+
+    /// Fills `buffer` with what was written from `offset` on.
+    package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let count = try SystemCall.read(descriptor, at: offset, into: buffer, path)
+        guard count == buffer.count else {
+            throw SystemError("read \(buffer.count) bytes back at byte \(offset)", path, .ioError)
+        }
+    }
 
     /// Writes bytes at an offset; safe from several threads for different ranges.
     public func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws {

@@ -61,13 +61,17 @@ struct HDF5Helper {
     }
 
     private func spawn(_ file: InputFile, _ output: Pipe, _ errors: Pipe) throws -> pid_t {
+        guard let descriptor = file.descriptor else {
+            throw CheckpointError(
+                file.path, .file, expected: "an HDF5 file by itself", found: "one inside another; unpack it first")
+        }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
         posix_spawn_file_actions_adddup2(&actions, errors.writing, 2)
-        posix_spawn_file_actions_adddup2(&actions, file.descriptor, HDF5Listing.descriptor)
+        posix_spawn_file_actions_adddup2(&actions, descriptor, HDF5Listing.descriptor)
         var child: pid_t = 0
         let code = Self.withStrings([program.string, "hdf5-listing"]) { arguments in
             Self.withStrings(Self.environment) { environment in

@@ -69,6 +69,7 @@ struct ShardedReader: CheckpointReader {
             tensors += reader.contents.tensors
             contents.fileByteCount += reader.contents.fileByteCount
             contents.warnings += reader.contents.warnings
+            contents.otherFiles += reader.contents.otherFiles
             for entry in reader.contents.metadata
             where !contents.metadata.contains(where: { $0.key == entry.key }) {
                 contents.metadata.append(entry)
@@ -134,5 +135,9 @@ struct ShardedReader: CheckpointReader {
 
     func granularity(of tensor: Int) -> Int {
         shards[places[tensor].shard].granularity(of: places[tensor].tensor)
+    }
+
+    func contentCheck(of tensor: Int) -> (any ContentCheck)? {
+        shards[places[tensor].shard].contentCheck(of: places[tensor].tensor)
     }
 }

@@ -2,7 +2,6 @@ import AssayCKernels
 import AssayCZstd
 import AssayCheckpoints
 import AssayTensors
-import Synchronization
 import SystemPackage
 
 /// How a chunk lies in the file: its planes' frames follow one another.
@@ -33,23 +32,10 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
     private let compression: OpaquePointer
     private let decompression: OpaquePointer
     private let kernels: UnsafePointer<ck_planes>
-    private var planes = Scratch()
-    private var whole = Scratch()
-    private var input = Scratch()
-    private var output = Scratch()
-
-    /// Memory that grows to what was needed most.
-    private struct Scratch {
-        private var buffer: ByteBuffer?
-
-        mutating func bytes(_ count: Int) throws -> UnsafeMutableRawBufferPointer {
-            if let buffer, buffer.bytes.count >= count { return buffer.prefix(count) }
-            buffer = nil
-            let buffer = try ByteBuffer(byteCount: count)
-            self.buffer = buffer
-            return buffer.bytes
-        }
-    }
+    private var planes = ScratchBuffer()
+    private var whole = ScratchBuffer()
+    private var input = ScratchBuffer()
+    private var output = ScratchBuffer()
 
     init(_ level: DispatchLevel = .current) throws {
         guard let compression = ZSTD_createCCtx(), let decompression = ZSTD_createDCtx() else {
@@ -211,16 +197,9 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
     func outputBytes(_ count: Int) throws -> UnsafeMutableRawBufferPointer { try output.bytes(count) }
 }
 
-/// The codecs of one reader or writer: as many as threads ever used it at once.
-final class ChunkCodecPool: Sendable {
-    private let idle = Mutex<[ChunkCodec]>([])
-    private let level: DispatchLevel
+/// The codecs of one reader or writer.
+typealias ChunkCodecPool = WorkerPool<ChunkCodec>
 
-    init(_ level: DispatchLevel = .current) { self.level = level }
-
-    func withCodec<R>(_ body: (ChunkCodec) throws -> R) throws -> R {
-        let codec = try idle.withLock { $0.popLast() } ?? ChunkCodec(level)
-        defer { idle.withLock { $0.append(codec) } }
-        return try body(codec)
-    }
+extension ChunkCodecPool {
+    convenience init(_ level: DispatchLevel = .current) { self.init { try ChunkCodec(level) } }
 }

@@ -42,7 +42,7 @@ public struct ZPlanesCodec: Sendable {
             let room = ChunkCodec.frameBound(ofChunk: chunk.count)
             let isEnough = index < old.count && old[index].bytes.count >= room
             let frames = isEnough ? old[index] : try ByteBuffer(byteCount: room)
-            let record = try pool.withCodec { try $0.encode(chunk, elementType, into: frames.bytes) }
+            let record = try pool.with { try $0.encode(chunk, elementType, into: frames.bytes) }
             results.withLock { $0[index] = (record, frames) }
         }
         return Compressed(originalByteCount: bytes.count, chunks: results.withLock { $0.map { $0! } })
@@ -61,7 +61,7 @@ public struct ZPlanesCodec: Sendable {
             let start = index * step
             let chunk = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(start + step, bytes.count)])
             let frameBytes = UnsafeRawBufferPointer(frames.prefix(record.byteCount))
-            try pool.withCodec { try $0.decode(frameBytes, record, elementType, into: chunk) }
+            try pool.with { try $0.decode(frameBytes, record, elementType, into: chunk) }
         }
     }
 }

@@ -164,7 +164,7 @@ final class ZPlanesReader: CheckpointReader {
         let range = list.range(of: chunk)
         let owner = index.tensors[position].info
         do {
-            try pool.withCodec { codec in
+            try pool.with { codec in
                 let frames = try codec.inputBytes(range.count)
                 try file.read(at: range.lowerBound, into: frames)
                 try codec.decode(UnsafeRawBufferPointer(frames), list.records[chunk], owner.elementType, into: bytes)

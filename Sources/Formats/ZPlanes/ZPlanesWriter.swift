@@ -64,7 +64,7 @@ final class ZPlanesWriter: CheckpointWriter {
         precondition(range.lowerBound.isMultiple(of: size) && range.count == bytes.count)
         let chunks = stride(from: 0, to: bytes.count, by: size).map { $0..<min($0 + size, bytes.count) }
         let isLast = range.upperBound == plan.tensors[tensor].byteCount
-        try pool.withCodec { codec in
+        try pool.with { codec in
             let frames = try codec.outputBytes(chunks.reduce(0) { $0 + ChunkCodec.frameBound(ofChunk: $1.count) })
             var records: [ChunkRecord] = []
             var end = 0

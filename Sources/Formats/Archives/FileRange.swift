@@ -1,16 +1,5 @@
 import AssayCheckpoints
 
-/// Bytes that can be read at any offset: a part of a file, or a member of an archive.
-protocol ByteSource: Sendable {
-    var byteCount: Int { get }
-
-    /// Fills `buffer` with the bytes from `offset` on.
-    ///
-    /// - Precondition: they lie inside `0..<byteCount`.
-    /// - Throws: `CheckpointError` where the bytes are damaged, `SystemError` where they cannot be read.
-    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
-}
-
 extension ByteSource {
     /// The bytes of a range.
     ///
