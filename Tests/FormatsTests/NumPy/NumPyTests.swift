@@ -87,7 +87,7 @@ import Testing
         let brain = try #require(TensorInfo(name: "a", elementType: .bf16, shape: Shape([1])!))
         for (format, tensors, words) in [
             (NumPyArray.self as any CheckpointFormat.Type, two, "exactly 1 tensor"),
-            (NumPyArray.self, [], "exactly 1 tensor"), (NumPyArchive.self, [brain], "--dtype, such as f32"),
+            (NumPyArray.self, [], "exactly 1 tensor"), (NumPyArchive.self, [brain], "--dtype f32"),
         ] {
             let error = #expect(throws: UsageError.self) {
                 try format.capabilities.check(WritePlan(tensors: tensors, metadata: []), formatName: format.name)
