@@ -131,7 +131,7 @@ public struct FormatCapabilities: Sendable {
         let wider = [ElementType.f32, .f16, .bf16].filter {
             elementTypes.contains($0) && ElementConversion.refusal(from: type, to: $0) == nil
         }
-        guard !wider.isEmpty else { return "leave it out with --exclude" }
+        guard !wider.isEmpty else { return "leave it out with --exclude, or choose another format" }
         return "--dtype \(wider.map { $0.name.lowercased() }.joined(separator: ", ")) would do"
             + (type.isBlock ? ": it dequantizes" : "")
     }

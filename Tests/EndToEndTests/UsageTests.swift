@@ -56,7 +56,7 @@ import Testing
         ("quantize MODEL OUT/q --scheme int8 --scale-type f64", "choose f32, bf16 or f16"),
         (
             "convert MODEL OUT/x.onnx",
-            "cannot write ONNX yet; writes: safetensors, pytorch, hdf5, zplanes, gguf, npy, npz"
+            "cannot write ONNX yet; writes: safetensors, pytorch, hdf5, zplanes, gguf, npy, npz, ztensor"
         ),
         ("convert MODEL OUT/x.ONNX --to safetensors", "cannot write ONNX yet"),
         ("convert MODEL OUT/x.npy", "npy holds exactly 1 tensor"),
