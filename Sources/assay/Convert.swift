@@ -9,7 +9,7 @@ import SystemPackage
 
 struct Convert: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "convert",
+        commandName: "convert", _superCommandName: "assay",
         abstract: "Convert a checkpoint to another format or precision, streaming, with a certificate.",
         discussion: """
             A destination with a format's extension is a file; a model folder converted to a name without one becomes a \

@@ -9,7 +9,7 @@ import SystemPackage
 
 struct Diff: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "diff",
+        commandName: "diff", _superCommandName: "assay",
         abstract:
             "Compare two checkpoints: structure, weights, activations at every layer, predictions. A is the reference.",
         discussion: """

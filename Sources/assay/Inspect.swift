@@ -6,7 +6,7 @@ import AssayVerification
 
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect",
+        commandName: "inspect", _superCommandName: "assay",
         abstract: "Say what a checkpoint is, what is in it, and what is wrong with it; reads the header only.",
         usage: "assay inspect <path> [<pattern>] [<options>]",
         discussion: """

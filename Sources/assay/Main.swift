@@ -15,7 +15,7 @@ enum Main {
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         do {
-            var command = try Assay.parseAsRoot()
+            var command = try Self.command()
             _ = try DispatchLevel.requested()
             try command.run()
         } catch let error as any AssayError {
@@ -28,6 +28,18 @@ enum Main {
             for line in Assay.fullMessage(for: error).split(separator: "\n") { Terminal.note(String(line)) }
             exit(status.rawValue)
         }
+    }
+
+    /// Parses the arguments. A subcommand that is named first is tried alone: reflecting on all of them takes longer than
+    /// inspecting a checkpoint. Whatever is not plainly its own (a mistake, a cry for help) is the root's.
+    private static func command() throws -> any ParsableCommand {
+        let arguments = CommandLine.arguments.dropFirst()
+        if let type = Assay.configuration.subcommands.first(where: { $0.configuration.commandName == arguments.first }),
+            let command = try? type.parseAsRoot(Array(arguments.dropFirst()))
+        {
+            return command
+        }
+        return try Assay.parseAsRoot()
     }
 
     private static func fail(_ sentence: String, _ status: Int32) -> Never {

@@ -7,7 +7,7 @@ import AssayTensors
 
 struct Quantize: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "quantize",
+        commandName: "quantize", _superCommandName: "assay",
         abstract: "Quantize a model's linear weights to int8 or int4, in the compressed-tensors layout.",
         discussion: """
             Embeddings, norms, biases and heads stay as they are; what a scheme does not fit is listed.

@@ -8,7 +8,7 @@ import SystemPackage
 
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run",
+        commandName: "run", _superCommandName: "assay",
         abstract: "Run a reference forward pass and show or capture activations.",
         usage: "assay run <model> (--tokens <file> | --text <file>) [<options>]",
         discussion: """

@@ -8,7 +8,7 @@ import SystemPackage
 
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify",
+        commandName: "verify", _superCommandName: "assay",
         abstract: "Check a checkpoint against its certificate, its container's digests, and its source.",
         usage: "assay verify <path> [--against <source>] [<options>]",
         discussion: """
