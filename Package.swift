@@ -47,14 +47,14 @@ let package = Package(
             ]),
         .target(
             name: "AssayCZstd", path: "Sources/CZstd", cSettings: c,
-            linkerSettings: [.linkedLibrary(":libzstd.a")]),
+            linkerSettings: [.linkedLibrary(":libzstd.a"), .linkedLibrary(":libxxhash.a")]),
         // Its zlib is linked with CHDF5: named here too, it would come before libhdf5, which needs it behind.
         .target(
             name: "AssayCDeflate", path: "Sources/CDeflate", cSettings: c,
             linkerSettings: [.linkedLibrary(":libdeflate.a")]),
         .target(
             name: "AssayCDigest", path: "Sources/CDigest", cSettings: c,
-            linkerSettings: [.linkedLibrary(":libcrypto.a")]),
+            linkerSettings: [.linkedLibrary(":libcrypto.a"), .linkedLibrary(":libxxhash.a")]),
 
         .target(name: "AssayCSystem", path: "Sources/CSystem", cSettings: c),
 

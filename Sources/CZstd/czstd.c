@@ -1,48 +1,15 @@
 #include "czstd.h"
 #include "frames.h"
 #include <string.h>
+#include <xxhash.h>
 
 /// The largest window that is read, the default limit of the zstd tool.
 #define WINDOW_MAXIMUM (1ull << 27)
 
 static inline uint16_t load16(const uint8_t *p) { uint16_t x; memcpy(&x, p, 2); return x; }
 static inline uint32_t load32(const uint8_t *p) { uint32_t x; memcpy(&x, p, 4); return x; }
-static inline uint64_t load64(const uint8_t *p) { uint64_t x; memcpy(&x, p, 8); return x; }
 
-// XXH64, by its specification (xxhash.com: doc/xxhash_spec.md).
-
-static const uint64_t prime1 = 0x9E3779B185EBCA87u, prime2 = 0xC2B2AE3D27D4EB4Fu, prime3 = 0x165667B19E3779F9u,
-                      prime4 = 0x85EBCA77C2B2AE63u, prime5 = 0x27D4EB2F165667C5u;
-
-static inline uint64_t rotate(uint64_t x, int bits) { return x << bits | x >> (64 - bits); }
-static inline uint64_t round64(uint64_t lane, uint64_t input) { return rotate(lane + input * prime2, 31) * prime1; }
-static inline uint64_t merge(uint64_t hash, uint64_t lane) { return (hash ^ round64(0, lane)) * prime1 + prime4; }
-
-uint64_t czstd_xxh64(const void *bytes, size_t count) {
-    const uint8_t *p = bytes, *end = p + count;
-    uint64_t hash = prime5;
-    if (count >= 32) {
-        uint64_t a = prime1 + prime2, b = prime2, c = 0, d = 0 - prime1;
-        for (; end - p >= 32; p += 32) {
-            a = round64(a, load64(p));
-            b = round64(b, load64(p + 8));
-            c = round64(c, load64(p + 16));
-            d = round64(d, load64(p + 24));
-        }
-        hash = rotate(a, 1) + rotate(b, 7) + rotate(c, 12) + rotate(d, 18);
-        hash = merge(merge(merge(merge(hash, a), b), c), d);
-    }
-    hash += count;
-    for (; end - p >= 8; p += 8) hash = rotate(hash ^ round64(0, load64(p)), 27) * prime1 + prime4;
-    if (end - p >= 4) {
-        hash = rotate(hash ^ load32(p) * prime1, 23) * prime2 + prime3;
-        p += 4;
-    }
-    for (; p < end; p++) hash = rotate(hash ^ *p * prime5, 11) * prime1;
-    hash = (hash ^ hash >> 33) * prime2;
-    hash = (hash ^ hash >> 29) * prime3;
-    return hash ^ hash >> 32;
-}
+uint64_t czstd_xxh64(const void *bytes, size_t count) { return XXH64(bytes, count, 0); }
 
 // Writing.
 
