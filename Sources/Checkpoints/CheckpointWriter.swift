@@ -54,3 +54,8 @@ public protocol CheckpointWriter: Sendable {
     /// (an alias has its target's).
     func finish(digests: [Digest]) throws
 }
+
+extension CheckpointWriter {
+    /// Any length will do.
+    public func granularity(of tensor: Int) -> Int { 0 }
+}

@@ -32,7 +32,6 @@ public enum Recomputation {
 
     private struct NullWriter: CheckpointWriter {
         let pieceOrder = PieceOrder.any
-        func granularity(of tensor: Int) -> Int { 0 }
         func write(
             _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
             inTurn: (() throws -> Void) throws -> Void

@@ -48,8 +48,12 @@ public final class OutputFile: Sendable {
 
     public func setLength(_ byteCount: Int) throws { try SystemCall.setLength(descriptor, byteCount, path) }
 
-    /// Reserves space on the disk where the file system can, so that a full disk shows before the work.
-    public func reserve(_ byteCount: Int) throws { try SystemCall.reserve(descriptor, byteCount, path) }
+    /// Makes the file this long, and reserves space on the disk where the file system can, so that a full disk shows
+    /// before the work.
+    public func makeRoom(_ byteCount: Int) throws {
+        try SystemCall.reserve(descriptor, byteCount, path)
+        try setLength(byteCount)
+    }
 
     public func synchronize() throws { try SystemCall.synchronize(descriptor, path) }
 }

@@ -34,8 +34,7 @@ final class ZipWriter: Sendable {
         self.output = output
         checksums = Mutex(Array(repeating: PieceChecksums(), count: contents.count))
         let end = members.last.map { $0.dataOffset + $0.byteCount } ?? 0
-        try output.reserve(end)
-        try output.setLength(end)
+        try output.makeRoom(end)
     }
 
     /// Writes bytes of a member; safe from several threads for different ranges.

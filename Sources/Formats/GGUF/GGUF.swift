@@ -32,7 +32,7 @@ public enum GGUF: CheckpointFormat {
     public static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter {
-        try GGUFWriter(plan, output)
+        try GGUFLayout.makeWriter(plan, output)
     }
 
     @Sendable private static func objection(_ name: String) -> String? {

@@ -1,14 +1,10 @@
 import AssayCheckpoints
 import AssayTensors
 
-/// Writes a GGUF file: version 3, little-endian, the tensors in the plan's order, each padded to the alignment.
-struct GGUFWriter: CheckpointWriter {
-    let pieceOrder = PieceOrder.any
-    private let output: OutputFile
-    /// Where each tensor of the plan begins in the file.
-    private let offsets: [Int]
-
-    init(_ plan: WritePlan, _ output: OutputFile) throws {
+/// Where things lie in a GGUF file that is to be written: version 3, little-endian, the tensors in the plan's order, each
+/// padded to the alignment.
+enum GGUFLayout {
+    static func makeWriter(_ plan: WritePlan, _ output: OutputFile) throws -> FlatWriter {
         let metadata = try GGUFMetadataWriter(plan)
         var header = GGUF.magic + GGUF.version.littleEndianBytes
         header += UInt64(plan.tensors.count).littleEndianBytes + UInt64(metadata.count).littleEndianBytes
@@ -27,23 +23,9 @@ struct GGUFWriter: CheckpointWriter {
         }
         let dataStart = try Self.padded(header.count, adding: 0, to: metadata.alignment)
         let total = try Self.padded(dataStart, adding: end, to: 1)
-        self.output = output
-        offsets = relativeOffsets.map { dataStart + $0 }
-        try output.reserve(total)
-        try output.setLength(total)
-        try output.write(at: 0, header)
+        return try FlatWriter(
+            header: header, offsets: relativeOffsets.map { dataStart + $0 }, byteCount: total, output)
     }
-
-    func granularity(of tensor: Int) -> Int { 0 }
-
-    func write(
-        _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
-        inTurn: (() throws -> Void) throws -> Void
-    ) throws {
-        try output.write(at: offsets[tensor] + range.lowerBound, bytes)
-    }
-
-    func finish(digests: [Digest]) throws {}
 
     private static func record(of tensor: TensorInfo, at offset: Int) -> [UInt8] {
         let name = Array(tensor.name.utf8)

@@ -27,7 +27,13 @@ public enum NumPyArray: CheckpointFormat {
     public static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter {
-        try NumPyArrayWriter(plan, output)
+        guard plan.tensors.count == 1 else {
+            throw UsageError("npy holds exactly one tensor, these are \(plan.tensors.count); write npz instead")
+        }
+        let header = try NumPyHeader.bytes(for: plan.tensors[0])
+        let (byteCount, overflow) = header.count.addingReportingOverflow(plan.tensors[0].byteCount)
+        guard !overflow else { throw UsageError("the tensor is more than a file can hold") }
+        return try FlatWriter(header: header, offsets: [header.count], byteCount: byteCount, output)
     }
 
     /// A file name without `.npy`.

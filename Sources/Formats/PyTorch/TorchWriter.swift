@@ -33,8 +33,6 @@ struct TorchWriter: CheckpointWriter {
         members = plan.tensors.map { $0.aliasOf == nil ? keys[$0.name].flatMap { Int($0) }.map { first + $0 } : nil }
     }
 
-    func granularity(of tensor: Int) -> Int { 0 }
-
     func write(
         _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
         inTurn: (() throws -> Void) throws -> Void

@@ -26,6 +26,6 @@ public enum Safetensors: CheckpointFormat {
     public static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter {
-        try SafetensorsWriter(plan, output)
+        try SafetensorsLayout.makeWriter(plan, output)
     }
 }

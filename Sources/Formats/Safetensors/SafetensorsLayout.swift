@@ -1,39 +1,18 @@
 import AssayCheckpoints
 import AssayTensors
 
-/// Writes a safetensors file. The layout is the one that the format's own library gives (wider element types first,
-/// then by name), unless the plan brings the header of the file that these tensors came from.
-struct SafetensorsWriter: CheckpointWriter {
-    let pieceOrder = PieceOrder.any
-    private let output: OutputFile
-    /// Where each tensor of the plan begins in the file; nil for aliases.
-    private let offsets: [Int?]
-
-    init(_ plan: WritePlan, _ output: OutputFile) throws {
-        let layout = try Self.layout(for: plan, output)
-        self.output = output
-        let begins = NameMap(
-            layout.entries.map { ($0.info.name, layout.header.count + 8 + $0.range.lowerBound) })
-        offsets = plan.tensors.map { $0.aliasOf == nil ? begins[$0.name] : nil }
-        let total = layout.header.count + 8 + (layout.entries.last?.range.upperBound ?? 0)
-        try output.reserve(total)
-        try output.setLength(total)
-        let length = UInt64(layout.header.count)
-        try output.write(at: 0, (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) } + layout.header)
+/// Where things lie in a safetensors file that is to be written: as the format's own library has it (wider element types
+/// first, then by name), unless the plan brings the header of the file that these tensors came from.
+enum SafetensorsLayout {
+    static func makeWriter(_ plan: WritePlan, _ output: OutputFile) throws -> FlatWriter {
+        let (entries, header) = try layout(for: plan, output)
+        let dataStart = 8 + header.count
+        let begins = NameMap(entries.map { ($0.info.name, dataStart + $0.range.lowerBound) })
+        return try FlatWriter(
+            header: UInt64(header.count).littleEndianBytes + header,
+            offsets: plan.tensors.map { $0.aliasOf == nil ? begins[$0.name] : nil },
+            byteCount: dataStart + (entries.last?.range.upperBound ?? 0), output)
     }
-
-    func granularity(of tensor: Int) -> Int { 0 }
-
-    func write(
-        _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
-        inTurn: (() throws -> Void) throws -> Void
-    ) throws {
-        try output.write(at: offsets[tensor]! + range.lowerBound, bytes)
-    }
-
-    func finish(digests: [Digest]) throws {}
-
-    // MARK: Layout
 
     private typealias Layout = (entries: [SafetensorsHeader.Entry], header: [UInt8])
 

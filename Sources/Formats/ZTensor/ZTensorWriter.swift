@@ -64,8 +64,7 @@ final class ZTensorWriter: CheckpointWriter {
         self.plan = plan
         self.output = output
         self.threads = threads
-        try output.reserve(layout.end)
-        try output.setLength(layout.end)
+        try output.makeRoom(layout.end)
         try output.write(at: 0, ZTensorFile.mark)
     }
 
@@ -87,8 +86,6 @@ final class ZTensorWriter: CheckpointWriter {
         guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
         return sum / alignment * alignment
     }
-
-    func granularity(of tensor: Int) -> Int { 0 }
 
     func write(
         _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
