@@ -48,13 +48,14 @@ public struct Comparison {
     public func run() throws -> ComparisonResult {
         var result = ComparisonResult(
             reference, test, profile: options.profile, tolerance: Tolerance(limit: options.limit))
+        let pairs = pairs()
         if reference.checkpoint != nil, test.checkpoint != nil {
-            result.weights = try weights(pairs())
+            result.weights = try weights(pairs)
             result.showsWeights = options.showsWeights || options.tokens == nil
         }
         switch (reference, test) {
         case (.model(let a), .model(let b)):
-            if let tokens = options.tokens { try compareActivations(a, b, tokens, &result) }
+            if let tokens = options.tokens { try compareActivations(a, b, pairs, tokens, &result) }
         case (.model(let model), .capture(let capture)):
             try compareCapture(model, capture, isReference: true, &result)
         case (.capture(let capture), .model(let model)):
@@ -107,7 +108,7 @@ public struct Comparison {
     // MARK: Activations
 
     private func compareActivations(
-        _ a: Model, _ b: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult
+        _ a: Model, _ b: Model, _ pairs: [WeightPair], _ tokens: TokenBatch, _ result: inout ComparisonResult
     ) throws {
         if let unsound = [a, b].first(where: { !$0.report.isSound }) {
             let sentences = unsound.report.sentences
@@ -119,7 +120,6 @@ public struct Comparison {
             result.notes.append("activations were not compared: the sides differ in \(obstacle)")
             return
         }
-        let pairs = WeightPair.pairs(a, b)
         let others = pairs.filter(\.hasOtherStorage)
         let walk = LockstepComparison(
             reference: a, test: b, rounded: Self.rounded(a, others),

@@ -129,7 +129,7 @@ struct WeightComparison: Sendable {
         let isWide = [pair.reference, pair.test].contains { $0.storage == .plain(.f64) }
         if !pair.hasOtherStorage, !pair.isTransposed, !isWide {
             try compareNarrow(block, &result)
-            if result.sums.count_equal_bits == result.sums.count { return result }
+            return result
         }
         let reference = try values(of: pair.reference, block, turned: block.turnedReference)
         let test = try values(of: pair.test, block, turned: block.turnedTest)
@@ -143,16 +143,21 @@ struct WeightComparison: Sendable {
         return result
     }
 
-    /// In float32, which holds every number of the narrower types.
+    /// In float32, which holds every number of the narrower types; widened only where something differs.
     private func compareNarrow(_ block: BlockOfRows, _ result: inout Block) throws {
-        let reference = try ByteBuffer(byteCount: block.elementCount * 4)
-        let test = try ByteBuffer(byteCount: block.elementCount * 4)
+        let reference = try WideValues.narrow(block.pair.reference, rows: block.rows)
+        let test = try WideValues.narrow(block.pair.test, rows: block.rows)
         defer { withExtendedLifetime((reference, test)) {} }
-        let a = reference.bytes.bindMemory(to: Float.self)
-        let b = test.bytes.bindMemory(to: Float.self)
-        try block.pair.reference.read(rows: block.rows, into: a)
-        try block.pair.test.read(rows: block.rows, into: b)
-        kernels.table.pointee.compare_f32(a.baseAddress, b.baseAddress, block.elementCount, &result.sums)
+        kernels.table.pointee.compare_f32(
+            reference.bytes.bindMemory(to: Float.self).baseAddress, test.bytes.bindMemory(to: Float.self).baseAddress,
+            block.elementCount, &result.sums)
+        guard result.sums.count_equal_bits != result.sums.count else { return }
+        let a = try WideValues.widened(reference)
+        let b = try WideValues.widened(test)
+        defer { withExtendedLifetime((a, b)) {} }
+        try check(
+            block, a.bytes.bindMemory(to: Double.self).baseAddress!, b.bytes.bindMemory(to: Double.self).baseAddress!,
+            &result)
     }
 
     private func values(

@@ -8,19 +8,26 @@ import Synchronization
 enum WideValues {
     /// Some rows. What is not stored in float64 is read in float32, which is exact for it.
     static func of(_ tensor: any LogicalTensor, rows: Range<Int>) throws -> ByteBuffer {
-        let count = rows.count * tensor.shape.rowElementCount
-        let result = try ByteBuffer(byteCount: count * 8)
-        let wide = result.bytes.bindMemory(to: Double.self)
-        if tensor.storage == .plain(.f64) {
-            try tensor.read(rows: rows, into: wide)
-            return result
-        }
-        let buffer = try ByteBuffer(byteCount: count * 4)
-        defer { withExtendedLifetime(buffer) {} }
-        let narrow = buffer.bytes.bindMemory(to: Float.self)
-        try tensor.read(rows: rows, into: narrow)
+        guard tensor.storage == .plain(.f64) else { return try widened(narrow(tensor, rows: rows)) }
+        let result = try ByteBuffer(byteCount: rows.count * tensor.shape.rowElementCount * 8)
+        try tensor.read(rows: rows, into: result.bytes.bindMemory(to: Double.self))
+        return result
+    }
+
+    /// Some rows in float32.
+    static func narrow(_ tensor: any LogicalTensor, rows: Range<Int>) throws -> ByteBuffer {
+        let result = try ByteBuffer(byteCount: rows.count * tensor.shape.rowElementCount * 4)
+        try tensor.read(rows: rows, into: result.bytes.bindMemory(to: Float.self))
+        return result
+    }
+
+    /// Numbers of float32 in float64.
+    static func widened(_ narrow: ByteBuffer) throws -> ByteBuffer {
+        let result = try ByteBuffer(byteCount: narrow.bytes.count * 2)
+        defer { withExtendedLifetime(narrow) {} }
         ck_math_at(DispatchLevel.current.kernelLevel).pointee.widen_f32_f64(
-            narrow.baseAddress, wide.baseAddress, count)
+            narrow.bytes.bindMemory(to: Float.self).baseAddress, result.bytes.bindMemory(to: Double.self).baseAddress,
+            narrow.bytes.count / 4)
         return result
     }
 

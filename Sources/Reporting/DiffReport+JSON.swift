@@ -25,7 +25,7 @@ extension DiffReport {
             "floorFactor": JSONValue(result.tolerance.floorFactor),
             "storageFactor": JSONValue(result.tolerance.storageFactor),
             "leastArithmetic": JSONValue(result.tolerance.leastArithmetic),
-            "limit": result.tolerance.limit.map { JSONValue($0) } ?? .null,
+            "limit": JSONValue(result.tolerance.limit),
         ]
         object["taps"] = result.taps.map { .array($0.map(json)) }
         object["suspects"] = result.suspects.isEmpty ? nil : .array(result.suspects.map(json))
@@ -74,7 +74,7 @@ extension DiffReport {
             "relativeL2": JSONValue(figures.relativeL2), "maxAbs": JSONValue(figures.maximumDifference),
             "maxAbsReference": JSONValue(figures.maximumReference),
             "indexOfMax": figures.indexOfMaximum.map { JSONValue($0) } ?? .null,
-            "sqnrDecibels": JSONValue(figures.sqnrDecibels), "cosine": figures.cosine.map { JSONValue($0) } ?? .null,
+            "sqnrDecibels": JSONValue(figures.sqnrDecibels), "cosine": JSONValue(figures.cosine),
             "count": JSONValue(figures.count), "equalBits": JSONValue(figures.equalBitsCount),
             "notFiniteReference": JSONValue(figures.referenceNonFiniteCount),
             "notFiniteTest": JSONValue(figures.testNonFiniteCount),
@@ -106,8 +106,8 @@ extension DiffReport {
         [
             "name": .string(tap.name), "layer": tap.layer.map { JSONValue($0) } ?? .null,
             "accumulated": json(tap.accumulated), "isolated": tap.isolated.map { json($0) } ?? .null,
-            "noiseFloor": tap.noiseFloor.map { JSONValue($0) } ?? .null,
-            "storageTerm": tap.storageTerm.map { JSONValue($0) } ?? .null, "allowed": JSONValue(tap.allowed),
+            "noiseFloor": JSONValue(tap.noiseFloor),
+            "storageTerm": JSONValue(tap.storageTerm), "allowed": JSONValue(tap.allowed),
             "class": .string(tap.differenceClass.rawValue),
             "tensorsBeyondStorage": .array(tap.tensorsBeyond.map { .string($0) }),
         ]
@@ -117,7 +117,7 @@ extension DiffReport {
         let kl = logits.kl
         return [
             "kl": [
-                "mean": JSONValue(kl.mean), "standardError": kl.standardError.map { JSONValue($0) } ?? .null,
+                "mean": JSONValue(kl.mean), "standardError": JSONValue(kl.standardError),
                 "median": JSONValue(kl.median), "p99": JSONValue(kl.p99), "p99.9": JSONValue(kl.p999),
                 "min": JSONValue(kl.minimum), "max": JSONValue(kl.maximum), "positions": JSONValue(kl.count),
             ],
@@ -132,8 +132,8 @@ extension DiffReport {
                         "margin": JSONValue($0.margin),
                     ]
                 }),
-            "perplexityReference": logits.referencePerplexity.map { JSONValue($0) } ?? .null,
-            "perplexityTest": logits.testPerplexity.map { JSONValue($0) } ?? .null,
+            "perplexityReference": JSONValue(logits.referencePerplexity),
+            "perplexityTest": JSONValue(logits.testPerplexity),
             "nextTokens": JSONValue(logits.nextTokenCount),
         ]
     }

@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayComparison
 import AssayModels
 import AssayPackings
+import AssayTensors
 
 extension DiffReport {
     /// The findings as text.
@@ -103,15 +104,9 @@ extension DiffReport {
     }
 
     /// "[5, 7]": an element's place, in the order of the test's dimensions.
-    private func place(_ index: Int, _ weight: WeightFigures) -> String {
-        let dimensions = weight.isTransposed ? weight.shape.dimensions.reversed() : weight.shape.dimensions
-        var rest = index
-        var places: [Int] = []
-        for dimension in dimensions.reversed() where dimension > 0 {
-            places.append(rest % dimension)
-            rest /= dimension
-        }
-        return "[" + places.reversed().map(String.init).joined(separator: ", ") + "]"
+    private func place(_ position: Int, _ weight: WeightFigures) -> String {
+        let shape = weight.isTransposed ? Shape(weight.shape.dimensions.reversed()) : weight.shape
+        return "\((shape ?? weight.shape).indices(ofElement: position))"
     }
 
     // MARK: Taps

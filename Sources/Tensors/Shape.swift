@@ -32,6 +32,17 @@ public struct Shape: Hashable, Sendable, CustomStringConvertible {
     /// Elements of one row: the product of all dimensions but the first.
     public var rowElementCount: Int { rowCount == 0 ? 0 : elementCount / rowCount }
 
+    /// Where the element at a position of the row-major order stands: an index for each dimension.
+    ///
+    /// - Precondition: the position is in `0..<elementCount`.
+    public func indices(ofElement position: Int) -> [Int] {
+        var rest = position
+        return dimensions.reversed().map { dimension in
+            defer { rest /= dimension }
+            return rest % dimension
+        }.reversed()
+    }
+
     public var description: String {
         "[" + dimensions.map(String.init).joined(separator: ", ") + "]"
     }

@@ -28,43 +28,43 @@ struct CertifiedFiles {
     }
 
     private func metadata() throws -> VerifiedStatement? {
-        let files = certificate.files.compactMap { file in file.metadataDigest.map { (file, $0) } }
-        var statement = VerifiedStatement("the metadata is the certificate's", checked: 0, "file")
-        var missing: [String] = []
-        var wrong: [VerifiedStatement.Item] = []
-        for (file, expected) in files {
-            guard let path = try path(file) else {
-                missing.append(file.name)
-                continue
-            }
-            statement.checkedCount += 1
-            let found = MetadataDigest.of(try Checkpoint.reader(of: path, reading).contents.metadata)
-            if found != expected { wrong.append(.init(name: file.name, found: found, expected: expected)) }
-        }
-        statement.add("other metadata", wrong, .invalidFile)
-        statement.add("missing", missing, .structureDiffers)
-        return files.isEmpty ? nil : statement
+        let statement = try compare(
+            \.metadataDigest, "the metadata is the certificate's", other: "other metadata"
+        ) { try MetadataDigest.of(Checkpoint.reader(of: $0, reading).contents.metadata) }
+        return statement.names.isEmpty ? nil : statement.made
     }
 
     private func bytes() throws -> VerifiedStatement? {
-        let files = certificate.files.compactMap { file in file.digest.map { (file, $0) } }
-        var statement = VerifiedStatement("the files have the certificate's SHA-256", checked: 0, "file")
-        var missing: [String] = []
+        var (statement, names) = try compare(
+            \.digest, "the files have the certificate's SHA-256", other: "other bytes"
+        ) { try CertificateFile.digest(of: $0) }
+        if statement.findings.isEmpty { statement.remark = names.joined(separator: ", ") }
+        statement.add("not in the certificate", try strangers().filter(configures), nil)
+        return names.isEmpty && statement.findings.isEmpty ? nil : statement
+    }
+
+    /// Holds the files of which the certificate states a digest against it.
+    private func compare(
+        _ stated: (Certificate.File) -> Digest?, _ statement: String, other: String,
+        _ found: (FilePath) throws -> Digest
+    ) throws -> (made: VerifiedStatement, names: [String]) {
+        var made = VerifiedStatement(statement, checked: 0, "file")
+        var (names, missing) = ([String](), [String]())
         var wrong: [VerifiedStatement.Item] = []
-        for (file, expected) in files {
+        for file in certificate.files {
+            guard let expected = stated(file) else { continue }
+            names.append(file.name)
             guard let path = try path(file) else {
                 missing.append(file.name)
                 continue
             }
-            statement.checkedCount += 1
-            let found = try CertificateFile.digest(of: path)
+            made.checkedCount += 1
+            let found = try found(path)
             if found != expected { wrong.append(.init(name: file.name, found: found, expected: expected)) }
         }
-        statement.add("other bytes", wrong, .invalidFile)
-        statement.add("missing", missing, .structureDiffers)
-        statement.add("not in the certificate", try strangers().filter(configures), nil)
-        if wrong.isEmpty, missing.isEmpty { statement.remark = files.map(\.0.name).joined(separator: ", ") }
-        return files.isEmpty && statement.findings.isEmpty ? nil : statement
+        made.add(other, wrong, .invalidFile)
+        made.add("missing", missing, .structureDiffers)
+        return (made, names)
     }
 
     /// Files of the folder that the certificate does not name.
