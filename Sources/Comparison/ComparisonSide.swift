@@ -63,3 +63,21 @@ public enum ComparisonSide: Sendable {
 
     var storages: String { checkpoint?.storages ?? "" }
 }
+
+extension ComparisonSide {
+    public var isCapture: Bool { if case .capture = self { true } else { false } }
+
+    /// The taps that both sides have; none where a side is tensors alone.
+    public func tapNames(with other: ComparisonSide) -> [String] {
+        let names = NameSet(other.tapNames)
+        return tapNames.filter { names.contains($0) }
+    }
+
+    private var tapNames: [String] {
+        switch self {
+        case .model(let model): model.tapNames
+        case .capture(let capture): capture.tapNames
+        case .checkpoint: []
+        }
+    }
+}

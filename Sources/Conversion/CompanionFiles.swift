@@ -88,6 +88,13 @@ public enum ModelConfiguration {
     /// Larger than any model's.
     static let maximumByteCount = 16 << 20
 
+    /// That of a model folder; nil where the checkpoint is none, or has none.
+    ///
+    /// - Throws: As for a folder.
+    public static func read(of checkpoint: Checkpoint) throws -> JSONObject? {
+        try checkpoint.folder.flatMap { try read(in: $0) }
+    }
+
     /// - Returns: nil where the folder has none.
     /// - Throws: `CheckpointError` where it is no JSON object.
     public static func read(in folder: FilePath) throws -> JSONObject? {

@@ -11,6 +11,8 @@ public struct ConversionOutcome: Sendable {
         /// Of each tensor, in the same order; nil where digests were not taken.
         public var digests: [Digest]?
         public var byteCount: Int
+        /// As it was read again; nil where nothing was.
+        public var metadata: [(key: String, value: String)]?
     }
 
     public struct Step: Sendable {
@@ -87,9 +89,9 @@ extension ConversionPlan {
         }
         try requireUnchanged(since: before)
         let verification = try ContinuousClock().measure {
-            for file in outcome.files where options.verifies {
+            for (index, file) in outcome.files.enumerated() where options.verifies {
                 let path = isFolder ? staged.staging.appending(file.name) : staged.staging
-                try verify(file, at: path) { progress?(.verifying, $0) }
+                outcome.files[index].metadata = try verify(file, at: path) { progress?(.verifying, $0) }
             }
         }
         outcome.seconds.verifying = verification / .seconds(1)
@@ -159,7 +161,7 @@ extension ConversionPlan {
     private func verify(
         _ file: ConversionOutcome.File, at path: FilePath,
         progress: @escaping @Sendable (Int) -> Void
-    ) throws {
+    ) throws -> [(key: String, value: String)] {
         var reading = options.reading
         reading.fileName = file.name
         let reader = try format.open(try InputFile(path), reading)
@@ -178,6 +180,7 @@ extension ConversionPlan {
             }
             progress(info.byteCount)
         }
+        return reader.contents.metadata
     }
 
     /// The index of a sharded checkpoint, as the Hugging Face libraries write it.

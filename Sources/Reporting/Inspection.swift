@@ -39,8 +39,7 @@ public struct Inspection {
             contentDigest = nil
         }
         statistics = computesStatistics ? try Self.statistics(of: checkpoint.reader, selected, threads: threads) : nil
-        model = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
-            .map { try Self.model(checkpoint, $0) }
+        model = try ModelConfiguration.read(of: checkpoint).map { try Self.model(checkpoint, $0) }
     }
 
     private static func model(_ checkpoint: Checkpoint, _ configuration: JSONObject) throws -> ModelFinding {

@@ -28,7 +28,7 @@ public final class RunSummary {
         for (tap, statistics) in taps {
             func figure(_ value: Double?) -> String { value.map { Quantities.figure($0) } ?? "-" }
             table.add([
-                tap.name, "[" + tap.shape.map(String.init).joined(separator: ", ") + "]", figure(statistics.minimum),
+                tap.name, "\(tap.shape)", figure(statistics.minimum),
                 figure(statistics.maximum), figure(statistics.mean), figure(statistics.standardDeviation),
                 "\(statistics.nanCount)", "\(statistics.infinityCount)",
             ])

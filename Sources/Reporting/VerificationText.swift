@@ -8,9 +8,7 @@ public enum VerificationText {
     public static func text(_ report: VerificationReport, _ checkpoint: Checkpoint, width: Int) -> String {
         var lines = [checkpoint.path.forDisplay]
         func add(_ mark: String, _ text: String) {
-            let indent = String(repeating: " ", count: 15)
-            let first = "  " + mark + String(repeating: " ", count: 13 - mark.count)
-            lines += shortened(text, width - 15).wrapped(to: width, first: first, indent: indent)
+            lines += shortened(text, width - 15).labelled(mark, column: 15, to: width)
         }
         add("content", "\(report.contentDigest)")
         for path in report.certificates.prefix(5) { add("certificate", shown(path, beside: checkpoint)) }

@@ -113,10 +113,12 @@ extension Certificate {
     /// The written files as they lie on the disk: what `config.json` became, not what it was.
     private static func files(of finished: FinishedConversion, digestsWholeFiles: Bool) throws -> [File] {
         let plan = finished.plan
-        let weights = try finished.stagedFiles.map { name, path in
-            let contents = try plan.format.open(InputFile(path), plan.options.reading).contents
+        let weights = try zip(finished.stagedFiles, finished.outcome.files).map { staged, file in
+            let (name, path) = staged
+            let metadata =
+                try file.metadata ?? plan.format.open(InputFile(path), plan.options.reading).contents.metadata
             return File(
-                name: name, metadataDigest: MetadataDigest.of(contents.metadata),
+                name: name, metadataDigest: MetadataDigest.of(metadata),
                 digest: digestsWholeFiles ? try CertificateFile.digest(of: path) : nil)
         }
         guard let folder = finished.stagingFolder else { return weights }

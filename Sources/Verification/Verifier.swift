@@ -18,8 +18,15 @@ public struct Verifier {
     /// - Parameters:
     ///   - certificate: what speaks of the checkpoint, if anything.
     ///   - source: what it was made from, if at hand.
-    /// - Throws: `CheckpointError` where data cannot be read for damage; `SystemError`.
+    /// - Throws: `StructureError` where there is nothing to verify; `CheckpointError` where data cannot be read for
+    ///   damage; `SystemError`.
     public func verify(certificate: CertificateOnHand?, against source: Checkpoint?) throws -> VerificationReport {
+        guard certificate != nil || source != nil || holdsDigests else {
+            throw StructureError(
+                "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate speaks of it and the format"
+                    + " stores no digests; 'assay convert' and 'assay quantize' write certificates, --certificate PATH"
+                    + " names one that lies elsewhere, --against SRC compares with the source")
+        }
         let digests = try Self.digests(of: checkpoint.reader, threads: options.threads, progress)
         let tensors = DigestedTensors(checkpoint.contents.tensors, digests)
         var report = VerificationReport(
@@ -31,18 +38,13 @@ public struct Verifier {
         }
         if let certificate {
             report.statements.append(CertifiedTensors(tensors: tensors, certificate: certificate.part).check())
-            let files = CertifiedFiles(checkpoint, certificate.part, options.reading)
+            let files = try CertifiedFiles(checkpoint, certificate.part, options.reading)
             report.statements += try files.check()
-            report.notes += try files.notes()
-        } else if source == nil, !report.statements.isEmpty {
+            report.notes += files.notes
+        } else if source == nil {
             // The container holds what was put into it; where that came from is another matter.
             report.notes.append(
                 "what this was made from is not recorded; give --certificate PATH or --against SRC to check that too")
-        } else if source == nil {
-            report.statements.append(
-                VerifiedStatement(
-                    "what this was made from is recorded", checked: 0, "certificate",
-                    remark: "give --certificate PATH or --against SRC"))
         }
         if let source {
             let against =
@@ -72,7 +74,7 @@ public struct Verifier {
     }
 
     /// Whether the container says anything of its tensors' bytes.
-    public static func holdsDigests(_ checkpoint: Checkpoint) -> Bool {
+    private var holdsDigests: Bool {
         checkpoint.contents.storedDigests != nil
             || checkpoint.contents.tensors.indices.contains { checkpoint.reader.contentCheck(of: $0) != nil }
     }

@@ -69,7 +69,7 @@ struct Convert: ParsableCommand {
         var options = output.conversionOptions(
             destination, to: format, include: include, exclude: exclude, common)
         options.writing.deflateLevel = deflate
-        let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
+        let configuration = try ModelConfiguration.read(of: checkpoint)
         let plan = try ConversionPlan.convert(
             checkpoint, options, to: dtype.flatMap { ElementType(spelling: $0) }, configuration: configuration)
         try ConversionSession(plan: plan, operation: "convert", output: output, common: common).run()

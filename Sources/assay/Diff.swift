@@ -99,26 +99,8 @@ struct Diff: ParsableCommand {
 
     private func side(_ checkpoint: Checkpoint) throws -> ComparisonSide {
         try ComparisonSide(
-            checkpoint.reader, configuration: checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) },
+            checkpoint.reader, configuration: ModelConfiguration.read(of: checkpoint),
             configurationFile: checkpoint.folder.map { $0.appending("config.json").forDisplay } ?? "",
             name: checkpoint.path.forDisplay)
-    }
-}
-
-extension ComparisonSide {
-    fileprivate var isCapture: Bool { if case .capture = self { true } else { false } }
-
-    /// The taps that both sides have; none where a side is tensors alone.
-    fileprivate func tapNames(with other: ComparisonSide) -> [String] {
-        let names = NameSet(other.tapNames)
-        return tapNames.filter { names.contains($0) }
-    }
-
-    private var tapNames: [String] {
-        switch self {
-        case .model(let model): model.tapNames
-        case .capture(let capture): capture.tapNames
-        case .checkpoint: []
-        }
     }
 }

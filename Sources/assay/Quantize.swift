@@ -76,11 +76,10 @@ struct Quantize: ParsableCommand {
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
         let checkpoint = try common.open(source)
-        let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
+        let configuration = try ModelConfiguration.read(of: checkpoint)
         // Weights are quantized one after the other, each on all threads: a whole one lies in memory.
-        var options = output.conversionOptions(
+        let options = output.conversionOptions(
             destination, to: "safetensors", include: include, exclude: exclude, common)
-        options.writing.deflateLevel = nil
         let quantization = try ModelQuantization(
             checkpoint, configuration: configuration, SchemeRegistry.scheme(named: scheme)!, options,
             quantization: QuantizationOptions(

@@ -44,12 +44,6 @@ struct Verify: ParsableCommand {
         let checkpoint = try common.open(path)
         let source = try against.map { try common.open($0) }
         let certificate = try findCertificate(of: checkpoint)
-        if certificate == nil, source == nil, !Verifier.holdsDigests(checkpoint) {
-            throw StructureError(
-                "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate speaks of it and the format"
-                    + " stores no digests; 'assay convert' and 'assay quantize' write certificates, --certificate PATH"
-                    + " names one that lies elsewhere, --against SRC compares with the source")
-        }
         var options = ConversionOptions(destination: "")
         options.threads = common.threadCount
         options.reading = common.reading

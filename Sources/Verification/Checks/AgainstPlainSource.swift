@@ -45,7 +45,7 @@ struct AgainstPlainSource {
             self.source = source.contents
             tensors = checkpoint.contents.tensors
             positions = source.contents.indexByName()
-            let configuration = try checkpoint.folder.flatMap { try ModelConfiguration.read(in: $0) }
+            let configuration = try ModelConfiguration.read(of: checkpoint)
             var packed: [Int: any LogicalTensor] = [:]
             for tensor in try LogicalCheckpoint(
                 checkpoint.reader, configuration: configuration, name: checkpoint.path.forDisplay

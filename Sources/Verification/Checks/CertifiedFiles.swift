@@ -10,12 +10,15 @@ struct CertifiedFiles {
     private let reading: ReadingOptions
     /// Where the names of the certificate are to be found.
     private let home: FilePath
+    /// Files of the folder that the certificate does not name.
+    private let strangers: [String]
 
-    init(_ checkpoint: Checkpoint, _ certificate: Certificate, _ reading: ReadingOptions) {
+    init(_ checkpoint: Checkpoint, _ certificate: Certificate, _ reading: ReadingOptions) throws {
         self.checkpoint = checkpoint
         self.certificate = certificate
         self.reading = reading
         home = checkpoint.folder ?? checkpoint.path.removingLastComponent()
+        strangers = try checkpoint.folder.map { try Self.strangers(in: $0, certificate) } ?? []
     }
 
     func check() throws -> [VerifiedStatement] {
@@ -39,7 +42,7 @@ struct CertifiedFiles {
             \.digest, "the files have the certificate's SHA-256", other: "other bytes"
         ) { try CertificateFile.digest(of: $0) }
         if statement.findings.isEmpty { statement.remark = names.joined(separator: ", ") }
-        statement.add("not in the certificate", try strangers().filter(configures), nil)
+        statement.add("not in the certificate", strangers.filter(configures), nil)
         return names.isEmpty && statement.findings.isEmpty ? nil : statement
     }
 
@@ -67,9 +70,7 @@ struct CertifiedFiles {
         return (made, names)
     }
 
-    /// Files of the folder that the certificate does not name.
-    private func strangers() throws -> [String] {
-        guard let folder = checkpoint.folder else { return [] }
+    private static func strangers(in folder: FilePath, _ certificate: Certificate) throws -> [String] {
         let known = NameSet(certificate.files.map(\.name))
         return try SystemCall.names(in: folder).filter { name in
             try !known.contains(name) && !name.hasPrefix(".") && !CertificateFile.isName(name)
@@ -80,8 +81,8 @@ struct CertifiedFiles {
     /// A folder's certificate names every JSON file there was; one more may change what the model computes.
     private func configures(_ name: String) -> Bool { certificate.isFolder && name.lowercased().hasSuffix(".json") }
 
-    func notes() throws -> [String] {
-        let others = try strangers().filter { !configures($0) }
+    var notes: [String] {
+        let others = strangers.filter { !configures($0) }
         return others.isEmpty ? [] : ["the certificate does not speak of \(others.joined(separator: ", "))"]
     }
 }
