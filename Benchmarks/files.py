@@ -6,6 +6,7 @@ a row gives the whole. Usage: files.py ASSAY FOLDER [--gigabytes 1.05] [--runs 5
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -63,6 +64,19 @@ def listing():
         lambda: timed(lambda: subprocess.run([sys.executable, "-c", code, SOURCE], check=True)),
         "20, below 10 ms",
     )
+    row(
+        "P1 the start alone (--version, import)",
+        lambda: timed(lambda: subprocess.run([ASSAY, "--version"], check=True, capture_output=True)),
+        lambda: timed(lambda: subprocess.run([sys.executable, "-c", "import safetensors"], check=True)),
+        "-",
+    )
+
+
+def hashing():
+    """What bounds the rows with digests: OpenSSL's SHA-256, one thread, in the cache."""
+    piece = bytes(1 << 20)
+    seconds = statistics.median(timed(lambda: hashlib.sha256(piece).digest()) for _ in range(101))
+    print(f"| SHA-256, one thread | {len(piece) / seconds / 1e9:.2f} GB/s | | | |", flush=True)
 
 
 def copies():
@@ -128,6 +142,8 @@ def hdf5():
         return timed(action)
 
     row("P4 safetensors to HDF5", lambda: ours(SOURCE, out), lambda: to_h5(peer_out), "2", size)
+    plain = ["--certificate", "none", "--no-verify"]
+    row("P4 safetensors to HDF5, no digests", lambda: ours(SOURCE, out, *plain), lambda: to_h5(peer_out), "-", size)
     row("P4 HDF5 to safetensors", lambda: ours(out, back), lambda: from_h5(out), "2", size)
     remove(out, peer_out, back, peer_back)
     with safe_open(SOURCE, "np") as file, h5py.File(peer_out, "w") as h5:
@@ -183,6 +199,7 @@ def main():
         save_file({f"layers.{i}.weight": torch.randn(2560, 10240) for i in range(count)}, SOURCE)
         print("| what | ours | peer | ratio | goal |\n|---|---|---|---|---|")
         listing()
+        hashing()
         copies()
         hdf5()
         memory()
