@@ -35,6 +35,19 @@ public protocol CheckpointFormat: Sendable {
 
 extension CheckpointFormat {
     public static var weightsFileName: String { "model" + fileExtensions[0] }
+
+    /// A file name without the format's extension; the name itself where it has none.
+    public static func stem(of fileName: String) -> String {
+        String(fileName.dropLast(fileName.fileExtension(among: fileExtensions)?.count ?? 0))
+    }
+}
+
+extension StringProtocol {
+    /// The first of some extensions, in lower case and with their dots, that a file name has in upper or lower case.
+    func fileExtension(among extensions: [String]) -> String? {
+        let name = lowercased()
+        return extensions.first { name.hasSuffix($0) }
+    }
 }
 
 /// What a format can hold; decides what is refused, by name.

@@ -65,10 +65,9 @@ struct TorchReader: CheckpointReader {
             arrays.append(Self.array(tensor, memory, source, isBigEndian: isBigEndian))
         }
         if !found.left.isEmpty {
-            let names = found.left.prefix(5).map(\.escapedForDisplay).joined(separator: ", ")
             contents.warnings.append(
-                "\(found.left.count) values are no tensor, text or number and are left behind: \(names)"
-                    + (found.left.count > 5 ? ", ..." : ""))
+                "\(found.left.count) values are no tensor, text or number and are left behind:"
+                    + " \(found.left.listed(first: 5))")
         }
         self.contents = contents
         self.arrays = arrays

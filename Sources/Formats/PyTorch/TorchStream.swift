@@ -17,7 +17,7 @@ struct TorchStream {
     /// - Throws: `PickleFault`, `CheckpointError`.
     init(_ file: InputFile) throws {
         path = file.path
-        var machine = PickleMachine(PickleStream(FileRange(file: file, range: 0..<file.byteCount)))
+        var machine = PickleMachine(PickleStream(file))
         guard case .long(Self.magic) = try machine.run() else {
             throw PickleFault(
                 offset: 0, expected: "the number that PyTorch begins its files with",
