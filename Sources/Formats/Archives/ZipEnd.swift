@@ -127,12 +127,3 @@ struct ZipEnd {
         return (offset, numbers)
     }
 }
-
-extension [UInt8] {
-    /// The little-endian number at an offset.
-    ///
-    /// - Precondition: its bytes are there.
-    func number<T: FixedWidthInteger>(_ offset: Int, _ type: T.Type) -> T {
-        T(littleEndian: self[offset..<offset + MemoryLayout<T>.size])
-    }
-}

@@ -73,9 +73,7 @@ final class ZipWriter: Sendable {
             var member = Member(name: Array(name.utf8), byteCount: byteCount, headerOffset: end, extra: [])
             if member.isWide { member.extra = wideField([byteCount, byteCount]) }
             member.extra += padding(from: member.dataOffset)
-            let (next, overflow) = member.dataOffset.addingReportingOverflow(byteCount)
-            guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
-            end = next
+            end = try FilePlace.padded(member.dataOffset, adding: byteCount)
             return member
         }
     }

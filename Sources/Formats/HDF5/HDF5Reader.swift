@@ -38,10 +38,7 @@ final class HDF5Reader: CheckpointReader {
             return try readPacked(tensor, index, range, bits, into: buffer)
         }
         try readStored(tensor, index, range, into: buffer)
-        guard tensor.type.isBigEndian, let base = buffer.baseAddress else { return }
-        let size = tensor.type.swapSize
-        ck_chunks_at(DispatchLevel.current.kernelLevel).pointee.swap(
-            base.assumingMemoryBound(to: UInt8.self), buffer.count / size, size)
+        if tensor.type.isBigEndian { buffer.swapBytes(ofEach: tensor.type.elementType.swapSize) }
     }
 
     // MARK: By layout

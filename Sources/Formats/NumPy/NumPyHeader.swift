@@ -83,16 +83,12 @@ struct NumPyHeader {
 
     /// The data behind the header.
     func array(in source: any ByteSource) -> StridedArray {
-        var axes: [StridedArray.Axis] = []
-        var stride = 1
         let dimensions = shape.elementCount == 0 ? [0] : shape.dimensions
-        for dimension in isFortranOrder ? dimensions : dimensions.reversed() {
-            axes.append(.init(count: dimension, stride: stride))
-            stride *= max(dimension, 1)
-        }
+        let strides =
+            isFortranOrder ? Shape.strides(of: dimensions.reversed()).reversed() : Shape.strides(of: dimensions)
         return StridedArray(
             source, offset: byteCount, elementByteCount: elementType.unitByteCount,
-            axes: isFortranOrder ? axes : axes.reversed(), byteOrder: byteOrder)
+            axes: zip(dimensions, strides).map { StridedArray.Axis(count: $0, stride: $1) }, byteOrder: byteOrder)
     }
 
     // MARK: Writing
@@ -137,8 +133,7 @@ enum NumPyType {
                 offset: 0, expected: "an array of bool, int, float16, float32, float64 or complex64",
                 found: "the type '\(description.escapedForDisplay.prefix(80))'\(remark(kind))")
         }
-        let unit = type == .c64 ? 4 : type.unitByteCount
-        return (type, order == ">" && unit > 1 ? .big(unit) : .little)
+        return (type, StoredByteOrder(isBigEndian: order == ">", type))
     }
 
     /// What a refused type is, and what to do.

@@ -111,11 +111,9 @@ struct TorchArchive {
             throw refuse("\(error.found) at byte \(error.offset)")
         }
         guard let pairs = value.array else { throw refuse(value.kind) }
-        return try pairs.map { pair in
-            guard let items = pair.array, items.count == 2, let key = items[0].string, let text = items[1].string else {
-                throw refuse(pair.kind)
-            }
-            return (key, text)
+        return try pairs.map { value in
+            guard let pair = MetadataPairs.pair(value) else { throw refuse(value.kind) }
+            return pair
         }
     }
 }

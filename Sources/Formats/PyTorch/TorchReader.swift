@@ -141,11 +141,10 @@ struct TorchReader: CheckpointReader {
         _ tensor: TorchTensor, _ storage: TorchStorage, _ source: any ByteSource, isBigEndian: Bool
     ) -> StridedArray {
         let type = tensor.type.elementType
-        let unit = type == .c64 ? 4 : type.unitByteCount
         return StridedArray(
             source, offset: byteOffset(of: tensor, storage), elementByteCount: type.unitByteCount,
             axes: zip(tensor.sizes, tensor.strides).map { StridedArray.Axis(count: $0, stride: $1) },
-            byteOrder: isBigEndian && unit > 1 ? .big(unit) : .little)
+            byteOrder: StoredByteOrder(isBigEndian: isBigEndian, type))
     }
 
     func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {

@@ -22,8 +22,7 @@ struct TorchWriter: CheckpointWriter {
             (TorchArchive.versionNames[0], Array(Self.version.utf8)),
         ]
         if !plan.metadata.isEmpty {
-            let pairs = plan.metadata.map { JSONValue.array([.string($0.key), .string($0.value)]) }
-            small.append((TorchArchive.metadataName, Array(JSONValue.array(pairs).compactText.utf8)))
+            small.append((TorchArchive.metadataName, Array(MetadataPairs.text(of: plan.metadata).utf8)))
         }
         archive = try ZipWriter(
             small.map { (Self.folder + $0.name, $0.bytes.count) }
@@ -73,7 +72,7 @@ struct TorchWriter: CheckpointWriter {
                 storageName, key: key, count: storageName == nil ? tensor.byteCount : tensor.shape.elementCount)
             pickle.int(0)
             pickle.tuple { for size in sizes { $0.int(size) } }
-            pickle.tuple { for stride in strides(of: sizes) { $0.int(stride) } }
+            pickle.tuple { for stride in Shape.strides(of: sizes) { $0.int(stride) } }
             pickle.bool(false)
             pickle.emptyOrderedDictionary()
             if storageName == nil { pickle.global("torch", type.name) }
@@ -88,15 +87,5 @@ struct TorchWriter: CheckpointWriter {
         guard let last = sizes.last, last % type.elementsPerItem == 0 else { return nil }
         sizes[sizes.count - 1] = last / type.elementsPerItem
         return sizes
-    }
-
-    private static func strides(of sizes: [Int]) -> [Int] {
-        var strides: [Int] = []
-        var stride = 1
-        for size in sizes.reversed() {
-            strides.append(stride)
-            stride *= max(size, 1)
-        }
-        return strides.reversed()
     }
 }

@@ -146,13 +146,3 @@ enum TextFrame {
         return text
     }
 }
-
-extension FixedWidthInteger {
-    var littleEndianBytes: [UInt8] { withUnsafeBytes(of: littleEndian) { Array($0) } }
-
-    /// - Precondition: as many bytes as the type has.
-    init(littleEndian bytes: ArraySlice<UInt8>) {
-        precondition(bytes.count == MemoryLayout<Self>.size)
-        self = bytes.reversed().reduce(0) { $0 << 8 | Self($1) }
-    }
-}

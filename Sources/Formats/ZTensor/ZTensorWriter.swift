@@ -72,19 +72,11 @@ final class ZTensorWriter: CheckpointWriter {
         var end = ZTensorFile.mark.count
         var places: [Int: Int] = [:]
         for tensor in order where places[owners[tensor]] == nil {
-            let start = try aligned(end)
-            let (next, overflow) = start.addingReportingOverflow(plan.tensors[tensor].byteCount)
-            guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
+            let start = try FilePlace.padded(end, adding: 0, to: alignment)
             places[owners[tensor]] = start
-            end = next
+            end = try FilePlace.padded(start, adding: plan.tensors[tensor].byteCount)
         }
         return Layout(offsets: owners.map { places[$0] ?? 0 }, end: end)
-    }
-
-    private static func aligned(_ offset: Int) throws -> Int {
-        let (sum, overflow) = offset.addingReportingOverflow(alignment - 1)
-        guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
-        return sum / alignment * alignment
     }
 
     func write(
@@ -109,7 +101,7 @@ final class ZTensorWriter: CheckpointWriter {
                 "\(output.path.forDisplay): zTensor holds a manifest of at most \(ZTensorFile.maximumManifestByteCount) bytes"
                     + " and \(CBORDecoder.maximumDepth) levels, this one would be larger")
         }
-        let start = try Self.aligned(final.end)
+        let start = try FilePlace.padded(final.end, adding: 0, to: Self.alignment)
         try output.write(at: start, bytes)
         let footer = ZTensorFile.footerBytes(
             manifest: start..<start + bytes.count, hash: bytes.withUnsafeBytes { XXH3.hash(of: $0) })
