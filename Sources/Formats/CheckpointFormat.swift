@@ -62,8 +62,6 @@ public struct FormatCapabilities: Sendable {
     public var fixedTensorCount: Int?
     /// Whether a file holds the names of its tensors; where not, its only tensor has the file's name.
     public var holdsNames: Bool
-    /// Whether tensors can be read one by one, without the whole file.
-    public var hasRandomAccess: Bool
     /// Whether two names can share stored bytes.
     public var holdsAliases: Bool
     /// Whether text metadata is kept.
@@ -84,8 +82,8 @@ public struct FormatCapabilities: Sendable {
     public init(
         elementTypes: Set<ElementType> = Set(ElementType.scalars), maximumRank: Int = Shape.maximumRank,
         holdsEmptyTensors: Bool = true, fixedTensorCount: Int? = nil, holdsNames: Bool = true,
-        hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool, storesDigests: Bool,
-        numbersParts: Bool = false, compresses: Bool = false, deflates: Bool = false,
+        holdsAliases: Bool, holdsMetadata: Bool, storesDigests: Bool, numbersParts: Bool = false,
+        compresses: Bool = false, deflates: Bool = false,
         objection: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.elementTypes = elementTypes
@@ -93,7 +91,6 @@ public struct FormatCapabilities: Sendable {
         self.holdsEmptyTensors = holdsEmptyTensors
         self.fixedTensorCount = fixedTensorCount
         self.holdsNames = holdsNames
-        self.hasRandomAccess = hasRandomAccess
         self.holdsAliases = holdsAliases
         self.holdsMetadata = holdsMetadata
         self.storesDigests = storesDigests

@@ -7,7 +7,7 @@ struct GGUFMetadata {
     var pairs: [(key: String, value: String)] = []
     /// What is not text, for people: long arrays shortened.
     var shown: [(key: String, value: String)] = []
-    var alignment: Int?
+    var alignment = GGUF.defaultAlignment
     var part: CheckpointPart?
     var warnings: [String] = []
 

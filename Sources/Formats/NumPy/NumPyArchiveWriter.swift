@@ -8,7 +8,7 @@ struct NumPyArchiveWriter: CheckpointWriter {
     private let headers: [[UInt8]]
 
     init(_ plan: WritePlan, _ output: OutputFile) throws {
-        headers = try plan.tensors.map { try NumPyHeader.bytes(for: $0) }
+        headers = plan.tensors.map { NumPyHeader.bytes(for: $0) }
         let members = try zip(plan.tensors, headers).map { tensor, header in
             (
                 name: tensor.name + NumPyArray.fileExtensions[0],

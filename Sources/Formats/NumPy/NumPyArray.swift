@@ -17,7 +17,7 @@ public enum NumPyArray: CheckpointFormat {
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
         let name = options.fileName ?? file.path.lastComponent?.string ?? ""
         let header = try NumPyHeader(of: file, file.path, member: nil)
-        let tensor = try header.tensor(named: stem(of: name), file.path)
+        let tensor = header.tensor(named: stem(of: name))
         return NumPyReader(
             CheckpointContents(formatName: Self.name, tensors: [tensor], fileByteCount: file.byteCount),
             [header.array(in: file)])
@@ -26,10 +26,7 @@ public enum NumPyArray: CheckpointFormat {
     public static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter {
-        guard plan.tensors.count == 1 else {
-            throw UsageError("npy holds exactly one tensor, these are \(plan.tensors.count); write npz instead")
-        }
-        let header = try NumPyHeader.bytes(for: plan.tensors[0])
+        let header = NumPyHeader.bytes(for: plan.tensors[0])
         let (byteCount, overflow) = header.count.addingReportingOverflow(plan.tensors[0].byteCount)
         guard !overflow else { throw UsageError("the tensor is more than a file can hold") }
         return try FlatWriter(header: header, offsets: [header.count], byteCount: byteCount, output)

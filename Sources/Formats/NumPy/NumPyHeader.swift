@@ -74,11 +74,9 @@ struct NumPyHeader {
         return (begin, try source.bytes(begin..<begin + length))
     }
 
-    func tensor(named name: String, _ path: FilePath) throws -> TensorInfo {
-        guard let info = TensorInfo(name: name, elementType: elementType, shape: shape) else {
-            throw CheckpointError(path, .tensor(name), expected: "a size that fits 63 bits", found: "\(shape)")
-        }
-        return info
+    /// What the array is, under a name; that its size fits was checked.
+    func tensor(named name: String) -> TensorInfo {
+        TensorInfo(name: name, elementType: elementType, shape: shape)!
     }
 
     /// The data behind the header.
@@ -97,10 +95,9 @@ struct NumPyHeader {
 
     /// The header that NumPy itself writes: version 1.0, padded so that the data is aligned to 64 bytes, with room for
     /// the first dimension to grow.
-    static func bytes(for tensor: TensorInfo) throws -> [UInt8] {
-        guard let description = NumPyType.descriptions[tensor.elementType] else {
-            throw UsageError("NumPy has no type for \(tensor.elementType.name)")
-        }
+    static func bytes(for tensor: TensorInfo) -> [UInt8] {
+        // The capabilities hold no other types.
+        let description = NumPyType.descriptions[tensor.elementType]!
         let dimensions = tensor.shape.dimensions
         let shape = dimensions.map(String.init).joined(separator: ", ") + (dimensions.count == 1 ? "," : "")
         var text = "{'descr': '\(description)', 'fortran_order': False, 'shape': (\(shape)), }"

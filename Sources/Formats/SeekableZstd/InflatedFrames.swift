@@ -1,7 +1,6 @@
 import AssayCZstd
 import AssayCheckpoints
 import AssayTensors
-import Synchronization
 
 /// What seekable zstd data holds, read at any offset: only the frames that are asked for are inflated, several of them on
 /// several threads. Frames of which a part was asked for are kept a while.
@@ -122,7 +121,7 @@ final class InflatedFrames: ByteSource {
     }
 
     private func copy(_ index: Int, from offset: Int, into part: UnsafeMutableRawBufferPointer) throws {
-        let content = try inflater.content(of: FrameInflater.Key(data: ObjectIdentifier(self), frame: index)) {
+        let content = try inflater.cache.bytes(FrameInflater.Key(data: ObjectIdentifier(self), frame: index)) {
             let bytes = try ByteBuffer(byteCount: table.content(index).count)
             try inflate(index, into: bytes.bytes)
             return bytes
@@ -154,8 +153,7 @@ final class InflatedFrames: ByteSource {
 final class FrameInflater: Sendable {
     let threads: Int
     fileprivate let workers = WorkerPool<Worker> { try Worker() }
-    private let cache = BufferCache<Key>()
-    private let turns = (0..<16).map { _ in Turn() }
+    fileprivate let cache = BufferCache<Key>()
 
     /// A frame of some data.
     struct Key: Hashable {
@@ -165,20 +163,6 @@ final class FrameInflater: Sendable {
 
     /// - Parameter threads: that one request may use.
     init(threads: Int) { self.threads = threads }
-
-    /// Threads that want parts of one frame wait for each other, so that only one of them inflates it.
-    private final class Turn: Sendable {
-        let mutex = Mutex(())
-    }
-
-    fileprivate func content(of key: Key, _ inflate: () throws -> ByteBuffer) throws -> ByteBuffer {
-        try turns[key.frame % turns.count].mutex.withLock { _ in
-            if let kept = cache.bytes(key) { return kept }
-            let bytes = try inflate()
-            cache.keep(bytes, as: key)
-            return bytes
-        }
-    }
 
     /// What one thread needs.
     fileprivate final class Worker {

@@ -16,7 +16,7 @@ final class ZTensorWriter: CheckpointWriter {
     private let threads: Int
     /// The tensors in the order of their names' bytes.
     private let order: [Int]
-    /// Of every tensor the one whose bytes it has: itself, or an alias' target.
+    /// As `WritePlan.owners`.
     private let owners: [Int]
     private let layout: Layout
     /// Of every tensor's bytes as far as they came in order.
@@ -45,16 +45,7 @@ final class ZTensorWriter: CheckpointWriter {
 
     /// - Throws: `UsageError` where an alias lacks its target; `SystemError`.
     init(_ plan: WritePlan, _ output: OutputFile, threads: Int) throws {
-        let positions = NameMap(plan.tensors.enumerated().map { ($1.name, $0) })
-        owners = try plan.tensors.enumerated().map { index, tensor in
-            guard let name = tensor.aliasOf else { return index }
-            guard let target = positions[name], plan.tensors[target].aliasOf == nil else {
-                throw UsageError(
-                    "tensor '\(tensor.name.escapedForDisplay)': the tensor whose bytes it shares,"
-                        + " '\(name.escapedForDisplay)', is not written; leave out both or none")
-            }
-            return target
-        }
+        owners = try plan.owners()
         order = plan.tensors.indices.sorted {
             plan.tensors[$0].name.utf8.lexicographicallyPrecedes(plan.tensors[$1].name.utf8)
         }
