@@ -28,10 +28,11 @@ final class InflatedFrames: ByteSource {
     /// - Parameters:
     ///   - range: of the data in the file.
     ///   - place: of the data, for errors; the seek table itself where the whole file is the data.
+    ///   - checksHeaders: false where it is enough that a frame is checked when it is read.
     /// - Throws: `CheckpointError` where table, data and frames disagree.
     init(
         _ file: InputFile, _ range: Range<Int>, _ rules: Rules = Rules(),
-        place: CheckpointError.Place = .part("seek table"), inflater: FrameInflater
+        place: CheckpointError.Place = .part("seek table"), checksHeaders: Bool = true, inflater: FrameInflater
     ) throws {
         table = try SeekTable(
             of: file, range, maximumContentByteCount: rules.maximumContentByteCount, place: place)
@@ -41,6 +42,7 @@ final class InflatedFrames: ByteSource {
         self.place = place
         self.inflater = inflater
         if rules.areEqual { try requireEqualFrames() }
+        guard checksHeaders else { return }
         let parts = Parallel.ranges(table.frameCount, parts: inflater.threads)
         try Parallel.forEach(parts.count, threads: inflater.threads) { part in
             for index in parts[part] { try self.checkHeader(of: index) }
@@ -75,7 +77,7 @@ final class InflatedFrames: ByteSource {
         case CZSTD_SKIPPABLE where count == 0: return
         default:
             throw fault(
-                index, PlaneFrame.Fault(found, contentByteCount: count, frameByteCount: frame.count, said: said))
+                index, ZstdFault(found, contentByteCount: count, frameByteCount: frame.count, said: said))
         }
     }
 
@@ -85,7 +87,7 @@ final class InflatedFrames: ByteSource {
             found: found)
     }
 
-    private func fault(_ index: Int, _ fault: PlaneFrame.Fault) -> CheckpointError {
+    private func fault(_ index: Int, _ fault: ZstdFault) -> CheckpointError {
         self.fault(index, fault.expected, fault.found)
     }
 
@@ -142,8 +144,7 @@ final class InflatedFrames: ByteSource {
                 table.checksums.map { Int64($0[index]) } ?? -1, &said)
             guard found == CZSTD_FINE else {
                 throw fault(
-                    index,
-                    PlaneFrame.Fault(found, contentByteCount: bytes.count, frameByteCount: frame.count, said: said))
+                    index, ZstdFault(found, contentByteCount: bytes.count, frameByteCount: frame.count, said: said))
             }
         }
     }
@@ -169,12 +170,7 @@ final class FrameInflater: Sendable {
         let context: OpaquePointer
         var input = ScratchBuffer()
 
-        init() throws {
-            guard let context = ZSTD_createDCtx() else {
-                throw SystemError("make a zstd context", "memory", .noMemory, advice: "use fewer --threads")
-            }
-            self.context = context
-        }
+        init() throws { context = try ZstdContext.decompressing() }
 
         deinit { ZSTD_freeDCtx(context) }
     }
