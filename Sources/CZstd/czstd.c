@@ -112,6 +112,21 @@ static int copy_stored(uint8_t *bytes, size_t count, const uint8_t *frame, size_
     return done == count && length - at == 4;
 }
 
+/// Decodes a frame of exactly `length` bytes by libzstd.
+///
+/// - Parameter made: the bytes of its content, at most `count`.
+static czstd_fault decompress(
+    ZSTD_DCtx *context, ZSTD_forceIgnoreChecksum_e checksum, uint8_t *bytes, size_t count, const uint8_t *frame,
+    size_t length, size_t *made) {
+    size_t ends = ZSTD_findFrameCompressedSize(frame, length);
+    if (ZSTD_isError(ends)) return CZSTD_BLOCKS;
+    if (ends != length) return CZSTD_OTHER_LENGTH;
+    ZSTD_DCtx_setParameter(context, ZSTD_d_forceIgnoreChecksum, checksum);
+    *made = ZSTD_decompressDCtx(context, bytes, count, frame, length);
+    if (!ZSTD_isError(*made)) return CZSTD_FINE;
+    return ZSTD_getErrorCode(*made) == ZSTD_error_checksum_wrong ? CZSTD_CHECKSUM : CZSTD_BLOCKS;
+}
+
 czstd_fault czstd_decode(
     ZSTD_DCtx *context, int is_vouched_for, uint8_t *bytes, size_t count, const uint8_t *frame, size_t length,
     uint64_t *said) {
@@ -121,14 +136,11 @@ czstd_fault czstd_decode(
         if (is_vouched_for || (uint32_t)czstd_xxh64(bytes, count) == load32(frame + length - 4)) return CZSTD_FINE;
         return CZSTD_CHECKSUM;
     }
-    ZSTD_DCtx_setParameter(
-        context, ZSTD_d_forceIgnoreChecksum, is_vouched_for ? ZSTD_d_ignoreChecksum : ZSTD_d_validateChecksum);
-    size_t ends = ZSTD_findFrameCompressedSize(frame, length);
-    if (ZSTD_isError(ends)) return CZSTD_BLOCKS;
-    if (ends != length) return CZSTD_OTHER_LENGTH;
-    size_t result = ZSTD_decompressDCtx(context, bytes, count, frame, length);
-    if (result == count) return CZSTD_FINE;
-    return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? CZSTD_CHECKSUM : CZSTD_BLOCKS;
+    size_t made;
+    fault = decompress(
+        context, is_vouched_for ? ZSTD_d_ignoreChecksum : ZSTD_d_validateChecksum, bytes, count, frame, length, &made);
+    if (fault != CZSTD_FINE) return fault;
+    return made == count ? CZSTD_FINE : CZSTD_BLOCKS;
 }
 
 /// The descriptor's bit that says that a checksum follows the blocks.
@@ -141,15 +153,11 @@ czstd_fault czstd_inflate(
     if (fault != CZSTD_FINE && fault != CZSTD_NO_SIZE && fault != CZSTD_NO_CHECKSUM) return fault;
     int has_checksum = frame[4] & CHECKSUM_BIT;
     if (!has_checksum && needs_checksum) return CZSTD_NO_CHECKSUM;
-    size_t ends = ZSTD_findFrameCompressedSize(frame, length);
-    if (ZSTD_isError(ends)) return CZSTD_BLOCKS;
-    if (ends != length) return CZSTD_OTHER_LENGTH;
-    ZSTD_DCtx_setParameter(context, ZSTD_d_forceIgnoreChecksum, ZSTD_d_validateChecksum);
-    size_t result = ZSTD_decompressDCtx(context, bytes, count, frame, length);
-    if (ZSTD_isError(result))
-        return ZSTD_getErrorCode(result) == ZSTD_error_checksum_wrong ? CZSTD_CHECKSUM : CZSTD_BLOCKS;
-    *said = result;
-    if (result != count) return CZSTD_OTHER_SIZE;
+    size_t made;
+    fault = decompress(context, ZSTD_d_validateChecksum, bytes, count, frame, length, &made);
+    if (fault != CZSTD_FINE) return fault;
+    *said = made;
+    if (made != count) return CZSTD_OTHER_SIZE;
     if (checksum < 0) return CZSTD_FINE;
     uint32_t found = has_checksum ? load32(frame + length - 4) : (uint32_t)czstd_xxh64(bytes, count);
     return found == (uint32_t)checksum ? CZSTD_FINE : CZSTD_CHECKSUM;

@@ -122,6 +122,13 @@ extension String {
     public var shownAsName: String { isEmpty ? "''" : escapedForDisplay }
 }
 
+extension [String] {
+    /// The first `count` names, escaped, and that there are more: "a, b, ...".
+    package func listed(first count: Int) -> String {
+        prefix(count).map(\.escapedForDisplay).joined(separator: ", ") + (self.count > count ? ", ..." : "")
+    }
+}
+
 extension Unicode.Scalar {
     /// Control characters, line separators, and the marks that reorder or hide text.
     fileprivate var needsEscape: Bool {

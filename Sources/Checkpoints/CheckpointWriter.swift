@@ -23,6 +23,29 @@ public struct WritePlan: Sendable {
     }
 }
 
+extension WritePlan {
+    /// Of every tensor the one whose bytes it has: itself, or what an alias names.
+    ///
+    /// - Throws: `UsageError` where that is not written, or an alias itself.
+    package func owners() throws -> [Int] {
+        let positions = NameMap(tensors.enumerated().map { ($1.name, $0) })
+        return try tensors.enumerated().map { index, tensor in
+            guard let name = tensor.aliasOf else { return index }
+            guard let target = positions[name], tensors[target].aliasOf == nil else {
+                throw Self.missingTarget(of: tensor.name, name)
+            }
+            return target
+        }
+    }
+
+    /// Why an alias is not written: what it names is not.
+    package static func missingTarget(of alias: String, _ target: String) -> UsageError {
+        UsageError(
+            "tensor '\(alias.escapedForDisplay)': the tensor whose bytes it shares, '\(target.escapedForDisplay)', is not"
+                + " written; leave out both or none")
+    }
+}
+
 /// In which order a writer wants the pieces.
 public enum PieceOrder: Sendable {
     /// Places are known beforehand: any piece at any time, from any thread.

@@ -32,10 +32,7 @@ public struct Digest: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    public var description: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
+    public var description: String { bytes.hexadecimal }
 
     /// The digest of some bytes at once.
     public static func of(_ bytes: UnsafeRawBufferPointer) -> Digest {

@@ -56,7 +56,7 @@ public struct CompanionFiles: Sendable {
 
     private static func isWeight(_ name: String) -> Bool {
         let lowered = name.lowercased()
-        return FormatRegistry.format(forFileName: lowered) != nil || lowered.hasSuffix(".index.json")
+        return FormatRegistry.format(forFileName: lowered) != nil || lowered.hasSuffix(ShardIndex.fileSuffix)
             || UnwrittenFormat.format(forFileName: lowered) != nil
     }
 

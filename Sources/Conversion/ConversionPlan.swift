@@ -118,10 +118,8 @@ public struct ConversionPlan: Sendable {
         if !capabilities.holdsAliases, !aliases.isEmpty {
             fitted.steps += try repeated(aliases, steps, contents)
             fitted.aliases = []
-            let names = aliases.prefix(5).map(\.name.escapedForDisplay).joined(separator: ", ")
             fitted.notes.append(
-                "\(name) cannot share bytes between names; stored once more: \(names)\(aliases.count > 5 ? ", ..." : "")"
-            )
+                "\(name) cannot share bytes between names; stored once more: \(aliases.map(\.name).listed(first: 5))")
         }
         if !capabilities.holdsNames, steps.count == 1, let output = steps[0].outputs.first, output.name != target.stem {
             var renamed = output
@@ -131,9 +129,8 @@ public struct ConversionPlan: Sendable {
             fitted.notes.append("\(name) holds no names: tensor '\(old)' becomes '\(new)', after the file")
         }
         if !capabilities.holdsMetadata, !contents.metadata.isEmpty {
-            let keys = contents.metadata.prefix(5).map(\.key.escapedForDisplay).joined(separator: ", ")
-            let rest = contents.metadata.count > 5 ? ", ..." : ""
-            fitted.notes.append("\(name) holds no metadata; left behind: \(keys)\(rest)")
+            fitted.notes.append(
+                "\(name) holds no metadata; left behind: \(contents.metadata.map(\.key).listed(first: 5))")
         }
         return fitted
     }

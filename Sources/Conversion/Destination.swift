@@ -55,10 +55,7 @@ struct Destination {
     }
 
     /// The name of a destination of one file without its extension.
-    var stem: String {
-        let known = format.fileExtensions.first { fileName.lowercased().hasSuffix($0) }
-        return String(fileName.dropLast(known?.count ?? 0))
-    }
+    var stem: String { format.stem(of: fileName) }
 
     typealias File = (name: String, steps: [any TensorStep], aliases: [TensorInfo])
 

@@ -12,6 +12,12 @@ final class BufferCache<Key: Hashable & Sendable>: Sendable {
         var entries: [Key: Entry] = [:]
         var byteCount = 0
         var clock = 0
+        /// Held by who makes the bytes of a key.
+        var turns: [Key: Turn] = [:]
+    }
+
+    private final class Turn: Sendable {
+        let mutex = Mutex(())
     }
 
     /// Bytes that are kept at most.
@@ -25,6 +31,23 @@ final class BufferCache<Key: Hashable & Sendable>: Sendable {
             state.clock += 1
             state.entries[key]?.lastUse = state.clock
             return state.entries[key]?.bytes
+        }
+    }
+
+    /// The bytes of a key. Where they are not kept one thread makes them, and others that want them wait for it.
+    func bytes(_ key: Key, orMake make: () throws -> ByteBuffer) throws -> ByteBuffer {
+        if let kept = bytes(key) { return kept }
+        let turn = state.withLock { state in
+            let turn = state.turns[key] ?? Turn()
+            state.turns[key] = turn
+            return turn
+        }
+        defer { state.withLock { $0.turns[key] = nil } }
+        return try turn.mutex.withLock { _ in
+            if let kept = bytes(key) { return kept }
+            let bytes = try make()
+            keep(bytes, as: key)
+            return bytes
         }
     }
 

@@ -44,7 +44,8 @@ public struct Checkpoint: Sendable {
     ) throws -> (reader: any CheckpointReader, files: [FilePath]) {
         let reader = try reader(of: path, options)
         guard let part = reader.contents.part else { return (reader, [path] + reader.contents.otherFiles) }
-        let paths = try PartName.paths(of: path, part)
+        let suffix = FormatRegistry.format(named: reader.contents.formatName)?.fileExtensions[0] ?? ""
+        let paths = try PartName.paths(of: path, part, suffix: suffix)
         return (try ShardedReader(parts: paths) { try Self.reader(of: $0, options) }, paths)
     }
 
@@ -163,7 +164,7 @@ public struct Checkpoint: Sendable {
 
         init?(_ format: any CheckpointFormat.Type, names all: [String]) {
             func belongs(_ name: some StringProtocol) -> Bool {
-                !name.hasPrefix(".") && format.fileExtensions.contains { name.lowercased().hasSuffix($0) }
+                !name.hasPrefix(".") && name.fileExtension(among: format.fileExtensions) != nil
             }
             formatName = format.name
             numbersParts = format.capabilities.numbersParts
@@ -179,8 +180,7 @@ public struct Checkpoint: Sendable {
     private static func ambiguous(_ folder: FilePath, _ names: [String]) -> StructureError {
         StructureError(
             "\(folder.forDisplay): the folder holds \(names.count) checkpoints and no index that joins them"
-                + " (\(names.prefix(5).map(\.escapedForDisplay).joined(separator: ", "))\(names.count > 5 ? ", ..." : "")); name one of them"
-        )
+                + " (\(names.listed(first: 5))); name one of them")
     }
 
     private static func noWeights(in folder: FilePath, names: [String]) throws -> CheckpointError {

@@ -35,6 +35,19 @@ public protocol CheckpointFormat: Sendable {
 
 extension CheckpointFormat {
     public static var weightsFileName: String { "model" + fileExtensions[0] }
+
+    /// A file name without the format's extension; the name itself where it has none.
+    public static func stem(of fileName: String) -> String {
+        String(fileName.dropLast(fileName.fileExtension(among: fileExtensions)?.count ?? 0))
+    }
+}
+
+extension StringProtocol {
+    /// The first of some extensions, in lower case and with their dots, that a file name has in upper or lower case.
+    func fileExtension(among extensions: [String]) -> String? {
+        let name = lowercased()
+        return extensions.first { name.hasSuffix($0) }
+    }
 }
 
 /// What a format can hold; decides what is refused, by name.
@@ -49,8 +62,6 @@ public struct FormatCapabilities: Sendable {
     public var fixedTensorCount: Int?
     /// Whether a file holds the names of its tensors; where not, its only tensor has the file's name.
     public var holdsNames: Bool
-    /// Whether tensors can be read one by one, without the whole file.
-    public var hasRandomAccess: Bool
     /// Whether two names can share stored bytes.
     public var holdsAliases: Bool
     /// Whether text metadata is kept.
@@ -71,8 +82,8 @@ public struct FormatCapabilities: Sendable {
     public init(
         elementTypes: Set<ElementType> = Set(ElementType.scalars), maximumRank: Int = Shape.maximumRank,
         holdsEmptyTensors: Bool = true, fixedTensorCount: Int? = nil, holdsNames: Bool = true,
-        hasRandomAccess: Bool = true, holdsAliases: Bool, holdsMetadata: Bool, storesDigests: Bool,
-        numbersParts: Bool = false, compresses: Bool = false, deflates: Bool = false,
+        holdsAliases: Bool, holdsMetadata: Bool, storesDigests: Bool, numbersParts: Bool = false,
+        compresses: Bool = false, deflates: Bool = false,
         objection: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.elementTypes = elementTypes
@@ -80,7 +91,6 @@ public struct FormatCapabilities: Sendable {
         self.holdsEmptyTensors = holdsEmptyTensors
         self.fixedTensorCount = fixedTensorCount
         self.holdsNames = holdsNames
-        self.hasRandomAccess = hasRandomAccess
         self.holdsAliases = holdsAliases
         self.holdsMetadata = holdsMetadata
         self.storesDigests = storesDigests

@@ -1,5 +1,18 @@
 import AssayCheckpoints
 
+/// Places in a file that is to be written.
+enum FilePlace {
+    /// Where something can begin behind `byteCount` bytes that begin at `offset`: at the next multiple of `alignment`.
+    ///
+    /// - Throws: `UsageError` where no file is so long.
+    static func padded(_ offset: Int, adding byteCount: Int, to alignment: Int = 1) throws -> Int {
+        let (end, overflow) = offset.addingReportingOverflow(byteCount)
+        let (room, isBeyond) = end.addingReportingOverflow(alignment - 1)
+        guard !overflow, !isBeyond else { throw UsageError("the tensors are more than a file can hold") }
+        return room / alignment * alignment
+    }
+}
+
 /// Writes a file whose layout is known beforehand: a header, and the bytes of every tensor somewhere behind it.
 struct FlatWriter: CheckpointWriter {
     let pieceOrder = PieceOrder.any

@@ -33,7 +33,7 @@ enum ForeignContent {
         for (magic, name) in magics where prefix.starts(with: magic) { return name }
         if byteCount < 8 { return "a file of \(byteCount) bytes" }
         if prefix.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 9 || $0 == 10 || $0 == 13 }) { return "a text file" }
-        return "\(unknown) that begins with bytes \(hexadecimal(prefix.prefix(8)))"
+        return "\(unknown) that begins with bytes \(Array(prefix.prefix(8)).spacedHexadecimal)"
     }
 
     private static let magics: [(magic: [UInt8], name: String)] = [
@@ -49,8 +49,4 @@ enum ForeignContent {
             "zstd data without a seek table at its end (cut off, or not compressed for reading in parts); unpack it with 'zstd -d'"
         ),
     ]
-
-    private static func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
-    }
 }

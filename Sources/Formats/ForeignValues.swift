@@ -8,14 +8,56 @@ enum MetadataPairs {
 
     /// - Returns: nil where the text is no such list.
     static func parse(_ text: String) -> [(key: String, value: String)]? {
-        guard let list = try? JSONValue(parsing: Array(text.utf8)).array else { return nil }
-        let pairs = list.compactMap { element -> (key: String, value: String)? in
-            guard let pair = element.array, pair.count == 2, let key = pair[0].string, let value = pair[1].string else {
-                return nil
-            }
-            return (key, value)
-        }
+        (try? JSONValue(parsing: Array(text.utf8))).flatMap { pairs($0) }
+    }
+
+    /// - Returns: nil where the value is no list of pairs.
+    static func pairs(_ value: JSONValue) -> [(key: String, value: String)]? {
+        guard let list = value.array else { return nil }
+        let pairs = list.compactMap { pair($0) }
         return pairs.count == list.count ? pairs : nil
+    }
+
+    /// - Returns: nil where the value is no list of two texts.
+    static func pair(_ value: JSONValue) -> (key: String, value: String)? {
+        guard let items = value.array, items.count == 2, let key = items[0].string, let text = items[1].string else {
+            return nil
+        }
+        return (key, text)
+    }
+}
+
+/// What stands under `CheckpointContents.foreignKey`: for each format a member of its own.
+extension JSONObject {
+    /// - Returns: nil where the text is no object.
+    init?(foreign text: String) {
+        guard let object = try? JSONValue(parsing: Array(text.utf8)).object else { return nil }
+        self = object
+    }
+
+    /// Nil where there is nothing to keep.
+    var foreignText: String? { members.isEmpty ? nil : JSONValue.object(self).compactText }
+}
+
+/// Integers of 8 to 64 bits in the JSON of foreign metadata.
+enum ForeignInteger {
+    /// - Parameter word: the integer in its low bits.
+    static func json(_ word: UInt64, bits: Int, isSigned: Bool) -> String {
+        guard isSigned else { return String(word) }
+        let unused = Int64(64 - bits)
+        return String(Int64(bitPattern: word << UInt64(unused)) >> unused)
+    }
+
+    /// The bits of a value, its sign in all that are above; nil where it is no integer that fits.
+    static func word(_ value: JSONValue, bits: Int, isSigned: Bool) -> UInt64? {
+        guard case .number(let number) = value else { return nil }
+        guard isSigned else {
+            return UInt64(number.text).flatMap { $0 <= UInt64.max >> UInt64(64 - bits) ? $0 : nil }
+        }
+        return Int64(number.text).flatMap {
+            let high = $0 >> Int64(bits - 1)
+            return high == 0 || high == -1 ? UInt64(bitPattern: $0) : nil
+        }
     }
 }
 
@@ -95,20 +137,5 @@ enum ForeignText {
         case .object(let object): object["hex"]?.string.flatMap { [UInt8](hexadecimal: $0) }
         default: nil
         }
-    }
-}
-
-extension [UInt8] {
-    /// Two lower-case digits a byte.
-    var hexadecimal: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-
-    /// The bytes that pairs of hexadecimal digits stand for, or nil.
-    init?(hexadecimal text: String) {
-        let digits = text.utf8.map { Character(Unicode.Scalar($0)).hexDigitValue }
-        guard digits.count % 2 == 0, !digits.contains(nil) else { return nil }
-        self = stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0]! << 4 | digits[$0 + 1]!) }
     }
 }

@@ -49,6 +49,6 @@ public enum FormatRegistry {
 
     /// The format whose extension a file name has, or nil.
     public static func format(forFileName name: String) -> (any CheckpointFormat.Type)? {
-        all.first { $0.fileExtensions.contains { name.lowercased().hasSuffix($0) } }
+        all.first { name.fileExtension(among: $0.fileExtensions) != nil }
     }
 }

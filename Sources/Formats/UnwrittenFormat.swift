@@ -16,7 +16,7 @@ public struct UnwrittenFormat: Sendable {
 
     /// The format whose extension a file name has, or nil.
     public static func format(forFileName name: String) -> UnwrittenFormat? {
-        all.first { format in format.fileExtensions.contains { name.lowercased().hasSuffix($0) } }
+        all.first { name.fileExtension(among: $0.fileExtensions) != nil }
     }
 
     /// The format that a person names, by its name or its extension without the dot, or nil.

@@ -32,6 +32,18 @@ public struct Shape: Hashable, Sendable, CustomStringConvertible {
     /// Elements of one row: the product of all dimensions but the first.
     public var rowElementCount: Int { rowCount == 0 ? 0 : elementCount / rowCount }
 
+    /// Elements from one step to the next along every dimension, in the row-major order. A dimension of zero counts as one:
+    /// there are no elements to find.
+    ///
+    /// - Precondition: the product of the non-zero dimensions fits.
+    package static func strides(of dimensions: [Int]) -> [Int] {
+        var stride = 1
+        return dimensions.reversed().map { dimension in
+            defer { stride *= max(dimension, 1) }
+            return stride
+        }.reversed()
+    }
+
     /// Where the element at a position of the row-major order stands: an index for each dimension.
     ///
     /// - Precondition: the position is in `0..<elementCount`.

@@ -14,6 +14,19 @@ public protocol ByteSource: Sendable {
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
 }
 
+extension ByteSource {
+    /// The bytes of a range.
+    ///
+    /// - Precondition: the range lies inside `0..<byteCount`; check it first.
+    /// - Throws: as `read`.
+    public func bytes(_ range: Range<Int>) throws -> [UInt8] {
+        precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+        var bytes = [UInt8](repeating: 0, count: range.count)
+        try bytes.withUnsafeMutableBytes { try read(at: range.lowerBound, into: $0) }
+        return bytes
+    }
+}
+
 /// A file opened for reading: a regular file, or one that lies inside another. It is only ever read by offset, so that it
 /// serves all threads.
 public final class InputFile: ByteSource {
@@ -43,16 +56,6 @@ public final class InputFile: ByteSource {
 
     public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
         try source.read(at: offset, into: buffer)
-    }
-
-    /// The bytes of a range.
-    ///
-    /// - Precondition: the range lies inside the file; check it first.
-    public func bytes(_ range: Range<Int>) throws -> [UInt8] {
-        precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
-        var bytes = [UInt8](repeating: 0, count: range.count)
-        try bytes.withUnsafeMutableBytes { try read(at: range.lowerBound, into: $0) }
-        return bytes
     }
 
     /// The first bytes, fewer where the file is shorter.

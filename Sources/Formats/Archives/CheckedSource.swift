@@ -8,6 +8,8 @@ final class CheckedSource: ByteSource {
     private let member: ZipMember
     private let path: FilePath
     private let state: Mutex<State>
+    /// Held while all bytes are read for the checksum alone, so that it is done once.
+    private let turn = Mutex(())
 
     private enum State {
         case reading(PieceChecksums)
@@ -36,6 +38,12 @@ final class CheckedSource: ByteSource {
     /// Compares the checksum now, by reading all bytes unless that was done.
     func check() throws {
         if isRight { return }
+        try turn.withLock { _ in
+            if !isRight { try checkWhole() }
+        }
+    }
+
+    private func checkWhole() throws {
         let buffer = try ByteBuffer(byteCount: 1 << 20)
         defer { withExtendedLifetime(buffer) {} }
         var checksum: UInt32 = 0

@@ -1,6 +1,5 @@
 import AssayCDeflate
 import AssayCheckpoints
-import Synchronization
 import SystemPackage
 
 /// A deflated member that is small enough to be unpacked at once; what was unpacked last is kept.
@@ -14,8 +13,6 @@ final class InflatedMember: ByteSource {
     private let path: FilePath
     private let cache: BufferCache<Int>
     private let key: Int
-    /// Held while unpacking, so that it is done once.
-    private let turn = Mutex(())
 
     init(
         _ stored: FileRange, _ member: ZipMember, isChecked: Bool, _ path: FilePath, _ cache: BufferCache<Int>, key: Int
@@ -31,12 +28,7 @@ final class InflatedMember: ByteSource {
     var byteCount: Int { member.byteCount }
 
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-        let whole = try turn.withLock { _ in
-            if let kept = cache.bytes(key) { return kept }
-            let bytes = try inflated()
-            cache.keep(bytes, as: key)
-            return bytes
-        }
+        let whole = try cache.bytes(key) { try inflated() }
         defer { withExtendedLifetime(whole) {} }
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole.readOnly[offset..<offset + buffer.count]))
     }
@@ -57,8 +49,9 @@ final class InflatedMember: ByteSource {
         guard code == LIBDEFLATE_SUCCESS, used == input.count, made == member.byteCount else {
             throw member.inflationError(path)
         }
+        guard isChecked else { return result }
         let checksum = PieceChecksums.checksum(of: UnsafeRawBufferPointer(result.prefix(member.byteCount)))
-        guard !isChecked || checksum == member.checksum else { throw member.checksumError(checksum, path) }
+        guard checksum == member.checksum else { throw member.checksumError(checksum, path) }
         return result
     }
 }

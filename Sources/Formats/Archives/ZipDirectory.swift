@@ -19,7 +19,12 @@ struct ZipMember: Sendable, Equatable {
     /// Where its local header begins.
     var headerOffset: Int
 
-    var place: CheckpointError.Place { .part("member '\(name.escapedForDisplay)'") }
+    var place: CheckpointError.Place { .member(name) }
+}
+
+extension CheckpointError.Place {
+    /// A file inside a zip archive.
+    static func member(_ name: String) -> Self { .part("member '\(name.escapedForDisplay)'") }
 }
 
 /// The central directory of a zip archive: every member alone is checked, nothing of the members is read.
@@ -72,7 +77,7 @@ struct ZipDirectory {
         guard position <= bytes.count else { throw refuse(begin, "an entry inside the zip directory", "a longer one") }
 
         let name = try self.name(bytes[begin + Self.entryByteCount..<nameEnd], at: begin)
-        let place = CheckpointError.Place.part("member '\(name.escapedForDisplay)'")
+        let place = CheckpointError.Place.member(name)
         guard bytes.number(begin + 8, UInt16.self) & 1 == 0 else {
             throw CheckpointError(path, place, expected: "data that is not encrypted", found: "an encrypted member")
         }
@@ -102,7 +107,7 @@ struct ZipDirectory {
     private func sizes(
         _ bytes: [UInt8], _ begin: Int, extra: ArraySlice<UInt8>, _ place: CheckpointError.Place
     ) throws -> Sizes {
-        var wide = try Self.wideField(in: extra) ?? []
+        var wide = Self.wideField(in: extra) ?? []
         func next(_ narrow: UInt32) throws -> Int {
             guard narrow == 0xFFFF_FFFF else { return Int(narrow) }
             guard wide.count >= 8, let number = Int(exactly: UInt64(littleEndian: wide.prefix(8))) else {
@@ -122,7 +127,7 @@ struct ZipDirectory {
     }
 
     /// The zip64 field of an entry's extra fields; fields that end too early count as absent.
-    private static func wideField(in extra: ArraySlice<UInt8>) throws -> ArraySlice<UInt8>? {
+    private static func wideField(in extra: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         var rest = extra
         while rest.count >= 4 {
             let kind = UInt16(littleEndian: rest.prefix(2))

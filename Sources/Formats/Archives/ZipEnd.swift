@@ -86,15 +86,11 @@ struct ZipEnd {
     private static func record(of file: InputFile) throws -> (position: Int, record: [UInt8]) {
         let start = max(0, file.byteCount - byteCount - 0xFFFF)
         let tail = try file.bytes(start..<file.byteCount)
-        var position = tail.count - byteCount
-        while position >= 0 {
-            let record = Array(tail[position..<position + byteCount])
-            if record.number(0, UInt32.self) == signature,
-                position + byteCount + Int(record.number(20, UInt16.self)) == tail.count
-            {
-                return (start + position, record)
-            }
-            position -= 1
+        for position in stride(from: tail.count - byteCount, through: 0, by: -1)
+        where tail.number(position, UInt32.self) == signature
+            && position + byteCount + Int(tail.number(position + 20, UInt16.self)) == tail.count
+        {
+            return (start + position, Array(tail[position..<position + byteCount]))
         }
         throw CheckpointError(
             file.path, .part("end"), expected: "the end record of a zip archive",
@@ -125,14 +121,5 @@ struct ZipEnd {
             countHere: record.number(24, UInt64.self), count: record.number(32, UInt64.self),
             size: record.number(40, UInt64.self), offset: record.number(48, UInt64.self))
         return (offset, numbers)
-    }
-}
-
-extension [UInt8] {
-    /// The little-endian number at an offset.
-    ///
-    /// - Precondition: its bytes are there.
-    func number<T: FixedWidthInteger>(_ offset: Int, _ type: T.Type) -> T {
-        T(littleEndian: self[offset..<offset + MemoryLayout<T>.size])
     }
 }

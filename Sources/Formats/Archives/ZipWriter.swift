@@ -18,6 +18,7 @@ final class ZipWriter: Sendable {
         var extra: [UInt8]
 
         var dataOffset: Int { headerOffset + ZipArchive.headerByteCount + name.count + extra.count }
+        var end: Int { dataOffset + byteCount }
         var isWide: Bool { byteCount >= 0xFFFF_FFFF }
     }
 
@@ -33,9 +34,11 @@ final class ZipWriter: Sendable {
         members = try Self.layout(contents)
         self.output = output
         checksums = Mutex(Array(repeating: PieceChecksums(), count: contents.count))
-        let end = members.last.map { $0.dataOffset + $0.byteCount } ?? 0
-        try output.makeRoom(end)
+        try output.makeRoom(directoryOffset)
     }
+
+    /// Where the last member ends.
+    private var directoryOffset: Int { members.last?.end ?? 0 }
 
     /// Writes bytes of a member; safe from several threads for different ranges.
     func write(_ member: Int, at offset: Int, _ bytes: UnsafeRawBufferPointer) throws {
@@ -61,7 +64,7 @@ final class ZipWriter: Sendable {
             try output.write(at: member.headerOffset, Self.localHeader(of: member, checksum))
             directory += Self.entry(of: member, checksum)
         }
-        let begin = members.last.map { $0.dataOffset + $0.byteCount } ?? 0
+        let begin = directoryOffset
         try output.write(at: begin, directory + Self.end(members.count, begin..<begin + directory.count))
     }
 
@@ -73,9 +76,7 @@ final class ZipWriter: Sendable {
             var member = Member(name: Array(name.utf8), byteCount: byteCount, headerOffset: end, extra: [])
             if member.isWide { member.extra = wideField([byteCount, byteCount]) }
             member.extra += padding(from: member.dataOffset)
-            let (next, overflow) = member.dataOffset.addingReportingOverflow(byteCount)
-            guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
-            end = next
+            end = try FilePlace.padded(member.dataOffset, adding: byteCount)
             return member
         }
     }

@@ -34,13 +34,7 @@ struct StridedArray: Sendable {
         self.elementByteCount = elementByteCount
         self.axes = axes.contains { $0.count == 0 } ? [] : Self.joined(axes)
         self.byteOrder = byteOrder
-        var steps: [Int] = []
-        var step = 1
-        for axis in self.axes.reversed() {
-            steps.append(step)
-            step *= axis.count
-        }
-        self.steps = steps.reversed()
+        steps = Shape.strides(of: self.axes.map(\.count))
     }
 
     private static func joined(_ axes: [Axis]) -> [Axis] {
@@ -156,30 +150,5 @@ struct StridedArray: Sendable {
         var walk = used.map { StridedCopy.Axis(count: box[$0].count, from: axes[$0].stride, to: steps[$0]) }
         if walk.isEmpty { walk = [StridedCopy.Axis(count: 1, from: 1, to: 1)] }
         StridedCopy(axes: walk, elementByteCount: elementByteCount).run(from: from, to: to)
-    }
-}
-
-/// The byte order in which elements are stored.
-enum StoredByteOrder: Sendable, Equatable {
-    case little
-    /// Big-endian, in units of so many bytes.
-    case big(Int)
-
-    /// Turns stored bytes into little-endian ones, in place.
-    func makeLittle(_ buffer: UnsafeMutableRawBufferPointer) {
-        switch self {
-        case .big(2): Self.swap(buffer, UInt16.self)
-        case .big(4): Self.swap(buffer, UInt32.self)
-        case .big(8): Self.swap(buffer, UInt64.self)
-        case .little, .big: return
-        }
-    }
-
-    private static func swap<T: FixedWidthInteger>(_ buffer: UnsafeMutableRawBufferPointer, _ type: T.Type) {
-        let size = MemoryLayout<T>.size
-        for offset in stride(from: 0, to: buffer.count - buffer.count % size, by: size) {
-            let value = buffer.loadUnaligned(fromByteOffset: offset, as: T.self)
-            buffer.storeBytes(of: value.byteSwapped, toByteOffset: offset, as: T.self)
-        }
     }
 }

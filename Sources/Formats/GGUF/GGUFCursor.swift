@@ -42,14 +42,7 @@ struct GGUFCursor {
 
     /// The next number of so many bytes (1 to 8), in the file's order.
     mutating func word(_ byteCount: Int, _ what: @autoclosure () -> String) throws -> UInt64 {
-        let bytes = try take(byteCount, what())
-        var word: UInt64 = 0
-        if isBigEndian {
-            for byte in bytes { word = word << 8 | UInt64(byte) }
-        } else {
-            for byte in bytes.reversed() { word = word << 8 | UInt64(byte) }
-        }
-        return word
+        UInt64(try take(byteCount, what()), isBigEndian: isBigEndian)
     }
 
     mutating func u32(_ what: @autoclosure () -> String) throws -> UInt32 {

@@ -11,7 +11,7 @@ struct GGUFHeader {
     let offsets: [Int]
     let warnings: [String]
 
-    var alignment: Int { metadata.alignment ?? GGUF.defaultAlignment }
+    var alignment: Int { metadata.alignment }
 
     /// Bytes of the smallest records: an empty key with a number of one byte, a name of one byte with no dimension.
     private static let leastEntryByteCount: UInt64 = 8 + 1 + 4 + 1
@@ -36,7 +36,7 @@ struct GGUFHeader {
                 found: "\(tensorCount) tensors and \(entryCount) entries")
         }
         metadata = try GGUFMetadataParser.parse(&cursor, count: Int(entryCount))
-        var parser = GGUFTensorParser(alignment: metadata.alignment ?? GGUF.defaultAlignment)
+        var parser = GGUFTensorParser(alignment: metadata.alignment)
         for _ in 0..<Int(tensorCount) { try parser.parse(&cursor) }
         let layout = try parser.layout(behind: cursor.offset, file)
         tensors = parser.tensors

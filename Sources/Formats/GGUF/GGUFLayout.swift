@@ -14,15 +14,15 @@ enum GGUFLayout {
         for tensor in plan.tensors {
             header += Self.record(of: tensor, at: end)
             relativeOffsets.append(end)
-            end = try Self.padded(end, adding: tensor.byteCount, to: metadata.alignment)
+            end = try FilePlace.padded(end, adding: tensor.byteCount, to: metadata.alignment)
         }
         guard header.count <= GGUF.maximumHeaderByteCount else {
             throw UsageError(
                 "gguf: a header of at most \(GGUF.maximumHeaderByteCount) bytes is written, this one would have"
                     + " \(header.count)")
         }
-        let dataStart = try Self.padded(header.count, adding: 0, to: metadata.alignment)
-        let total = try Self.padded(dataStart, adding: end, to: 1)
+        let dataStart = try FilePlace.padded(header.count, adding: 0, to: metadata.alignment)
+        let total = try FilePlace.padded(dataStart, adding: end)
         return try FlatWriter(
             header: header, offsets: relativeOffsets.map { dataStart + $0 }, byteCount: total, output)
     }
@@ -35,12 +35,5 @@ enum GGUFLayout {
         // The capabilities hold no other types.
         bytes += GGUFType.number(of: tensor.elementType)!.littleEndianBytes
         return bytes + UInt64(offset).littleEndianBytes
-    }
-
-    private static func padded(_ offset: Int, adding byteCount: Int, to alignment: Int) throws -> Int {
-        let (sum, overflow) = offset.addingReportingOverflow(byteCount)
-        let (room, isBeyond) = sum.addingReportingOverflow(alignment - 1)
-        guard !overflow, !isBeyond else { throw UsageError("the tensors are more than a file can hold") }
-        return room / alignment * alignment
     }
 }

@@ -7,7 +7,7 @@ struct GGUFMetadata {
     var pairs: [(key: String, value: String)] = []
     /// What is not text, for people: long arrays shortened.
     var shown: [(key: String, value: String)] = []
-    var alignment: Int?
+    var alignment = GGUF.defaultAlignment
     var part: CheckpointPart?
     var warnings: [String] = []
 
@@ -79,7 +79,7 @@ struct GGUFMetadataParser {
             metadata.pairs += pairs
             return true
         }
-        if key == CheckpointContents.foreignKey, let object = try? JSONValue(parsing: Array(text.utf8)).object {
+        if key == CheckpointContents.foreignKey, let object = JSONObject(foreign: text) {
             foreign = object
             return true
         }
@@ -165,9 +165,7 @@ struct GGUFMetadataParser {
             return word == 1 ? "true" : "false"
         }
         if type.isFloating { return ForeignNumber.json(word, bits: 8 * byteCount) }
-        guard type.isSigned else { return String(word) }
-        let unused = 64 - 8 * byteCount
-        return String(Int64(bitPattern: word << UInt64(unused)) >> Int64(unused))
+        return ForeignInteger.json(word, bits: 8 * byteCount, isSigned: type.isSigned)
     }
 
     /// Elements of an array that people see.

@@ -18,7 +18,7 @@ struct GGUFMetadataWriter {
         var keys: [String] = []
         for (key, value) in plan.metadata {
             if key == CheckpointContents.foreignKey, foreign == nil {
-                foreign = try? JSONValue(parsing: Array(value.utf8)).object
+                foreign = JSONObject(foreign: value)
                 if foreign != nil { continue }
             }
             if Self.isFree(key), texts[key] == nil {
@@ -33,9 +33,7 @@ struct GGUFMetadataWriter {
         if plan.part.map({ $0.number == 0 }) ?? true {
             putTexts(keys, isOriginal: typed != nil)
             foreign?[GGUFMetadata.member] = nil
-            if let foreign, !foreign.members.isEmpty {
-                put(CheckpointContents.foreignKey, JSONValue.object(foreign).compactText)
-            }
+            if let text = foreign?.foreignText { put(CheckpointContents.foreignKey, text) }
         }
         if let part = plan.part { try putPart(part) }
     }
@@ -165,16 +163,8 @@ struct GGUFMetadataWriter {
     /// The bits of a number or truth value, or nil where it does not fit the type.
     private static func word(_ value: JSONValue, _ type: GGUFValueType) -> UInt64? {
         guard let byteCount = type.byteCount else { return nil }
-        let bits = UInt64(8 * byteCount)
         if type == .bool { return value.bool.map { $0 ? 1 : 0 } }
-        if type.isFloating { return ForeignNumber.word(value, bits: Int(bits)) }
-        guard case .number(let number) = value else { return nil }
-        guard type.isSigned else {
-            return UInt64(number.text).flatMap { bits == 64 || $0 >> bits == 0 ? $0 : nil }
-        }
-        return Int64(number.text).flatMap {
-            let high = $0 >> Int64(bits - 1)
-            return high == 0 || high == -1 ? UInt64(bitPattern: $0) : nil
-        }
+        if type.isFloating { return ForeignNumber.word(value, bits: 8 * byteCount) }
+        return ForeignInteger.word(value, bits: 8 * byteCount, isSigned: type.isSigned)
     }
 }

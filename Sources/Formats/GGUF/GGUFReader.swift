@@ -1,4 +1,3 @@
-import AssayCKernels
 import AssayCheckpoints
 import AssayTensors
 
@@ -31,10 +30,7 @@ struct GGUFReader: CheckpointReader {
     /// Turns every number of some whole elements around.
     private static func swap(_ buffer: UnsafeMutableRawBufferPointer, _ type: ElementType) {
         guard let halves = GGUFType.swappedHalves(in: type) else {
-            guard let base = buffer.baseAddress, type.unitByteCount > 1 else { return }
-            ck_chunks_at(DispatchLevel.current.kernelLevel).pointee.swap(
-                base.assumingMemoryBound(to: UInt8.self), buffer.count / type.unitByteCount, type.unitByteCount)
-            return
+            return buffer.swapBytes(ofEach: type.swapSize)
         }
         for block in stride(from: 0, to: buffer.count, by: type.unitByteCount) {
             for half in halves { buffer.swapAt(block + half, block + half + 1) }

@@ -146,24 +146,13 @@ enum HDF5AttributeReader {
         /// One element as JSON.
         func json(_ bytes: [UInt8]) -> String {
             switch self {
-            case .integer(let bits, true, let isBig): "\(Self.word(bytes, isBig).signed(bits))"
-            case .integer(_, false, let isBig): "\(Self.word(bytes, isBig))"
-            case .float(let bits, let isBig): ForeignNumber.json(Self.word(bytes, isBig), bits: bits)
+            case .integer(let bits, let isSigned, let isBig):
+                ForeignInteger.json(UInt64(bytes[...], isBigEndian: isBig), bits: bits, isSigned: isSigned)
+            case .float(let bits, let isBig): ForeignNumber.json(UInt64(bytes[...], isBigEndian: isBig), bits: bits)
             case .bool: bytes[0] == 0 ? "false" : "true"
             case .text(let layout): ForeignText.json(layout.content(of: bytes))
             case .opaque: "\"\(bytes.hexadecimal)\""
             }
         }
-
-        private static func word(_ bytes: [UInt8], _ isBigEndian: Bool) -> UInt64 {
-            (isBigEndian ? bytes : bytes.reversed()).reduce(0) { $0 << 8 | UInt64($1) }
-        }
-    }
-}
-
-extension UInt64 {
-    /// The two's complement value of the low `bits` bits.
-    fileprivate func signed(_ bits: Int) -> Int64 {
-        Int64(bitPattern: self << UInt64(64 - bits)) >> Int64(64 - bits)
     }
 }

@@ -129,16 +129,7 @@ enum HDF5AttributeWriter {
     private static func word(of value: JSONValue, _ type: ElementType) -> UInt64? {
         if type.isFloating { return ForeignNumber.word(value, bits: type.bitCount) }
         if type == .bool { return value.bool.map { $0 ? 1 : 0 } }
-        guard case .number(let number) = value else { return nil }
-        if let unsigned = UInt64(number.text) {
-            let isSigned = [.i8, .i16, .i32, .i64].contains(type)
-            let limit = UInt64.max >> UInt64(64 - type.bitCount + (isSigned ? 1 : 0))
-            return unsigned <= limit ? unsigned : nil
-        }
-        guard let signed = Int64(number.text), [.i8, .i16, .i32, .i64].contains(type),
-            signed >= Int64.min >> Int64(64 - type.bitCount)
-        else { return nil }
-        return UInt64(bitPattern: signed)
+        return ForeignInteger.word(value, bits: type.bitCount, isSigned: [.i8, .i16, .i32, .i64].contains(type))
     }
 }
 

@@ -1,3 +1,5 @@
+import AssayTensors
+
 /// Where the chunks of a tensor lie, and the geometry of putting them together.
 struct HDF5ChunkTable: Sendable {
     struct Place: Sendable {
@@ -32,20 +34,11 @@ struct HDF5ChunkTable: Sendable {
         self.pipeline = pipeline
         grid = zip(shape, chunk).map { $0 == 0 ? 0 : ($0 - 1) / $1 + 1 }
         chunkByteCount = chunk.reduce(elementSize, *)
-        strides = Self.strides(of: shape)
-        chunkStrides = Self.strides(of: chunk)
+        strides = Shape.strides(of: shape)
+        chunkStrides = Shape.strides(of: chunk)
         var axis = shape.count - 1
         while axis > 0, chunk[axis] == shape[axis] { axis -= 1 }
         runAxis = axis
-    }
-
-    private static func strides(of dimensions: [Int]) -> [Int] {
-        var strides = [Int](repeating: 1, count: dimensions.count)
-        for axis in dimensions.indices.dropLast().reversed() {
-            // A dimension of zero means that there are no elements to find.
-            strides[axis] = strides[axis + 1] &* max(dimensions[axis + 1], 1)
-        }
-        return strides
     }
 
     /// Chunks of the grid; the listing bounds it.

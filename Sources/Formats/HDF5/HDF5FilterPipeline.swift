@@ -85,13 +85,13 @@ struct HDF5FilterPipeline: Sendable, Equatable {
             case .fletcher32: current = try Self.checked(current)
             case .deflate:
                 let size = result.count + (steps.contains(.fletcher32) ? Self.checksumByteCount : 0)
-                let target = isLast && size == result.count ? result : try worker.inflated(size)
+                let target = isLast && size == result.count ? result : try worker.inflated.bytes(size)
                 try worker.inflate(current, into: target)
                 current = UnsafeRawBufferPointer(target)
                 isInResult = isLast && size == result.count
             case .shuffle(let size):
                 let target =
-                    isLast && current.count == result.count ? result : try worker.unshuffled(current.count)
+                    isLast && current.count == result.count ? result : try worker.unshuffled.bytes(current.count)
                 Self.unshuffle(current, size, into: target)
                 current = UnsafeRawBufferPointer(target)
                 isInResult = isLast && current.count == result.count
@@ -134,9 +134,15 @@ struct HDF5FilterPipeline: Sendable, Equatable {
 }
 
 /// What one thread needs to decode chunks: a decompressor, and memory that grows to the largest chunk.
-final class HDF5ChunkWorker: @unchecked Sendable {  // reason: used by one thread at a time, handed on through a lock
+final class HDF5ChunkWorker {
     private let decompressor: OpaquePointer
-    private var buffers: [ByteBuffer?] = [nil, nil, nil, nil]
+    /// For a chunk as it is stored.
+    var stored = ScratchBuffer()
+    /// Between two filters.
+    fileprivate var inflated = ScratchBuffer()
+    fileprivate var unshuffled = ScratchBuffer()
+    /// For a chunk with all filters undone.
+    var chunk = ScratchBuffer()
 
     init() throws {
         guard let decompressor = libdeflate_alloc_decompressor() else {
@@ -146,22 +152,6 @@ final class HDF5ChunkWorker: @unchecked Sendable {  // reason: used by one threa
     }
 
     deinit { libdeflate_free_decompressor(decompressor) }
-
-    /// Memory for a chunk as it is stored.
-    func stored(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(0, byteCount) }
-    /// Memory between two filters.
-    func inflated(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(1, byteCount) }
-    func unshuffled(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(2, byteCount) }
-    /// Memory for a chunk with all filters undone.
-    func chunk(_ byteCount: Int) throws -> UnsafeMutableRawBufferPointer { try buffer(3, byteCount) }
-
-    private func buffer(_ index: Int, _ byteCount: Int) throws -> UnsafeMutableRawBufferPointer {
-        if let buffer = buffers[index], buffer.bytes.count >= byteCount { return buffer.prefix(byteCount) }
-        buffers[index] = nil
-        let buffer = try ByteBuffer(byteCount: byteCount)
-        buffers[index] = buffer
-        return buffer.prefix(byteCount)
-    }
 
     /// Inflates a zlib stream that must give exactly the bytes of `result`.
     func inflate(_ bytes: UnsafeRawBufferPointer, into result: UnsafeMutableRawBufferPointer) throws {

@@ -27,7 +27,7 @@ enum HDF5Metadata {
                 if attribute.key == pairsAttribute, let more = MetadataPairs.parse(text) {
                     pairs += more
                 } else if attribute.key == CheckpointContents.foreignKey,
-                    let object = try? JSONValue(parsing: Array(text.utf8)).object
+                    let object = JSONObject(foreign: text)
                 {
                     others = object
                 } else {
@@ -48,9 +48,7 @@ enum HDF5Metadata {
             foreign.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
             others[member] = .object(JSONObject(foreign))
         }
-        if !others.members.isEmpty {
-            pairs.append((CheckpointContents.foreignKey, JSONValue.object(others).compactText))
-        }
+        if let text = others.foreignText { pairs.append((CheckpointContents.foreignKey, text)) }
         return pairs
     }
 
@@ -101,7 +99,7 @@ enum HDF5Metadata {
     }
 
     private static func takeForeign(_ text: String, into result: inout Attributes) throws {
-        guard var object = try? JSONValue(parsing: Array(text.utf8)).object else {
+        guard var object = JSONObject(foreign: text) else {
             result.text.append((CheckpointContents.foreignKey, text))
             return
         }
@@ -121,8 +119,6 @@ enum HDF5Metadata {
             }
         }
         object[member] = nil
-        if !object.members.isEmpty {
-            result.text.append((CheckpointContents.foreignKey, JSONValue.object(object).compactText))
-        }
+        if let rest = object.foreignText { result.text.append((CheckpointContents.foreignKey, rest)) }
     }
 }

@@ -1,7 +1,6 @@
 import AssayCKernels
 import AssayCheckpoints
 import AssayTensors
-import Synchronization
 
 /// A HDF5 file whose structure is known and checked. Data is read, inflated and put in order here, on any number of
 /// threads; libhdf5 has no part in it.
@@ -12,7 +11,7 @@ final class HDF5Reader: CheckpointReader {
     private let tensors: [HDF5Tensor]
     private let threads: Int
     private let cache = BufferCache<ChunkKey>()
-    private let workers = Mutex<[HDF5ChunkWorker]>([])
+    private let workers = WorkerPool<HDF5ChunkWorker> { try HDF5ChunkWorker() }
 
     init(_ file: InputFile, _ contents: CheckpointContents, _ tensors: [HDF5Tensor], threads: Int) {
         self.file = file
@@ -38,10 +37,7 @@ final class HDF5Reader: CheckpointReader {
             return try readPacked(tensor, index, range, bits, into: buffer)
         }
         try readStored(tensor, index, range, into: buffer)
-        guard tensor.type.isBigEndian, let base = buffer.baseAddress else { return }
-        let size = tensor.type.swapSize
-        ck_chunks_at(DispatchLevel.current.kernelLevel).pointee.swap(
-            base.assumingMemoryBound(to: UInt8.self), buffer.count / size, size)
+        if tensor.type.isBigEndian { buffer.swapBytes(ofEach: tensor.type.elementType.swapSize) }
     }
 
     // MARK: By layout
@@ -132,7 +128,7 @@ final class HDF5Reader: CheckpointReader {
         if let range = need.wholeRange {
             let start = (range.lowerBound - elements.lowerBound) * table.elementSize
             let part = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<start + table.chunkByteCount])
-            return try withWorker { try decode(tensor, table, need.index, into: part, $0) }
+            return try workers.with { try decode(tensor, table, need.index, into: part, $0) }
         }
         let key = ChunkKey(tensor: index, chunk: need.index)
         if let kept = cache.bytes(key) {
@@ -140,24 +136,17 @@ final class HDF5Reader: CheckpointReader {
             return table.scatter(kept.readOnly, need.index, elements, into: buffer)
         }
         if need.isWhole {
-            return try withWorker { worker in
-                let bytes = try worker.chunk(table.chunkByteCount)
+            return try workers.with { worker in
+                let bytes = try worker.chunk.bytes(table.chunkByteCount)
                 try decode(tensor, table, need.index, into: bytes, worker)
                 table.scatter(UnsafeRawBufferPointer(bytes), need.index, elements, into: buffer)
             }
         }
         let bytes = try ByteBuffer(byteCount: table.chunkByteCount)
         defer { withExtendedLifetime(bytes) {} }
-        try withWorker { try decode(tensor, table, need.index, into: bytes.bytes, $0) }
+        try workers.with { try decode(tensor, table, need.index, into: bytes.bytes, $0) }
         table.scatter(bytes.readOnly, need.index, elements, into: buffer)
         cache.keep(bytes, as: key)
-    }
-
-    /// Lends a worker that no other thread uses.
-    private func withWorker(_ body: (HDF5ChunkWorker) throws -> Void) throws {
-        let worker = try workers.withLock { $0.popLast() } ?? HDF5ChunkWorker()
-        try body(worker)
-        workers.withLock { $0.append(worker) }
     }
 
     private func decode(
@@ -167,7 +156,7 @@ final class HDF5Reader: CheckpointReader {
         guard let place = table.places.isEmpty ? nil : table.places[index], place.offset >= 0 else {
             return Self.fill(bytes, with: tensor.fill, from: 0)
         }
-        let stored = try worker.stored(place.byteCount)
+        let stored = try worker.stored.bytes(place.byteCount)
         try file.read(at: place.offset, into: stored)
         try table.pipeline.decode(stored, mask: place.filterMask, into: bytes, worker)
     }

@@ -125,7 +125,4 @@ struct HDF5StoredType: Sendable, Equatable {
         guard parts[0] == parts[1], parts[0].elementType == .f32 else { throw refusal }
         return HDF5StoredType(.c64, size: 8, isBigEndian: parts[0].isBigEndian)
     }
-
-    /// Bytes that are reversed together where the order is big-endian: the parts of a complex number one by one.
-    var swapSize: Int { elementType == .c64 ? 4 : size }
 }

@@ -2,7 +2,6 @@ import AssayCDeflate
 import AssayCKernels
 import AssayCheckpoints
 import AssayTensors
-import Synchronization
 import SystemPackage
 
 /// Writes a HDF5 file: structure through libhdf5, data by ourselves at the places that it reserved; deflated chunks
@@ -11,11 +10,12 @@ final class HDF5Writer: CheckpointWriter {
     private let output: OutputFile
     private let builder: HDF5FileBuilder
     private let deflateLevel: Int?
-    private let compressors = Mutex<[HDF5ChunkCompressor]>([])
+    private let compressors: WorkerPool<HDF5ChunkCompressor>
 
     init(_ plan: WritePlan, _ output: OutputFile, deflateLevel: Int?) throws {
         self.output = output
         self.deflateLevel = deflateLevel
+        compressors = WorkerPool { try HDF5ChunkCompressor(level: deflateLevel ?? 1) }
         builder = try HDF5FileBuilder(plan, output, deflateLevel: deflateLevel)
         // Without chunks the structure is complete: the places are known.
         if deflateLevel == nil { try builder.close() }
@@ -52,21 +52,17 @@ final class HDF5Writer: CheckpointWriter {
     ) throws -> [HDF5ChunkCompressor.Chunk] {
         let size = plan.chunkByteCount
         precondition(range.lowerBound % size == 0 && (range.count % size == 0 || range.upperBound == plan.byteCount))
-        let compressor =
-            try compressors.withLock { $0.popLast() } ?? HDF5ChunkCompressor(level: deflateLevel ?? 1)
-        let chunks = try stride(from: 0, to: bytes.count, by: size).map { start in
-            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + size, bytes.count)])
-            return try compressor.chunk(part, plan, at: range.lowerBound + start)
+        return try compressors.with { compressor in
+            try stride(from: 0, to: bytes.count, by: size).map { start in
+                let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + size, bytes.count)])
+                return try compressor.chunk(part, plan, at: range.lowerBound + start)
+            }
         }
-        compressors.withLock { $0.append(compressor) }
-        return chunks
     }
 }
 
 /// Shuffles and deflates chunks; one thread at a time.
-///
-/// Unchecked because the lock through which it is handed on sees to that.
-final class HDF5ChunkCompressor: @unchecked Sendable {
+final class HDF5ChunkCompressor {
     /// A chunk as it is stored.
     struct Chunk {
         var position: [Int]
@@ -76,8 +72,8 @@ final class HDF5ChunkCompressor: @unchecked Sendable {
     }
 
     private let compressor: OpaquePointer
-    private var padded: [UInt8] = []
-    private var shuffled: [UInt8] = []
+    private var padded = ScratchBuffer()
+    private var shuffled = ScratchBuffer()
 
     init(level: Int) throws {
         guard let compressor = libdeflate_alloc_compressor(CInt(level)) else {
@@ -91,26 +87,22 @@ final class HDF5ChunkCompressor: @unchecked Sendable {
     /// - Parameter bytes: a chunk's, or fewer where the tensor ends inside it: zeros fill it up.
     func chunk(_ bytes: UnsafeRawBufferPointer, _ plan: HDF5ChunkPlan, at offset: Int) throws -> Chunk {
         let size = plan.chunkByteCount
-        if padded.count != size {
-            padded = [UInt8](repeating: 0, count: size)
-            shuffled = padded
-        }
-        padded.withUnsafeMutableBytes { buffer in
-            buffer.copyMemory(from: bytes)
-            UnsafeMutableRawBufferPointer(rebasing: buffer[bytes.count...]).initializeMemory(
-                as: UInt8.self, repeating: 0)
-        }
+        let padded = try self.padded.bytes(size)
+        padded.copyMemory(from: bytes)
+        UnsafeMutableRawBufferPointer(rebasing: padded[bytes.count...]).initializeMemory(as: UInt8.self, repeating: 0)
+        let shuffled = try self.shuffled.bytes(size)
         ck_chunks_at(DispatchLevel.current.kernelLevel).pointee.shuffle(
-            &shuffled, padded, size / plan.elementSize, plan.elementSize)
+            shuffled.baseAddress!.assumingMemoryBound(to: UInt8.self),
+            padded.baseAddress!.assumingMemoryBound(to: UInt8.self), size / plan.elementSize, plan.elementSize)
         // Only what is smaller than the chunk is of use.
         var made = 0
         let result = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            made = libdeflate_zlib_compress(compressor, shuffled, size, buffer.baseAddress, size - 1)
+            made = libdeflate_zlib_compress(compressor, shuffled.baseAddress, size, buffer.baseAddress, size - 1)
             count = made
         }
         let position = plan.position(ofByte: offset)
         return made > 0
             ? Chunk(position: position, bytes: result, filterMask: 0)
-            : Chunk(position: position, bytes: shuffled, filterMask: 2)
+            : Chunk(position: position, bytes: Array(shuffled), filterMask: 2)
     }
 }

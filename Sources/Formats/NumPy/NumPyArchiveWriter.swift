@@ -8,11 +8,12 @@ struct NumPyArchiveWriter: CheckpointWriter {
     private let headers: [[UInt8]]
 
     init(_ plan: WritePlan, _ output: OutputFile) throws {
-        headers = try plan.tensors.map { try NumPyHeader.bytes(for: $0) }
+        headers = plan.tensors.map { NumPyHeader.bytes(for: $0) }
         let members = try zip(plan.tensors, headers).map { tensor, header in
-            let (byteCount, overflow) = tensor.byteCount.addingReportingOverflow(header.count)
-            guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
-            return (name: tensor.name + NumPyArray.fileExtensions[0], byteCount: byteCount)
+            (
+                name: tensor.name + NumPyArray.fileExtensions[0],
+                byteCount: try FilePlace.padded(header.count, adding: tensor.byteCount)
+            )
         }
         archive = try ZipWriter(members, output)
         for (member, header) in headers.enumerated() { try archive.write(member, header) }

@@ -16,29 +16,20 @@ public enum NumPyArray: CheckpointFormat {
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
         let name = options.fileName ?? file.path.lastComponent?.string ?? ""
-        let source = FileRange(file: file, range: 0..<file.byteCount)
-        let header = try NumPyHeader(of: source, file.path, member: nil)
-        let tensor = try header.tensor(named: stem(of: name), file.path)
+        let header = try NumPyHeader(of: file, file.path, member: nil)
+        let tensor = header.tensor(named: stem(of: name))
         return NumPyReader(
             CheckpointContents(formatName: Self.name, tensors: [tensor], fileByteCount: file.byteCount),
-            [header.array(in: source)])
+            [header.array(in: file)])
     }
 
     public static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter {
-        guard plan.tensors.count == 1 else {
-            throw UsageError("npy holds exactly one tensor, these are \(plan.tensors.count); write npz instead")
-        }
-        let header = try NumPyHeader.bytes(for: plan.tensors[0])
+        let header = NumPyHeader.bytes(for: plan.tensors[0])
         let (byteCount, overflow) = header.count.addingReportingOverflow(plan.tensors[0].byteCount)
         guard !overflow else { throw UsageError("the tensor is more than a file can hold") }
         return try FlatWriter(header: header, offsets: [header.count], byteCount: byteCount, output)
-    }
-
-    /// A file name without `.npy`.
-    static func stem(of name: String) -> String {
-        name.lowercased().hasSuffix(fileExtensions[0]) ? String(name.dropLast(fileExtensions[0].count)) : name
     }
 }
 

@@ -74,25 +74,19 @@ struct NumPyHeader {
         return (begin, try source.bytes(begin..<begin + length))
     }
 
-    func tensor(named name: String, _ path: FilePath) throws -> TensorInfo {
-        guard let info = TensorInfo(name: name, elementType: elementType, shape: shape) else {
-            throw CheckpointError(path, .tensor(name), expected: "a size that fits 63 bits", found: "\(shape)")
-        }
-        return info
+    /// What the array is, under a name; that its size fits was checked.
+    func tensor(named name: String) -> TensorInfo {
+        TensorInfo(name: name, elementType: elementType, shape: shape)!
     }
 
     /// The data behind the header.
     func array(in source: any ByteSource) -> StridedArray {
-        var axes: [StridedArray.Axis] = []
-        var stride = 1
         let dimensions = shape.elementCount == 0 ? [0] : shape.dimensions
-        for dimension in isFortranOrder ? dimensions : dimensions.reversed() {
-            axes.append(.init(count: dimension, stride: stride))
-            stride *= max(dimension, 1)
-        }
+        let strides =
+            isFortranOrder ? Shape.strides(of: dimensions.reversed()).reversed() : Shape.strides(of: dimensions)
         return StridedArray(
             source, offset: byteCount, elementByteCount: elementType.unitByteCount,
-            axes: isFortranOrder ? axes : axes.reversed(), byteOrder: byteOrder)
+            axes: zip(dimensions, strides).map { StridedArray.Axis(count: $0, stride: $1) }, byteOrder: byteOrder)
     }
 
     // MARK: Writing
@@ -101,10 +95,9 @@ struct NumPyHeader {
 
     /// The header that NumPy itself writes: version 1.0, padded so that the data is aligned to 64 bytes, with room for
     /// the first dimension to grow.
-    static func bytes(for tensor: TensorInfo) throws -> [UInt8] {
-        guard let description = NumPyType.descriptions[tensor.elementType] else {
-            throw UsageError("NumPy has no type for \(tensor.elementType.name)")
-        }
+    static func bytes(for tensor: TensorInfo) -> [UInt8] {
+        // The capabilities hold no other types.
+        let description = NumPyType.descriptions[tensor.elementType]!
         let dimensions = tensor.shape.dimensions
         let shape = dimensions.map(String.init).joined(separator: ", ") + (dimensions.count == 1 ? "," : "")
         var text = "{'descr': '\(description)', 'fortran_order': False, 'shape': (\(shape)), }"
@@ -137,8 +130,7 @@ enum NumPyType {
                 offset: 0, expected: "an array of bool, int, float16, float32, float64 or complex64",
                 found: "the type '\(description.escapedForDisplay.prefix(80))'\(remark(kind))")
         }
-        let unit = type == .c64 ? 4 : type.unitByteCount
-        return (type, order == ">" && unit > 1 ? .big(unit) : .little)
+        return (type, StoredByteOrder(isBigEndian: order == ">", type))
     }
 
     /// What a refused type is, and what to do.

@@ -31,7 +31,7 @@ struct NumPyReader: CheckpointReader {
             }
             let source = archive.source(of: position, isChecked: true)
             let header = try NumPyHeader(of: source, path, member: member.place)
-            contents.tensors.append(try header.tensor(named: name, path))
+            contents.tensors.append(header.tensor(named: name))
             arrays.append(header.array(in: source))
             if !arrays[arrays.count - 1].isContiguous { scattered[arrays.count - 1] = source as? CheckedSource }
         }

@@ -16,16 +16,14 @@ struct PickleStream {
     private let source: any ByteSource
     private let limit: Int
     private var buffer: [UInt8] = []
-    private var bufferStart: Int
+    private var bufferStart = 0
     /// Where the next byte lies in the source.
-    private(set) var position: Int
+    private(set) var position = 0
 
-    /// - Parameter start: where the pickle begins; it may end anywhere in the source.
-    init(_ source: any ByteSource, from start: Int = 0) {
+    /// - Parameter source: begins with the pickle, which may end anywhere in it.
+    init(_ source: any ByteSource) {
         self.source = source
-        position = start
-        bufferStart = start
-        limit = min(source.byteCount, start.addingReportingOverflow(Self.maximumByteCount).partialValue)
+        limit = min(source.byteCount, Self.maximumByteCount)
     }
 
     var isAtEnd: Bool { position == source.byteCount }

@@ -59,7 +59,7 @@ struct TorchArchive {
         let texts = try versionNames.compactMap { try text(folder + $0, of: archive) }
         guard let number = texts.first.flatMap({ Int($0) }), (1...maximumVersion).contains(number) else {
             throw CheckpointError(
-                archive.file.path, .part("member '\(folder.escapedForDisplay)version'"),
+                archive.file.path, .member(folder + versionNames[0]),
                 expected: "a version from 1 to \(maximumVersion)",
                 found: texts.first.map { "'\($0.prefix(20).description.escapedForDisplay)'" } ?? "no such member")
         }
@@ -71,7 +71,7 @@ struct TorchArchive {
         case "big"?: return true
         case let other?:
             throw CheckpointError(
-                archive.file.path, .part("member '\(folder.escapedForDisplay)\(byteOrderName)'"),
+                archive.file.path, .member(folder + byteOrderName),
                 expected: "little or big", found: "'\(other.prefix(20).description.escapedForDisplay)'")
         }
     }
@@ -79,14 +79,13 @@ struct TorchArchive {
     /// The bytes of a storage. A key only ever selects a member of the archive.
     func storage(_ storage: TorchStorage) throws -> any ByteSource {
         let name = "\(folder)data/\(storage.key)"
-        let place = CheckpointError.Place.part("member '\(name.escapedForDisplay)'")
+        let place = CheckpointError.Place.member(name)
         guard let position = archive.position(of: name) else {
             throw CheckpointError(
                 archive.file.path, place, expected: "a storage the pickle asks for", found: "no such member")
         }
         let source = archive.source(of: position, isChecked: false)
-        let (byteCount, overflow) = storage.count.multipliedReportingOverflow(by: storage.elementByteCount)
-        guard !overflow, byteCount == source.byteCount else {
+        guard storage.byteCount == source.byteCount else {
             throw CheckpointError(
                 archive.file.path, place,
                 expected: "\(storage.count) elements of \(storage.elementByteCount) bytes, as the pickle says",
@@ -111,11 +110,9 @@ struct TorchArchive {
             throw refuse("\(error.found) at byte \(error.offset)")
         }
         guard let pairs = value.array else { throw refuse(value.kind) }
-        return try pairs.map { pair in
-            guard let items = pair.array, items.count == 2, let key = items[0].string, let text = items[1].string else {
-                throw refuse(pair.kind)
-            }
-            return (key, text)
+        return try pairs.map { value in
+            guard let pair = MetadataPairs.pair(value) else { throw refuse(value.kind) }
+            return pair
         }
     }
 }

@@ -65,10 +65,9 @@ struct TorchReader: CheckpointReader {
             arrays.append(Self.array(tensor, memory, source, isBigEndian: isBigEndian))
         }
         if !found.left.isEmpty {
-            let names = found.left.prefix(5).map(\.escapedForDisplay).joined(separator: ", ")
             contents.warnings.append(
-                "\(found.left.count) values are no tensor, text or number and are left behind: \(names)"
-                    + (found.left.count > 5 ? ", ..." : ""))
+                "\(found.left.count) values are no tensor, text or number and are left behind:"
+                    + " \(found.left.listed(first: 5))")
         }
         self.contents = contents
         self.arrays = arrays
@@ -142,11 +141,10 @@ struct TorchReader: CheckpointReader {
         _ tensor: TorchTensor, _ storage: TorchStorage, _ source: any ByteSource, isBigEndian: Bool
     ) -> StridedArray {
         let type = tensor.type.elementType
-        let unit = type == .c64 ? 4 : type.unitByteCount
         return StridedArray(
             source, offset: byteOffset(of: tensor, storage), elementByteCount: type.unitByteCount,
             axes: zip(tensor.sizes, tensor.strides).map { StridedArray.Axis(count: $0, stride: $1) },
-            byteOrder: isBigEndian && unit > 1 ? .big(unit) : .little)
+            byteOrder: StoredByteOrder(isBigEndian: isBigEndian, type))
     }
 
     func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {

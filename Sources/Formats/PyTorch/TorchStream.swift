@@ -17,7 +17,7 @@ struct TorchStream {
     /// - Throws: `PickleFault`, `CheckpointError`.
     init(_ file: InputFile) throws {
         path = file.path
-        var machine = PickleMachine(PickleStream(FileRange(file: file, range: 0..<file.byteCount)))
+        var machine = PickleMachine(PickleStream(file))
         guard case .long(Self.magic) = try machine.run() else {
             throw PickleFault(
                 offset: 0, expected: "the number that PyTorch begins its files with",
@@ -71,9 +71,8 @@ struct TorchStream {
             throw CheckpointError(
                 file.path, place, expected: "\(storage.count) elements, as the pickle says", found: "\(count)")
         }
-        let (byteCount, overflow) = storage.count.multipliedReportingOverflow(by: storage.elementByteCount)
         let left = file.byteCount - position - 8
-        guard !overflow, byteCount <= left else {
+        guard let byteCount = storage.byteCount, byteCount <= left else {
             throw CheckpointError(
                 file.path, place, expected: "\(storage.count) elements of \(storage.elementByteCount) bytes",
                 found: "\(left) bytes: the file is cut off")

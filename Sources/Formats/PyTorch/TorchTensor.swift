@@ -13,6 +13,12 @@ struct TorchStorage: Sendable {
     var first = 0
 
     var elementByteCount: Int { elementType?.unitByteCount ?? 1 }
+
+    /// Nil where it does not fit 63 bits.
+    var byteCount: Int? {
+        let (byteCount, overflow) = count.multipliedReportingOverflow(by: elementByteCount)
+        return overflow ? nil : byteCount
+    }
 }
 
 /// A view of a storage.
@@ -151,10 +157,9 @@ extension PickleHeap {
         }
         if sizes.contains(0) { return }
         let storage = storages[tensor.storage]
-        let bytes = storage.count.multipliedReportingOverflow(by: storage.elementByteCount)
-        let skipped = storage.first.multipliedReportingOverflow(by: storage.elementByteCount)
-        guard !bytes.overflow, !skipped.overflow else { throw fault("a storage that fits 63 bits", "\(storage.count)") }
-        let room = (bytes.partialValue - skipped.partialValue) / tensor.type.elementType.unitByteCount
+        guard let byteCount = storage.byteCount else { throw fault("a storage that fits 63 bits", "\(storage.count)") }
+        // No more elements are skipped than there are.
+        let room = (byteCount - storage.first * storage.elementByteCount) / tensor.type.elementType.unitByteCount
         var last = tensor.offset
         for (size, stride) in zip(sizes, strides) {
             let step = (size - 1).multipliedReportingOverflow(by: stride)

@@ -14,23 +14,25 @@ struct TorchWriter: CheckpointWriter {
     private static let version = "3\n"
 
     init(_ plan: WritePlan, _ output: OutputFile) throws {
-        let stored = plan.tensors.filter { $0.aliasOf == nil }
-        let keys = NameMap(stored.enumerated().map { ($1.name, String($0)) })
-        let pickle = try Self.pickle(plan, keys)
+        let owners = try plan.owners()
+        let stored = plan.tensors.indices.filter { owners[$0] == $0 }
+        let numbers = Dictionary(uniqueKeysWithValues: stored.enumerated().map { ($1, $0) })
+        // Of every tensor the storage that it is in.
+        let storages = owners.map { numbers[$0]! }
+        let pickle = try Self.pickle(plan.tensors, storages)
         var small: [(name: String, bytes: [UInt8])] = [
             (TorchArchive.pickleName, pickle), (TorchArchive.byteOrderName, Array("little".utf8)),
             (TorchArchive.versionNames[0], Array(Self.version.utf8)),
         ]
         if !plan.metadata.isEmpty {
-            let pairs = plan.metadata.map { JSONValue.array([.string($0.key), .string($0.value)]) }
-            small.append((TorchArchive.metadataName, Array(JSONValue.array(pairs).compactText.utf8)))
+            small.append((TorchArchive.metadataName, Array(MetadataPairs.text(of: plan.metadata).utf8)))
         }
         archive = try ZipWriter(
             small.map { (Self.folder + $0.name, $0.bytes.count) }
-                + stored.indices.map { ("\(Self.folder)data/\($0)", stored[$0].byteCount) }, output)
+                + stored.enumerated().map { ("\(Self.folder)data/\($0)", plan.tensors[$1].byteCount) }, output)
         for (member, entry) in small.enumerated() { try archive.write(member, entry.bytes) }
         let first = small.count
-        members = plan.tensors.map { $0.aliasOf == nil ? keys[$0.name].flatMap { Int($0) }.map { first + $0 } : nil }
+        members = plan.tensors.indices.map { owners[$0] == $0 ? first + storages[$0] : nil }
     }
 
     func write(
@@ -45,17 +47,12 @@ struct TorchWriter: CheckpointWriter {
 
     // MARK: Pickle
 
-    private static func pickle(_ plan: WritePlan, _ keys: NameMap<String>) throws -> [UInt8] {
+    private static func pickle(_ tensors: [TensorInfo], _ storages: [Int]) throws -> [UInt8] {
         var pickle = PickleWriter()
         pickle.beginDictionary()
-        for tensor in plan.tensors {
-            guard let key = keys[tensor.aliasOf ?? tensor.name] else {
-                throw UsageError(
-                    "tensor '\(tensor.name.escapedForDisplay)': the tensor whose bytes it shares,"
-                        + " '\((tensor.aliasOf ?? "").escapedForDisplay)', is not written; leave out both or none")
-            }
+        for (tensor, storage) in zip(tensors, storages) {
             pickle.text(tensor.name)
-            try add(tensor, key: key, to: &pickle)
+            try add(tensor, key: String(storage), to: &pickle)
         }
         return pickle.finish()
     }
@@ -73,7 +70,7 @@ struct TorchWriter: CheckpointWriter {
                 storageName, key: key, count: storageName == nil ? tensor.byteCount : tensor.shape.elementCount)
             pickle.int(0)
             pickle.tuple { for size in sizes { $0.int(size) } }
-            pickle.tuple { for stride in strides(of: sizes) { $0.int(stride) } }
+            pickle.tuple { for stride in Shape.strides(of: sizes) { $0.int(stride) } }
             pickle.bool(false)
             pickle.emptyOrderedDictionary()
             if storageName == nil { pickle.global("torch", type.name) }
@@ -88,15 +85,5 @@ struct TorchWriter: CheckpointWriter {
         guard let last = sizes.last, last % type.elementsPerItem == 0 else { return nil }
         sizes[sizes.count - 1] = last / type.elementsPerItem
         return sizes
-    }
-
-    private static func strides(of sizes: [Int]) -> [Int] {
-        var strides: [Int] = []
-        var stride = 1
-        for size in sizes.reversed() {
-            strides.append(stride)
-            stride *= max(size, 1)
-        }
-        return strides.reversed()
     }
 }

@@ -46,9 +46,7 @@ struct SafetensorsHeader {
     }
 
     /// The header length that opens a file: 8 bytes, unsigned, little-endian.
-    static func length(_ bytes: [UInt8]) -> UInt64 {
-        (0..<8).reduce(0) { $0 | UInt64(bytes[$1]) << UInt64(8 * $1) }
-    }
+    static func length(_ bytes: [UInt8]) -> UInt64 { bytes.number(0, UInt64.self) }
 
     private static func headerBytes(of file: InputFile) throws -> [UInt8] {
         let prefix = try file.prefix(8)

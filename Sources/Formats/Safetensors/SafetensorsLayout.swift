@@ -45,10 +45,9 @@ enum SafetensorsLayout {
         }
         var end = 0
         let entries = try ordered.map { info in
-            let (next, overflow) = end.addingReportingOverflow(info.byteCount)
-            guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
-            defer { end = next }
-            return SafetensorsHeader.Entry(info: info, range: end..<next)
+            let begin = end
+            end = try FilePlace.padded(begin, adding: info.byteCount)
+            return SafetensorsHeader.Entry(info: info, range: begin..<end)
         }
         let header = text(entries, metadata: metadata(of: plan))
         guard header.count <= SafetensorsHeader.maximumByteCount else {

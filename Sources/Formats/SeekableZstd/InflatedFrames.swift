@@ -1,7 +1,6 @@
 import AssayCZstd
 import AssayCheckpoints
 import AssayTensors
-import Synchronization
 
 /// What seekable zstd data holds, read at any offset: only the frames that are asked for are inflated, several of them on
 /// several threads. Frames of which a part was asked for are kept a while.
@@ -29,10 +28,11 @@ final class InflatedFrames: ByteSource {
     /// - Parameters:
     ///   - range: of the data in the file.
     ///   - place: of the data, for errors; the seek table itself where the whole file is the data.
+    ///   - checksHeaders: false where it is enough that a frame is checked when it is read.
     /// - Throws: `CheckpointError` where table, data and frames disagree.
     init(
         _ file: InputFile, _ range: Range<Int>, _ rules: Rules = Rules(),
-        place: CheckpointError.Place = .part("seek table"), inflater: FrameInflater
+        place: CheckpointError.Place = .part("seek table"), checksHeaders: Bool = true, inflater: FrameInflater
     ) throws {
         table = try SeekTable(
             of: file, range, maximumContentByteCount: rules.maximumContentByteCount, place: place)
@@ -42,6 +42,7 @@ final class InflatedFrames: ByteSource {
         self.place = place
         self.inflater = inflater
         if rules.areEqual { try requireEqualFrames() }
+        guard checksHeaders else { return }
         let parts = Parallel.ranges(table.frameCount, parts: inflater.threads)
         try Parallel.forEach(parts.count, threads: inflater.threads) { part in
             for index in parts[part] { try self.checkHeader(of: index) }
@@ -76,7 +77,7 @@ final class InflatedFrames: ByteSource {
         case CZSTD_SKIPPABLE where count == 0: return
         default:
             throw fault(
-                index, PlaneFrame.Fault(found, contentByteCount: count, frameByteCount: frame.count, said: said))
+                index, ZstdFault(found, contentByteCount: count, frameByteCount: frame.count, said: said))
         }
     }
 
@@ -86,7 +87,7 @@ final class InflatedFrames: ByteSource {
             found: found)
     }
 
-    private func fault(_ index: Int, _ fault: PlaneFrame.Fault) -> CheckpointError {
+    private func fault(_ index: Int, _ fault: ZstdFault) -> CheckpointError {
         self.fault(index, fault.expected, fault.found)
     }
 
@@ -122,7 +123,7 @@ final class InflatedFrames: ByteSource {
     }
 
     private func copy(_ index: Int, from offset: Int, into part: UnsafeMutableRawBufferPointer) throws {
-        let content = try inflater.content(of: FrameInflater.Key(data: ObjectIdentifier(self), frame: index)) {
+        let content = try inflater.cache.bytes(FrameInflater.Key(data: ObjectIdentifier(self), frame: index)) {
             let bytes = try ByteBuffer(byteCount: table.content(index).count)
             try inflate(index, into: bytes.bytes)
             return bytes
@@ -143,8 +144,7 @@ final class InflatedFrames: ByteSource {
                 table.checksums.map { Int64($0[index]) } ?? -1, &said)
             guard found == CZSTD_FINE else {
                 throw fault(
-                    index,
-                    PlaneFrame.Fault(found, contentByteCount: bytes.count, frameByteCount: frame.count, said: said))
+                    index, ZstdFault(found, contentByteCount: bytes.count, frameByteCount: frame.count, said: said))
             }
         }
     }
@@ -154,8 +154,7 @@ final class InflatedFrames: ByteSource {
 final class FrameInflater: Sendable {
     let threads: Int
     fileprivate let workers = WorkerPool<Worker> { try Worker() }
-    private let cache = BufferCache<Key>()
-    private let turns = (0..<16).map { _ in Turn() }
+    fileprivate let cache = BufferCache<Key>()
 
     /// A frame of some data.
     struct Key: Hashable {
@@ -166,31 +165,12 @@ final class FrameInflater: Sendable {
     /// - Parameter threads: that one request may use.
     init(threads: Int) { self.threads = threads }
 
-    /// Threads that want parts of one frame wait for each other, so that only one of them inflates it.
-    private final class Turn: Sendable {
-        let mutex = Mutex(())
-    }
-
-    fileprivate func content(of key: Key, _ inflate: () throws -> ByteBuffer) throws -> ByteBuffer {
-        try turns[key.frame % turns.count].mutex.withLock { _ in
-            if let kept = cache.bytes(key) { return kept }
-            let bytes = try inflate()
-            cache.keep(bytes, as: key)
-            return bytes
-        }
-    }
-
     /// What one thread needs.
     fileprivate final class Worker {
         let context: OpaquePointer
         var input = ScratchBuffer()
 
-        init() throws {
-            guard let context = ZSTD_createDCtx() else {
-                throw SystemError("make a zstd context", "memory", .noMemory, advice: "use fewer --threads")
-            }
-            self.context = context
-        }
+        init() throws { context = try ZstdContext.decompressing() }
 
         deinit { ZSTD_freeDCtx(context) }
     }

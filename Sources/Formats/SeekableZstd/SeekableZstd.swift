@@ -17,7 +17,7 @@ public enum SeekableZstd<Inner: CheckpointFormat>: CheckpointFormat {
 
     public static func recognizes(_ file: InputFile) throws -> Bool {
         guard try SeekableZstdFile.isZstd(file), try SeekableZstdFile.hasSeekTable(file) else { return false }
-        return try Inner.recognizes(SeekableZstdFile.inflating(file))
+        return try Inner.recognizes(SeekableZstdFile.inflating(file, checksHeaders: false))
     }
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
@@ -76,11 +76,12 @@ enum SeekableZstdFile {
 
     /// The file inside.
     ///
+    /// - Parameter checksHeaders: of all frames; false where only some bytes are looked at before the file is opened.
     /// - Throws: `CheckpointError` where there is no seek table, or frames that it does not describe.
-    static func inflating(_ file: InputFile, threads: Int = 1) throws -> InputFile {
+    static func inflating(_ file: InputFile, threads: Int = 1, checksHeaders: Bool = true) throws -> InputFile {
         InputFile(
             file.path,
             holding: try InflatedFrames(
-                file, 0..<file.byteCount, inflater: FrameInflater(threads: threads)))
+                file, 0..<file.byteCount, checksHeaders: checksHeaders, inflater: FrameInflater(threads: threads)))
     }
 }

@@ -80,10 +80,7 @@ struct SeekableZstdWriter: CheckpointWriter {
 
         init() throws {
             input = try ByteBuffer(byteCount: SeekableZstdFile.frameContentByteCount)
-            guard let context = ZSTD_createCCtx() else {
-                throw SystemError("make a zstd context", "memory", .noMemory, advice: "use fewer --threads")
-            }
-            self.context = context
+            context = try ZstdContext.compressing()
         }
 
         deinit { ZSTD_freeCCtx(context) }
@@ -95,9 +92,7 @@ struct SeekableZstdWriter: CheckpointWriter {
             let length = czstd_compress(
                 context, CZSTD_FAST, frame.bytes.baseAddress!.assumingMemoryBound(to: UInt8.self), frame.bytes.count,
                 content.baseAddress!.assumingMemoryBound(to: UInt8.self), content.count)
-            guard ZSTD_isError(length) == 0 else {
-                throw SystemError("compress \(content.count) bytes", "memory", .noMemory, advice: "use fewer --threads")
-            }
+            try ZstdContext.check(length, compressing: content.count)
             return length
         }
     }

@@ -43,12 +43,14 @@ public struct PartName: Sendable, Equatable {
 
     /// The files of all parts, in order; they must be there.
     ///
-    /// - Parameter part: what the file at `path` says of itself.
+    /// - Parameters:
+    ///   - part: what the file at `path` says of itself.
+    ///   - suffix: the extension of its format, for the message.
     /// - Throws: `StructureError` where the file's name says otherwise, or a file is missing.
-    static func paths(of path: FilePath, _ part: CheckpointPart) throws -> [FilePath] {
+    static func paths(of path: FilePath, _ part: CheckpointPart, suffix: String) throws -> [FilePath] {
         let fileName = path.lastComponent?.string ?? ""
         guard var name = PartName(fileName), name.number == part.number, name.count == part.count else {
-            let expected = PartName(stem: "NAME", number: part.number, count: part.count, suffix: ".gguf").text
+            let expected = PartName(stem: "NAME", number: part.number, count: part.count, suffix: suffix).text
             throw StructureError(
                 "\(path.forDisplay): the file says that it is part \(part.number + 1) of \(part.count); expected a name"
                     + " like \(expected), found '\(fileName.escapedForDisplay)'")

@@ -9,6 +9,9 @@ struct ShardedReader: CheckpointReader {
     /// The shard and the position in it of every tensor.
     private let places: [(shard: Int, tensor: Int)]
 
+    /// How many names a message lists.
+    private static let listedCount = 10
+
     /// Opens the shards of an index, all of which must be there and hold exactly what it says.
     ///
     /// - Throws: `StructureError` where the index and the shards disagree.
@@ -52,11 +55,11 @@ struct ShardedReader: CheckpointReader {
 
     /// - Parameter path: the file that says which there are.
     static func requirePresent(_ paths: [FilePath], of path: FilePath) throws {
-        let missing = try paths.filter { try SystemCall.status($0) == nil }
+        let missing = try paths.filter { try SystemCall.status($0) == nil }.map { $0.lastComponent?.string ?? "" }
         guard missing.isEmpty else {
             throw StructureError(
                 "\(path.forDisplay): \(missing.count) of \(paths.count) shards are missing:"
-                    + " \(list(missing.map { $0.lastComponent?.string ?? "" })); download them again")
+                    + " \(missing.listed(first: listedCount)); download them again")
         }
     }
 
@@ -96,13 +99,13 @@ struct ShardedReader: CheckpointReader {
         let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted()
         guard absent.isEmpty else {
             throw StructureError(
-                "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names: \(list(absent))"
-            )
+                "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names:"
+                    + " \(absent.listed(first: listedCount))")
         }
         guard unlisted.isEmpty else {
             throw StructureError(
-                "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index: \(list(unlisted))"
-            )
+                "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index:"
+                    + " \(unlisted.listed(first: listedCount))")
         }
     }
 
@@ -122,11 +125,6 @@ struct ShardedReader: CheckpointReader {
             }
         }
         return found
-    }
-
-    /// The first ten, and that there are more.
-    private static func list(_ names: [String]) -> String {
-        names.prefix(10).map(\.escapedForDisplay).joined(separator: ", ") + (names.count > 10 ? ", ..." : "")
     }
 
     func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {

@@ -2,7 +2,6 @@ import AssayCKernels
 import AssayCZstd
 import AssayCheckpoints
 import AssayTensors
-import SystemPackage
 
 /// How a chunk lies in the file: its planes' frames follow one another.
 struct ChunkRecord: Sendable, Equatable {
@@ -38,11 +37,8 @@ final class ChunkCodec: @unchecked Sendable {  // reason: the pool lends it to o
     private var output = ScratchBuffer()
 
     init(_ level: DispatchLevel = .current) throws {
-        guard let compression = ZSTD_createCCtx(), let decompression = ZSTD_createDCtx() else {
-            throw SystemError("make a zstd context", "memory", .noMemory, advice: "use fewer --threads")
-        }
-        self.compression = compression
-        self.decompression = decompression
+        compression = try ZstdContext.compressing()
+        decompression = try ZstdContext.decompressing()
         kernels = ck_planes_at(level.kernelLevel)
     }
 

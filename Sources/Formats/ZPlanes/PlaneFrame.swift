@@ -1,7 +1,6 @@
 import AssayCKernels
 import AssayCZstd
 import AssayCheckpoints
-import SystemPackage
 
 /// One plane as one zstd frame.
 enum PlaneFrame {
@@ -34,16 +33,8 @@ enum PlaneFrame {
             let effort = isSmall ? CZSTD_SMALL : isEntropyAlone ? CZSTD_ENTROPY : CZSTD_FAST
             count = czstd_compress(context, effort, out, frame.count, bytes, plane.count)
         }
-        guard ZSTD_isError(count) == 0 else {
-            throw SystemError("compress \(plane.count) bytes", "memory", .noMemory, advice: "use fewer --threads")
-        }
+        try ZstdContext.check(count, compressing: plane.count)
         return count < czstd_stored_byte_count(plane.count) ? count : czstd_store(out, bytes, plane.count)
-    }
-
-    /// What is wrong with a frame, in words.
-    struct Fault: Error, Equatable {
-        var expected: String
-        var found: String
     }
 
     /// Decodes a frame into exactly the bytes of `plane`.
@@ -52,31 +43,12 @@ enum PlaneFrame {
     static func decode(
         _ frame: UnsafeRawBufferPointer, isVouchedFor: Bool, into plane: UnsafeMutableRawBufferPointer,
         _ context: OpaquePointer
-    ) throws(Fault) {
+    ) throws(ZstdFault) {
         var said: UInt64 = 0
         let fault = czstd_decode(
             context, isVouchedFor ? 1 : 0, plane.baseAddress!.assumingMemoryBound(to: UInt8.self), plane.count,
             frame.baseAddress!.assumingMemoryBound(to: UInt8.self), frame.count, &said)
         guard fault != CZSTD_FINE else { return }
-        throw Fault(fault, contentByteCount: plane.count, frameByteCount: frame.count, said: said)
-    }
-}
-
-extension PlaneFrame.Fault {
-    init(_ fault: czstd_fault, contentByteCount: Int, frameByteCount: Int, said: UInt64) {
-        switch fault {
-        case CZSTD_SKIPPABLE: self.init(expected: "a zstd frame", found: "a skippable frame")
-        case CZSTD_WINDOW: self.init(expected: "a window of at most \(1 << 27) bytes", found: "one of \(said)")
-        case CZSTD_DICTIONARY: self.init(expected: "a frame without a dictionary", found: "one that needs a dictionary")
-        case CZSTD_NO_SIZE: self.init(expected: "a frame that says its content size", found: "one that does not")
-        case CZSTD_OTHER_SIZE:
-            self.init(expected: "a frame of \(contentByteCount) bytes of content", found: "one of \(said)")
-        case CZSTD_NO_CHECKSUM: self.init(expected: "a frame with a checksum", found: "one without")
-        case CZSTD_OTHER_LENGTH:
-            self.init(expected: "a frame \(frameByteCount) bytes long", found: "one of another length")
-        case CZSTD_BLOCKS: self.init(expected: "blocks that can be decoded", found: "damaged ones")
-        case CZSTD_CHECKSUM: self.init(expected: "bytes that match the frame's checksum", found: "others")
-        default: self.init(expected: "a zstd frame", found: "something else")
-        }
+        throw ZstdFault(fault, contentByteCount: plane.count, frameByteCount: frame.count, said: said)
     }
 }

@@ -113,11 +113,11 @@ enum TextFrame {
     /// A frame for a text; stored where compression would exceed the proportion that readers accept.
     static func encode(_ text: [UInt8]) throws -> [UInt8] {
         var frame = [UInt8](repeating: 0, count: czstd_frame_bound(text.count))
-        guard let context = ZSTD_createCCtx() else { throw SystemError("make a zstd context", "memory", .noMemory) }
+        let context = try ZstdContext.compressing(advice: nil)
         defer { ZSTD_freeCCtx(context) }
         let effort = text.count < 16 << 20 ? CZSTD_SMALL : CZSTD_FAST
         var count = czstd_compress(context, effort, &frame, frame.count, text, text.count)
-        guard ZSTD_isError(count) == 0 else { throw SystemError("compress \(text.count) bytes", "memory", .noMemory) }
+        try ZstdContext.check(count, compressing: text.count, advice: nil)
         if text.count > ZPlanes.freeTextByteCount + ZPlanes.maximumTextRatio * count {
             count = czstd_store(&frame, text, text.count)
         }
@@ -136,7 +136,7 @@ enum TextFrame {
         _ frame: UnsafeRawBufferPointer, textByteCount: Int, what: String, in file: FilePath
     ) throws -> ByteBuffer {
         let text = try ByteBuffer(byteCount: textByteCount)
-        guard let context = ZSTD_createDCtx() else { throw SystemError("make a zstd context", "memory", .noMemory) }
+        let context = try ZstdContext.decompressing(advice: nil)
         defer { ZSTD_freeDCtx(context) }
         do {
             try PlaneFrame.decode(frame, isVouchedFor: false, into: text.bytes, context)
@@ -144,15 +144,5 @@ enum TextFrame {
             throw CheckpointError(file, .part(what), expected: error.expected, found: error.found)
         }
         return text
-    }
-}
-
-extension FixedWidthInteger {
-    var littleEndianBytes: [UInt8] { withUnsafeBytes(of: littleEndian) { Array($0) } }
-
-    /// - Precondition: as many bytes as the type has.
-    init(littleEndian bytes: ArraySlice<UInt8>) {
-        precondition(bytes.count == MemoryLayout<Self>.size)
-        self = bytes.reversed().reduce(0) { $0 << 8 | Self($1) }
     }
 }

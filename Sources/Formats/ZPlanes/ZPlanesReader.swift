@@ -60,8 +60,7 @@ final class ZPlanesReader: CheckpointReader {
             ([0x50, 0x4B, 0x03, 0x04], "a zip file"), ([0x89, 0x48, 0x44, 0x46], "an HDF5 file"),
         ]
         if let kind = kinds.first(where: { head.starts(with: $0.0) }) { return kind.1 }
-        let hex = head.prefix(8).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ")
-        return head.isEmpty ? "an empty file" : "the bytes \(hex)"
+        return head.isEmpty ? "an empty file" : "the bytes \(Array(head.prefix(8)).spacedHexadecimal)"
     }
 
     private static func index(of file: InputFile, _ footer: ZPlanesFooter) throws -> ZPlanesIndex {

@@ -35,10 +35,9 @@ final class ZPlanesWriter: CheckpointWriter {
         _ plan: WritePlan, _ output: OutputFile, chunkByteCount: Int? = nil, level: DispatchLevel = .current
     ) throws {
         let names = Set(plan.tensors.map(\.name))
+        // Unlike elsewhere an alias may name another.
         if let alias = plan.tensors.first(where: { $0.aliasOf.map { !names.contains($0) } ?? false }) {
-            throw UsageError(
-                "tensor '\(alias.name.escapedForDisplay)': the tensor whose bytes it shares,"
-                    + " '\(alias.aliasOf!.escapedForDisplay)', is not written; leave out both or none")
+            throw WritePlan.missingTarget(of: alias.name, alias.aliasOf!)
         }
         self.plan = plan
         self.output = output

@@ -22,10 +22,10 @@ enum ZTensorAttributes {
         var foreign: [(key: String, value: JSONValue)] = []
         for entry in manifest.attributes {
             guard let key = entry.key.text else { continue }
-            if key == pairsKey, let more = self.pairs(entry.value) {
+            if key == pairsKey, let more = MetadataPairs.pairs(JSONValue(cbor: entry.value)) {
                 pairs += more
             } else if key == CheckpointContents.foreignKey, let text = entry.value.text,
-                let object = try? JSONValue(parsing: Array(text.utf8)).object
+                let object = JSONObject(foreign: text)
             {
                 others = object
             } else if let text = entry.value.text {
@@ -42,22 +42,8 @@ enum ZTensorAttributes {
         if !foreign.isEmpty { mine.append(("attributes", .object(JSONObject(foreign)))) }
         if !objects.isEmpty { mine.append(("objects", .object(JSONObject(objects)))) }
         if !mine.isEmpty { others[member] = .object(JSONObject(mine)) }
-        if !others.members.isEmpty {
-            pairs.append((CheckpointContents.foreignKey, JSONValue.object(others).compactText))
-        }
+        if let text = others.foreignText { pairs.append((CheckpointContents.foreignKey, text)) }
         return pairs
-    }
-
-    private static func pairs(_ value: CBORValue) -> [(key: String, value: String)]? {
-        guard case .array(let list) = value else { return nil }
-        let pairs = list.compactMap { element -> (key: String, value: String)? in
-            guard case .array(let pair) = element, pair.count == 2, let key = pair[0].text, let value = pair[1].text
-            else {
-                return nil
-            }
-            return (key, value)
-        }
-        return pairs.count == list.count ? pairs : nil
     }
 
     // MARK: Writing
@@ -82,7 +68,7 @@ enum ZTensorAttributes {
 
     private static func takeForeign(_ text: String, into result: inout Restored, _ seen: inout NameSet) throws {
         let foreignKey = CBORValue.text(CheckpointContents.foreignKey)
-        guard var object = try? JSONValue(parsing: Array(text.utf8)).object else {
+        guard var object = JSONObject(foreign: text) else {
             result.root.append(CBORValue.Entry(key: foreignKey, value: .text(text)))
             return
         }
@@ -95,9 +81,7 @@ enum ZTensorAttributes {
             }
             object[member] = nil
         }
-        if !object.members.isEmpty {
-            result.root.append(CBORValue.Entry(key: foreignKey, value: .text(JSONValue.object(object).compactText)))
-        }
+        if let rest = object.foreignText { result.root.append(CBORValue.Entry(key: foreignKey, value: .text(rest))) }
     }
 
     private static func entry(_ key: String, _ value: JSONValue) throws -> CBORValue.Entry {

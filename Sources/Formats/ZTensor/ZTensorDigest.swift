@@ -6,20 +6,17 @@ struct ZTensorDigest: ContentCheck {
     private let file: FilePath
     private let tensor: String
     private let expected: String
-    private var hasher: Hasher
-
-    private enum Hasher: Sendable {
-        case xxh3(XXH3)
-        case sha256(DigestHasher)
-    }
+    /// One of the two; each in a place of its own, so that its state is changed where it is and not copied.
+    private var xxh3: XXH3?
+    private var sha256: DigestHasher?
 
     static let prefix = "xxh3:"
 
     /// - Returns: nil where nobody knows the algorithm: files may come to use others.
     init?(_ expected: String, of tensor: String, in file: FilePath) {
         switch expected.prefix(while: { $0 != ":" }) {
-        case "xxh3": hasher = .xxh3(XXH3())
-        case "sha256": hasher = .sha256(DigestHasher())
+        case "xxh3": xxh3 = XXH3()
+        case "sha256": sha256 = DigestHasher()
         default: return nil
         }
         self.expected = expected
@@ -28,22 +25,13 @@ struct ZTensorDigest: ContentCheck {
     }
 
     mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        switch hasher {
-        case .xxh3(var state):
-            state.update(bytes)
-            hasher = .xxh3(state)
-        case .sha256(var state):
-            state.update(bytes)
-            hasher = .sha256(state)
-        }
+        xxh3?.update(bytes)
+        sha256?.update(bytes)
     }
 
     func finish() throws {
         let found =
-            switch hasher {
-            case .xxh3(let state): Self.prefix + state.finalize().hexadecimal
-            case .sha256(let state): "sha256:\(state.finalize())"
-            }
+            xxh3.map { Self.prefix + $0.finalize().hexadecimal } ?? sha256.map { "sha256:\($0.finalize())" } ?? ""
         guard found == expected else {
             throw CheckpointError(
                 file, .tensor(tensor), expected: "bytes of the digest \(expected)", found: "bytes of \(found)")

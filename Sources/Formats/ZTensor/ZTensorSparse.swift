@@ -139,7 +139,7 @@ final class ZTensorSparse: Sendable {
         }
 
         mutating func next() throws -> Int {
-            let number = try nextBytes().reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+            let number = UInt64(try nextBytes(), isBigEndian: false)
             guard let number = Int(exactly: number) else {
                 throw matrix.fault("numbers below 2^63 in part '\(part.name.escapedForDisplay)'", "\(number)")
             }

@@ -16,7 +16,7 @@ final class ZTensorWriter: CheckpointWriter {
     private let threads: Int
     /// The tensors in the order of their names' bytes.
     private let order: [Int]
-    /// Of every tensor the one whose bytes it has: itself, or an alias' target.
+    /// As `WritePlan.owners`.
     private let owners: [Int]
     private let layout: Layout
     /// Of every tensor's bytes as far as they came in order.
@@ -45,16 +45,7 @@ final class ZTensorWriter: CheckpointWriter {
 
     /// - Throws: `UsageError` where an alias lacks its target; `SystemError`.
     init(_ plan: WritePlan, _ output: OutputFile, threads: Int) throws {
-        let positions = NameMap(plan.tensors.enumerated().map { ($1.name, $0) })
-        owners = try plan.tensors.enumerated().map { index, tensor in
-            guard let name = tensor.aliasOf else { return index }
-            guard let target = positions[name], plan.tensors[target].aliasOf == nil else {
-                throw UsageError(
-                    "tensor '\(tensor.name.escapedForDisplay)': the tensor whose bytes it shares,"
-                        + " '\(name.escapedForDisplay)', is not written; leave out both or none")
-            }
-            return target
-        }
+        owners = try plan.owners()
         order = plan.tensors.indices.sorted {
             plan.tensors[$0].name.utf8.lexicographicallyPrecedes(plan.tensors[$1].name.utf8)
         }
@@ -72,19 +63,11 @@ final class ZTensorWriter: CheckpointWriter {
         var end = ZTensorFile.mark.count
         var places: [Int: Int] = [:]
         for tensor in order where places[owners[tensor]] == nil {
-            let start = try aligned(end)
-            let (next, overflow) = start.addingReportingOverflow(plan.tensors[tensor].byteCount)
-            guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
+            let start = try FilePlace.padded(end, adding: 0, to: alignment)
             places[owners[tensor]] = start
-            end = next
+            end = try FilePlace.padded(start, adding: plan.tensors[tensor].byteCount)
         }
         return Layout(offsets: owners.map { places[$0] ?? 0 }, end: end)
-    }
-
-    private static func aligned(_ offset: Int) throws -> Int {
-        let (sum, overflow) = offset.addingReportingOverflow(alignment - 1)
-        guard !overflow else { throw UsageError("the tensors are more than a file can hold") }
-        return sum / alignment * alignment
     }
 
     func write(
@@ -109,7 +92,7 @@ final class ZTensorWriter: CheckpointWriter {
                 "\(output.path.forDisplay): zTensor holds a manifest of at most \(ZTensorFile.maximumManifestByteCount) bytes"
                     + " and \(CBORDecoder.maximumDepth) levels, this one would be larger")
         }
-        let start = try Self.aligned(final.end)
+        let start = try FilePlace.padded(final.end, adding: 0, to: Self.alignment)
         try output.write(at: start, bytes)
         let footer = ZTensorFile.footerBytes(
             manifest: start..<start + bytes.count, hash: bytes.withUnsafeBytes { XXH3.hash(of: $0) })
