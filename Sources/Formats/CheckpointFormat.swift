@@ -31,9 +31,20 @@ public protocol CheckpointFormat: Sendable {
     static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter
+
+    /// What a shard may call the tensor that the index of its checkpoint calls `name`, where not so; nil where the names
+    /// are always the same.
+    static func nameInShard(ofIndexed name: String) -> String?
+
+    /// The value of a metadata key that two shards have with different values; the first where nothing of both can be said.
+    static func joined(_ key: String, _ first: String, _ second: String) -> String
 }
 
 extension CheckpointFormat {
+    public static func nameInShard(ofIndexed name: String) -> String? { nil }
+
+    public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }
+
     public static var weightsFileName: String { "model" + fileExtensions[0] }
 
     /// A file name without the format's extension; the name itself where it has none.
@@ -149,8 +160,8 @@ public struct FormatCapabilities: Sendable {
 
 /// How files are opened.
 public struct ReadingOptions: Sendable {
-    /// The program that reads the structure of HDF5 files in a process of its own: called as `PROGRAM hdf5-listing`
-    /// with the file as descriptor 3. Without it HDF5 files are refused.
+    /// The program that reads the structure of HDF5 files in a process of its own: called as `PROGRAM hdf5-listing
+    /// BEGIN COUNT` with the file as descriptor 3. Without it HDF5 files are refused.
     public var hdf5Helper: FilePath?
     /// Threads a reader may use for one request.
     public var threads: Int
