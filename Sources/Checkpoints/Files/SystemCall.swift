@@ -83,6 +83,11 @@ package enum SystemCall {
         try retrying("open it", path) { path.withPlatformString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) } }
     }
 
+    /// Opens a file that exists for writing to it.
+    package static func openForWriting(_ path: FilePath) throws(SystemError) -> CInt {
+        try retrying("open it for writing", path) { path.withPlatformString { open($0, O_RDWR | O_CLOEXEC) } }
+    }
+
     /// Creates a file that must not exist yet.
     package static func create(_ path: FilePath) throws(SystemError) -> CInt {
         try retrying("create it", path) {

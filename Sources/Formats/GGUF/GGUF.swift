@@ -35,6 +35,16 @@ public enum GGUF: CheckpointFormat {
         try GGUFLayout.makeWriter(plan, output)
     }
 
+    public static func edit(
+        _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
+    ) throws(UsageError) -> (key: String, member: JSONObject)? {
+        try GGUFMetadataEdit(edit, in: member, isWritten: isWritten)?.result
+    }
+
+    public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
+        try GGUFLayout.header(of: plan, fitting: GGUFHeader(of: file), file.path)
+    }
+
     @Sendable private static func objection(_ name: String) -> String? {
         if name.isEmpty { return "is empty" }
         let byteCount = name.utf8.count
