@@ -92,15 +92,22 @@ public struct HeaderEdit: Sendable {
         try SystemCall.synchronizeFolder(folder)
     }
 
+    /// What was written must be there, and must be read as the same tensors with the new text.
     private func requireSameContents() throws {
-        let found = try format.open(InputFile(path), reading).contents
-        guard found.tensors == contents.tensors, Self.sorted(found.metadata) == Self.sorted(metadata) else {
+        let file = try InputFile(path)
+        let found = try format.open(file, reading).contents
+        guard try file.bytes(0..<header.count) == header, found.tensors == contents.tensors,
+            Self.texts(found.metadata) == Self.texts(metadata)
+        else {
             throw SystemError(
-                "read the new header back", path, .ioError, advice: "something else was found; the old one was put back")
+                "read the new header back", path, .ioError, advice: "something else was found; the old one was put back"
+            )
         }
     }
 
-    private static func sorted(_ metadata: [(key: String, value: String)]) -> [[String]] {
-        metadata.map { [$0.key, $0.value] }.sorted { $0.lexicographicallyPrecedes($1) }
+    /// What is not text is listed differently once it was written: with a place for every text.
+    private static func texts(_ metadata: [(key: String, value: String)]) -> [[String]] {
+        metadata.filter { $0.key != CheckpointContents.foreignKey }.map { [$0.key, $0.value] }
+            .sorted { $0.lexicographicallyPrecedes($1) }
     }
 }

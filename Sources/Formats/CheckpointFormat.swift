@@ -32,11 +32,15 @@ public protocol CheckpointFormat: Sendable {
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter
 
+    /// The member under `CheckpointContents.foreignKey` that holds this format's own metadata; its name, unless it contains
+    /// another format's files.
+    static var metadataOwner: String { get }
+
     /// Changes an entry of this format's own metadata that is not text.
     ///
     /// - Parameters:
     ///   - edit: as the user gave it.
-    ///   - member: what stands under the format's name in the JSON under `CheckpointContents.foreignKey`.
+    ///   - member: what stands under `metadataOwner` in the JSON under `CheckpointContents.foreignKey`.
     ///   - isWritten: whether the output is of this format, so that new entries make sense.
     /// - Returns: the entry's key and the member as it becomes; nil where the entry is text, or not there.
     /// - Throws: `UsageError` where the value is not of the entry's type.
@@ -55,13 +59,16 @@ public protocol CheckpointFormat: Sendable {
 }
 
 extension CheckpointFormat {
+    public static var metadataOwner: String { name }
+
     public static func edit(
         _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
     ) throws(UsageError) -> (key: String, member: JSONObject)? { nil }
 
     public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
         throw UsageError(
-            "\(file.path.forDisplay): the header of a \(name) file cannot be changed in place; convert it to a new file")
+            "\(file.path.forDisplay): the header of a \(name) file cannot be changed in place; convert it to a new file"
+        )
     }
 
     /// - Throws: `UsageError` where a header does not fit the place that it has.

@@ -69,9 +69,9 @@ private struct MetadataTable {
     private mutating func applyToForeign(
         _ edit: MetadataEdit, for written: any CheckpointFormat.Type
     ) throws(UsageError) -> String? {
-        for format in FormatRegistry.all {
+        for format in FormatRegistry.all where format.metadataOwner == format.name {
             let member = foreign[format.name]?.object
-            let isWritten = format.name == written.name
+            let isWritten = format.name == written.metadataOwner
             guard member != nil || isWritten,
                 let (key, edited) = try format.edit(edit, in: member ?? JSONObject(), isWritten: isWritten)
             else { continue }

@@ -152,12 +152,12 @@ public enum ConversionReport {
             func figure(_ key: String, digits: Int) -> String {
                 figures[key]?.double.map { Quantities.rounded($0, digits: digits) } ?? figures[key]?.string ?? "-"
             }
-            let saturated = (figures["saturatedFraction"]?.double ?? 0) * 100
+            let saturated = figures["saturatedFraction"]?.double.map { Quantities.rounded($0 * 100, digits: 2) + " %" }
             table.add([
                 step.source.shownAsName, figure("bitsPerElement", digits: 2), figure("sqnrDecibels", digits: 1),
                 figure("relativeL2", digits: 4),
                 figures["maximumError"]?.double.map { Quantities.figure($0, significant: 2) } ?? "-",
-                Quantities.rounded(saturated, digits: 2) + " %",
+                saturated ?? "-",
             ])
         }
         return table.isEmpty ? [] : [""] + table.lines(width: width) + [""]
@@ -190,7 +190,8 @@ public enum ConversionReport {
     public static func text(of edit: HeaderEdit, wasDone: Bool, width: Int?) -> String {
         var lines = Lines(width)
         lines.addHead(
-            "\(edit.path.forDisplay): \(edit.format.name), the header\(wasDone ? " was changed" : " would be changed") in place")
+            "\(edit.path.forDisplay): \(edit.format.name), the header\(wasDone ? " was changed" : " would be changed") in place"
+        )
         lines.add(edit.edits)
         lines.add("header", "\(Quantities.bytes(edit.header.count)); the data stays as it is, where it is")
         return lines.text

@@ -103,7 +103,7 @@ public struct Inspection {
         let files = checkpoint.files.count == 1 ? "" : ", \(checkpoint.files.count) files"
         add("format", "\(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
         for (key, value) in contents.details { add(key, value) }
-        add("tensors", totals)
+        add("tensors", totals.text)
         if selected.count < contents.tensors.count { add("selected", Quantities.plural(selected.count, "tensor")) }
         if let contentDigest { add("content", "\(contentDigest)") }
         for (key, value) in contents.metadata where key != CheckpointContents.foreignKey {
@@ -124,20 +124,7 @@ public struct Inspection {
         return line.count > 80 ? line.prefix(79) + "…" : line
     }
 
-    /// "52 (7.9 MB): 51 F32 (7.9 MB), 1 I64 (8 B)".
-    private var totals: String {
-        let tensors = checkpoint.contents.tensors
-        let stored = tensors.filter { $0.aliasOf == nil }
-        let groups = Dictionary(grouping: stored, by: \.elementType).map { type, group in
-            (type: type, count: group.count, bytes: group.reduce(0) { $0 + $1.byteCount })
-        }.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) }
-        let bytes = groups.reduce(0) { $0 + $1.bytes }
-        let parts = groups.map { "\(Quantities.count($0.count)) \($0.type.name) (\(Quantities.bytes($0.bytes)))" }
-        let aliases = tensors.count - stored.count
-        return "\(Quantities.count(tensors.count)), \(Quantities.bytes(bytes))"
-            + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))
-            + (aliases > 0 ? ", \(Quantities.plural(aliases, "more name")) for the same bytes" : "")
-    }
+    private var totals: TensorTotals { TensorTotals(checkpoint.contents.tensors) }
 
     private func modelLines(_ width: Int?) -> [String] {
         switch model {
@@ -205,7 +192,9 @@ public struct Inspection {
             ("fileBytes", JSONValue(contents.fileByteCount)),
             ("details", .object(JSONObject(contents.details.map { ($0.key, .string($0.value)) }))),
             ("contentDigest", JSONValue(contentDigest?.description)),
-            ("metadata", .object(JSONObject(uniqueMetadata))),
+            ("metadata", .object(JSONObject(Self.unique(contents.metadata)))),
+            ("shownMetadata", .object(JSONObject(Self.unique(contents.shownMetadata)))),
+            ("totals", totals.json),
             ("tensors", .array(selected.enumerated().map { tensorJSON($0.offset, contents.tensors[$0.element]) })),
             ("warnings", .array(checkpoint.warnings.map { .string($0) })),
         ])
@@ -213,9 +202,10 @@ public struct Inspection {
         return JSONValue.object(object).prettyText + "\n"
     }
 
-    private var uniqueMetadata: [(key: String, value: JSONValue)] {
+    /// The first of every key.
+    private static func unique(_ pairs: [(key: String, value: String)]) -> [(key: String, value: JSONValue)] {
         var seen = NameSet()
-        return checkpoint.contents.metadata.filter { seen.insert($0.key) }.map { ($0.key, .string($0.value)) }
+        return pairs.filter { seen.insert($0.key) }.map { ($0.key, .string($0.value)) }
     }
 
     private func tensorJSON(_ position: Int, _ info: TensorInfo) -> JSONValue {
@@ -250,7 +240,7 @@ public struct Inspection {
                 "heads": JSONValue(summary.headCount), "headDimension": JSONValue(summary.headDimension),
                 "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),
                 "vocabulary": JSONValue(summary.vocabularySize), "context": JSONValue(summary.contextLength),
-                "headTied": .bool(summary.isHeadTied),
+                "headTied": .bool(summary.isHeadTied), "isComplete": .bool(report.isSound),
                 "missing": .array(report.missing.map { .string($0) }),
                 "extra": .array(report.extra.map { .string($0) }),
                 "misshapen": .array(
@@ -264,5 +254,43 @@ public struct Inspection {
                 "ignored": .array(report.ignored.map { .string($0) }),
             ]
         }
+    }
+}
+
+/// How many tensors there are of which type, and how large they are.
+private struct TensorTotals {
+    private let count: Int
+    private let stored: [TensorInfo]
+    /// The largest first.
+    private let groups: [(type: ElementType, count: Int, bytes: Int)]
+
+    init(_ tensors: [TensorInfo]) {
+        count = tensors.count
+        stored = tensors.filter { $0.aliasOf == nil }
+        groups = Dictionary(grouping: stored, by: \.elementType).map { type, group in
+            (type: type, count: group.count, bytes: group.reduce(0) { $0 + $1.byteCount })
+        }.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) }
+    }
+
+    private var byteCount: Int { groups.reduce(0) { $0 + $1.bytes } }
+    private var aliasCount: Int { count - stored.count }
+
+    /// "52, 7.9 MB: 51 F32 (7.9 MB), 1 I64 (8 B)".
+    var text: String {
+        let parts = groups.map { "\(Quantities.count($0.count)) \($0.type.name) (\(Quantities.bytes($0.bytes)))" }
+        return "\(Quantities.count(count)), \(Quantities.bytes(byteCount))"
+            + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))
+            + (aliasCount > 0 ? ", \(Quantities.plural(aliasCount, "more name")) for the same bytes" : "")
+    }
+
+    var json: JSONValue {
+        let types = groups.map { group -> (key: String, value: JSONValue) in
+            (group.type.name, ["tensors": JSONValue(group.count), "bytes": JSONValue(group.bytes)])
+        }
+        return [
+            "tensors": JSONValue(count), "aliases": JSONValue(aliasCount),
+            "elements": JSONValue(stored.reduce(0) { $0 + $1.shape.elementCount }), "bytes": JSONValue(byteCount),
+            "types": .object(JSONObject(types)),
+        ]
     }
 }

@@ -127,8 +127,8 @@ extension Certificate {
         guard let folder = finished.stagingFolder else { return weights }
         let names = NameSet(weights.map(\.name))
         return try weights
-            + SystemCall.names(in: folder).filter { !names.contains($0) }.map {
-                File(name: $0, digest: try CertificateFile.digest(of: folder.appending($0)))
+            + SystemCall.tree(in: folder).filter { !names.contains($0.name) }.map {
+                File(name: $0.name, digest: try CertificateFile.digest(of: folder.appending($0.name)))
             }
     }
 

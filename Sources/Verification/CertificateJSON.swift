@@ -102,8 +102,10 @@ extension Certificate.File {
 
     /// - Returns: nil where the name is not that of a file in the folder, but could lead out of it.
     init?(_ value: JSONValue) {
-        guard let object = value.object, let name = object["name"]?.string,
-            let component = FilePath.Component(name), component.kind == .regular, component.string == name
+        guard let object = value.object, let name = object["name"]?.string else { return nil }
+        let path = FilePath(name)
+        guard !path.isEmpty, path.isRelative, path.string == name,
+            path.components.allSatisfy({ $0.kind == .regular })
         else { return nil }
         self.name = name
         metadataDigest = object["metadataDigest"]?.string.flatMap { Digest(hexadecimal: $0) }
@@ -204,7 +206,8 @@ extension Certificate {
             guard let name = value.object?["name"]?.string, let rule = value.object?["rule"]?.string else { return nil }
             return Drop(name: name, rule: rule)
         }
-        metadataEdits = try predicate["metadataEdits"] == nil ? [] : list(predicate, "metadataEdits") { MetadataEdit($0) }
+        metadataEdits =
+            try predicate["metadataEdits"] == nil ? [] : list(predicate, "metadataEdits") { MetadataEdit($0) }
         wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
         try checkStatedDigests(source, destination, path)
         // The subjects repeat what the predicate says; whoever reads only them must not be misled.

@@ -66,7 +66,8 @@ import Testing
         let target = file("b.safetensors")
         #expect(
             try assay(
-                "convert", source.string, target.string, "--dtype", "f16", "--remove-metadata", "format").exitCode == 0)
+                "convert", source.string, target.string, "--dtype", "f16", "--remove-metadata", "format"
+            ).exitCode == 0)
         #expect(try Self.metadata(target) == ["note": "first"])
     }
 

@@ -229,6 +229,28 @@ package enum SystemCall {
         return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
     }
 
+    /// Everything in a folder and the folders in it that is no folder itself, or that is not looked into: links to folders,
+    /// and folders more than `depth` deep. Hidden names are left out, with all below them.
+    ///
+    /// - Returns: names relative to the folder, "1_Pooling/config.json", each folder's behind one another; `isFile` says
+    ///   whether it is, or leads to, a regular file.
+    package static func tree(
+        in folder: FilePath, depth: Int = 8
+    ) throws(SystemError) -> [(name: String, isFile: Bool)] {
+        var found: [(name: String, isFile: Bool)] = []
+        for name in try names(in: folder) where !name.hasPrefix(".") {
+            let path = folder.appending(name)
+            if depth > 0, try status(path, followingLinks: false)?.kind == .folder {
+                for inner in try tree(in: path, depth: depth - 1) {
+                    found.append(("\(name)/\(inner.name)", inner.isFile))
+                }
+            } else {
+                found.append((name, try status(path)?.kind == .file))
+            }
+        }
+        return found
+    }
+
     /// Bytes that this user may still write to the file system that holds a path.
     package static func freeByteCount(at path: FilePath) -> Int? {
         var raw = statvfs()

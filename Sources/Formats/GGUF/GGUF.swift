@@ -41,6 +41,14 @@ public enum GGUF: CheckpointFormat {
         try GGUFMetadataEdit(edit, in: member, isWritten: isWritten)?.result
     }
 
+    /// What the specification wants to stand in a file whose weights are in blocks of a type: which, and that their encoding
+    /// is the one of version 2.
+    public static func edits(quantizedTo type: ElementType) -> [MetadataEdit] {
+        let version = MetadataEdit(key: "general.quantization_version:u32", value: "2")
+        guard let fileType = GGUFType.fileType(of: type) else { return [version] }
+        return [MetadataEdit(key: "general.file_type:u32", value: "\(fileType)"), version]
+    }
+
     public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
         try GGUFLayout.header(of: plan, fitting: GGUFHeader(of: file), file.path)
     }

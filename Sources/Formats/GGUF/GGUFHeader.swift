@@ -173,7 +173,9 @@ struct GGUFTensorParser {
             next = padded(end)
         }
         let surplus = dataByteCount - next
-        return (offsets, dataStart, surplus > 0 ? ["\(surplus) bytes lie behind the last tensor; nobody reads them"] : [])
+        return (
+            offsets, dataStart, surplus > 0 ? ["\(surplus) bytes lie behind the last tensor; nobody reads them"] : []
+        )
     }
 
     /// The next border at or above; inside a file sums cannot overflow, as alignments fit 32 bits.

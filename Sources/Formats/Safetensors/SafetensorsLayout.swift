@@ -70,7 +70,9 @@ enum SafetensorsLayout {
     private static func metadata(of plan: WritePlan) throws -> [(String, String)] {
         var metadata: [(String, String)] = plan.metadata.map { ($0.key, $0.value) }
         let names = NameSet(plan.tensors.map(\.name))
-        if let (key, value) = metadata.first(where: { $0.0 != "format" && names.contains($0.1) && !names.contains($0.0) }) {
+        if let (key, value) = metadata.first(where: {
+            $0.0 != "format" && names.contains($0.1) && !names.contains($0.0)
+        }) {
             throw UsageError(
                 "metadata '\(key.escapedForDisplay)': its text is the name of a tensor, '\(value.escapedForDisplay)', which"
                     + " safetensors takes as a second name of that tensor; leave it out with --remove-metadata")
