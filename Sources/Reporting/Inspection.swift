@@ -4,6 +4,7 @@ import AssayFormats
 import AssayModels
 import AssayTensors
 import AssayVerification
+import SystemPackage
 
 /// What `inspect` says about a checkpoint.
 public struct Inspection {
@@ -13,6 +14,8 @@ public struct Inspection {
     private let contentDigest: Digest?
     private let statistics: [TensorStatistics]?
     private let model: ModelFinding?
+    /// What says where the checkpoint came from; nil where nothing does.
+    private let certificate: FilePath?
 
     /// What the configuration of a model folder says, and how the tensors agree with it.
     private enum ModelFinding {
@@ -40,6 +43,7 @@ public struct Inspection {
         }
         statistics = computesStatistics ? try Self.statistics(of: checkpoint.reader, selected, threads: threads) : nil
         model = try ModelConfiguration.read(of: checkpoint).map { try Self.model(checkpoint, $0) }
+        certificate = try CertificateFile.lying(by: checkpoint)
     }
 
     private static func model(_ checkpoint: Checkpoint, _ configuration: JSONObject) throws -> ModelFinding {
@@ -115,8 +119,22 @@ public struct Inspection {
         {
             add("metadata", "and attributes that are not text (shown by --json)")
         }
+        if let certificate { add("certificate", "\(certificate.forDisplay); 'assay verify' checks it") }
         for warning in checkpoint.warnings { add("note", warning) }
+        if model == nil { add("complete", completeness) }
         return lines
+    }
+
+    /// What can be said without a configuration. A tensor whose data is cut off is refused when the file is opened.
+    private var completeness: String {
+        part.map { "no: this is part \($0.number + 1) of \($0.count); name the folder or the index of all" }
+            ?? "every tensor's data is there; without a config.json nothing says what a model needs"
+    }
+
+    /// Of a file that was opened alone, and whose name says that there are others.
+    private var part: PartName? {
+        guard checkpoint.folder == nil, checkpoint.index == nil, checkpoint.files.count == 1 else { return nil }
+        return PartName(checkpoint.path.lastComponent?.string ?? "").flatMap { $0.count > 1 ? $0 : nil }
     }
 
     private func metadataLine(_ key: String, _ value: String) -> String {
@@ -197,7 +215,9 @@ public struct Inspection {
             ("totals", totals.json),
             ("tensors", .array(selected.enumerated().map { tensorJSON($0.offset, contents.tensors[$0.element]) })),
             ("warnings", .array(checkpoint.warnings.map { .string($0) })),
+            ("certificate", JSONValue(certificate?.string)),
         ])
+        object["part"] = part.map { ["number": JSONValue($0.number + 1), "count": JSONValue($0.count)] }
         object["model"] = modelJSON
         return JSONValue.object(object).prettyText + "\n"
     }
@@ -274,11 +294,13 @@ private struct TensorTotals {
 
     private var byteCount: Int { groups.reduce(0) { $0 + $1.bytes } }
     private var aliasCount: Int { count - stored.count }
+    private var elementCount: Int { stored.reduce(0) { $0 + $1.shape.elementCount } }
 
-    /// "52, 7.9 MB: 51 F32 (7.9 MB), 1 I64 (8 B)".
+    /// "52, 2,012,345 elements, 7.9 MB: 51 F32 (7.9 MB), 1 I64 (8 B)".
     var text: String {
         let parts = groups.map { "\(Quantities.count($0.count)) \($0.type.name) (\(Quantities.bytes($0.bytes)))" }
-        return "\(Quantities.count(count)), \(Quantities.bytes(byteCount))"
+        return
+            "\(Quantities.count(count)), \(Quantities.plural(elementCount, "element")), \(Quantities.bytes(byteCount))"
             + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))
             + (aliasCount > 0 ? ", \(Quantities.plural(aliasCount, "more name")) for the same bytes" : "")
     }
@@ -289,7 +311,7 @@ private struct TensorTotals {
         }
         return [
             "tensors": JSONValue(count), "aliases": JSONValue(aliasCount),
-            "elements": JSONValue(stored.reduce(0) { $0 + $1.shape.elementCount }), "bytes": JSONValue(byteCount),
+            "elements": JSONValue(elementCount), "bytes": JSONValue(byteCount),
             "types": .object(JSONObject(types)),
         ]
     }

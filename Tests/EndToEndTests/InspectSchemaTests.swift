@@ -55,6 +55,29 @@ import Testing
         #expect(refused.object?["model"]?.object?["refused"] != nil)
     }
 
+    /// What a file is, whether it is complete, and where it came from.
+    @Test func answersTheFirstQuestions() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let (folder, file) = (work.path.appending("shards").string, work.path.appending("x.zplanes").string)
+        #expect(try AssayTool.run(["convert", model.path, folder, "--shard-size", "20kB"]).exitCode == 0)
+        #expect(try AssayTool.run(["convert", model.weights.string, file]).exitCode == 0)
+
+        let whole = try AssayTool.run(["inspect", file]).output
+        #expect(
+            whole.contains("elements, ") && whole.contains("  complete    every tensor's data is there"), "\(whole)")
+        #expect(whole.contains("x.zplanes.certificate.json; 'assay verify' checks it"), "\(whole)")
+
+        let name = try #require(SystemCall.names(in: FilePath(folder)).first { $0.contains("-00001-of-") })
+        let shard = try assayJSON("inspect", folder + "/" + name)
+        #expect(try Self.schema().faults(in: shard) == [])
+        #expect(shard.object?["part"]?.object?["number"] == 1)
+        #expect(shard.object?["certificate"]?.string?.hasSuffix("shards/certificate.json") == true)
+        #expect(try AssayTool.run(["inspect", folder + "/" + name]).output.contains("no: this is part 1 of"))
+        let all = try assayJSON("inspect", folder)
+        #expect(all.object?["part"] == nil && all.object?["model"]?.object?["isComplete"] == true)
+    }
+
     @Test func findsFaults() throws {
         let real = try #require(assayJSON("inspect", Self.goldens.appending("gguf/metadata.gguf").string).object)
         func faults(_ change: (inout JSONObject) -> Void) throws -> [String] {
