@@ -80,6 +80,14 @@ struct OutputOptions: ParsableArguments {
         }
     }
 
+    /// The options that say how and where a checkpoint is written, but for --dry-run, and whether each was given.
+    var given: [(name: String, isGiven: Bool)] {
+        [
+            ("--shard-size", shardSize != nil), ("--memory", memory != nil), ("--overwrite", overwrite),
+            ("--no-verify", skipsVerification), ("--certificate", certificate != nil), ("--file-digest", fileDigest),
+        ]
+    }
+
     func conversionOptions(
         _ destination: String, to format: String?, include: [String], exclude: [String], _ common: CommonOptions
     ) -> ConversionOptions {
