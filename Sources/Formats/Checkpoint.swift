@@ -164,7 +164,7 @@ public struct Checkpoint: Sendable {
 
         init?(_ format: any CheckpointFormat.Type, names all: [String]) {
             func belongs(_ name: some StringProtocol) -> Bool {
-                !name.hasPrefix(".") && name.fileExtension(among: format.fileExtensions) != nil
+                !name.hasPrefix(".") && name.fileExtension(among: format.readExtensions) != nil
             }
             formatName = format.name
             numbersParts = format.capabilities.numbersParts

@@ -13,6 +13,9 @@ public protocol CheckpointFormat: Sendable {
     /// With the dot, the preferred one first: ".safetensors".
     static var fileExtensions: [String] { get }
 
+    /// Of the files that are looked for in a model folder; `fileExtensions`, unless more can be read than is written.
+    static var readExtensions: [String] { get }
+
     static var capabilities: FormatCapabilities { get }
 
     /// What the weights of a model folder are called, with the preferred extension: "model.safetensors".
@@ -66,6 +69,8 @@ public protocol CheckpointFormat: Sendable {
 }
 
 extension CheckpointFormat {
+    public static var readExtensions: [String] { fileExtensions }
+
     public static func nameInShard(ofIndexed name: String) -> String? { nil }
 
     public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }

@@ -7,6 +7,7 @@ import SystemPackage
 public enum HDF5: CheckpointFormat {
     public static let name = "hdf5"
     public static let fileExtensions = [".h5", ".hdf5"]
+    public static let readExtensions = fileExtensions + [".keras"]
     public static let capabilities = FormatCapabilities(
         maximumRank: 32, holdsAliases: true, holdsMetadata: true, storesDigests: false, deflates: true,
         objection: objection)

@@ -406,10 +406,11 @@ import Testing
         let folder = try TemporaryFolder()
         let seed: UInt64 = 77
         print("damagedFilesCostASentence: seed \(seed)")
-        let bases = try ["chunked.h5", "attributes.h5", "groups.h5", "v110-chunked.h5"].map { try Self.golden($0) }
+        let names = ["chunked.h5", "attributes.h5", "groups.h5", "v110-chunked.h5", "lzf.h5", "../keras/keras3.keras"]
+        let bases = try names.map { try Self.golden($0) }
         var random = SeededRandom(seed: seed)
         var files: [[UInt8]] = []
-        for number in 0..<120 {
+        for number in 0..<180 {
             var bytes = bases[number % bases.count]
             for _ in 0..<Int.random(in: 1...4, using: &random) {
                 bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)

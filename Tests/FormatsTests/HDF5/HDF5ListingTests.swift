@@ -158,4 +158,18 @@ import Testing
         let file = try InputFile(folder.write("a.h5", [UInt8](repeating: 1, count: 1000)))
         #expect(throws: (any Error).self) { try HDF5Structure(parsing: Array((text + "\n").utf8), of: file) }
     }
+
+    /// What lies before and behind it in the file is nothing to it, wherever it is cut off.
+    @Test(arguments: [0, 8, 9, 40, 96, 512, 4000, .max]) func aRangeIsListedAsAFileByItself(_ limit: Int) throws {
+        let folder = try TemporaryFolder()
+        let bytes = try HDF5BadInputTests.golden("types.h5")
+        let count = min(limit, bytes.count)
+        let outer = try InputFile(folder.write("outer", [UInt8](repeating: 7, count: 100) + bytes + bytes))
+        let range = InputFile(FileRange(file: outer, range: 100..<100 + count))
+        let alone = try InputFile(folder.write("alone", Array(bytes[..<count])))
+        let helper = HDF5Helper(program: AssayTool.path)
+        let listing = try helper.listing(of: range)
+        #expect(try listing == helper.listing(of: alone))
+        #expect(String(decoding: listing, as: UTF8.self).contains("\"end\":") == (count == bytes.count))
+    }
 }

@@ -24,7 +24,10 @@ import Testing
     }
 
     @Test func anArchiveSaysWhatItIs() throws {
-        let reader = try HDF5Tests.open(Self.golden.folder.appending("keras3.keras"))
+        // In a model folder too.
+        let folder = try TemporaryFolder()
+        try folder.write("model.keras", TestFiles.bytes(Self.golden.folder.appending("keras3.keras")))
+        let reader = try Checkpoint.open(folder.path, HDF5Tests.reading).reader
         #expect(reader.contents.details.map(\.key) == ["keras", "class"])
         #expect(reader.contents.details.last?.value == "Functional 'small'")
     }
