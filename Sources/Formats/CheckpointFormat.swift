@@ -56,6 +56,13 @@ public protocol CheckpointFormat: Sendable {
     /// - Returns: as many bytes as there are now.
     /// - Throws: `UsageError` where they do not suffice, or the format has no such header.
     static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8]
+
+    /// What a shard may call the tensor that the index of its checkpoint calls `name`, where not so; nil where the names
+    /// are always the same.
+    static func nameInShard(ofIndexed name: String) -> String?
+
+    /// The value of a metadata key that two shards have with different values; the first where nothing of both can be said.
+    static func joined(_ key: String, _ first: String, _ second: String) -> String
 }
 
 extension CheckpointFormat {
@@ -79,6 +86,10 @@ extension CheckpointFormat {
                     + " file, without --in-place")
         }
     }
+
+    public static func nameInShard(ofIndexed name: String) -> String? { nil }
+
+    public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }
 
     public static var weightsFileName: String { "model" + fileExtensions[0] }
 
@@ -195,8 +206,8 @@ public struct FormatCapabilities: Sendable {
 
 /// How files are opened.
 public struct ReadingOptions: Sendable {
-    /// The program that reads the structure of HDF5 files in a process of its own: called as `PROGRAM hdf5-listing`
-    /// with the file as descriptor 3. Without it HDF5 files are refused.
+    /// The program that reads the structure of HDF5 files in a process of its own: called as `PROGRAM hdf5-listing
+    /// BEGIN COUNT` with the file as descriptor 3. Without it HDF5 files are refused.
     public var hdf5Helper: FilePath?
     /// Threads a reader may use for one request.
     public var threads: Int

@@ -20,7 +20,7 @@ struct ShardedReader: CheckpointReader {
         let paths = index.fileNames.map { folder.appending($0) }
         try Self.requirePresent(paths, of: indexPath)
         let shards = try paths.map(open)
-        try Self.check(index, indexPath, shards)
+        try Self.check(Self.matched(index, to: shards), indexPath, shards)
         self.init(shards)
         for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
             contents.metadata.append(entry)
@@ -73,10 +73,7 @@ struct ShardedReader: CheckpointReader {
             contents.fileByteCount += reader.contents.fileByteCount
             contents.warnings += reader.contents.warnings
             contents.otherFiles += reader.contents.otherFiles
-            for entry in reader.contents.metadata
-            where !contents.metadata.contains(where: { $0.key == entry.key }) {
-                contents.metadata.append(entry)
-            }
+            for entry in reader.contents.metadata { Self.join(entry, to: &contents) }
         }
         contents.details = shards.first?.contents.details ?? []
         contents.shownMetadata = shards.first?.contents.shownMetadata ?? []
@@ -86,6 +83,31 @@ struct ShardedReader: CheckpointReader {
         self.shards = shards
         self.places = places
         self.contents = contents
+    }
+
+    /// Takes over a shard's metadata: of a key that is known already what the format makes of both values.
+    private static func join(_ entry: (key: String, value: String), to contents: inout CheckpointContents) {
+        guard let known = contents.metadata.firstIndex(where: { $0.key == entry.key }) else {
+            return contents.metadata.append(entry)
+        }
+        let value = contents.metadata[known].value
+        guard value != entry.value, let format = FormatRegistry.format(named: contents.formatName) else { return }
+        contents.metadata[known].value = format.joined(entry.key, value, entry.value)
+    }
+
+    /// The index with the names that the shards have, where their format lets an index have others.
+    private static func matched(_ index: ShardIndex, to shards: [any CheckpointReader]) -> ShardIndex {
+        let names = NameSet(shards.flatMap { $0.contents.tensors.map(\.name) })
+        var index = index
+        for (name, file) in index.fileByTensor.pairs where !names.contains(name) {
+            guard let format = FormatRegistry.format(named: shards[0].contents.formatName),
+                let other = format.nameInShard(ofIndexed: name), names.contains(other),
+                index.fileByTensor[other] == nil
+            else { continue }
+            index.fileByTensor[name] = nil
+            index.fileByTensor[other] = file
+        }
+        return index
     }
 
     private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
