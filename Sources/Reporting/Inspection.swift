@@ -115,7 +115,7 @@ public struct Inspection {
         {
             add("metadata", "and attributes that are not text (shown by --json)")
         }
-        for warning in checkpoint.warnings { add("note", warning) }
+        for warning in checkpoint.warnings { add("note", warning.escaped) }
         return lines
     }
 

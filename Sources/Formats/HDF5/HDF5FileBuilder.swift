@@ -19,9 +19,9 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     private let output: OutputFile
     private let deflateLevel: Int?
     private var file: hid_t = -1
-    private var groups: Set<String> = [""]
+    private var groups = NameSet([""])
     /// Paths of objects that get attributes back.
-    private let attributed: Set<String>
+    private let attributed: NameSet
     /// The dataset whose chunks are being written.
     private var current: (tensor: Int, dataset: hid_t)?
 
@@ -34,7 +34,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         self.output = output
         self.deflateLevel = deflateLevel
         let attributes = try HDF5Metadata.attributes(for: plan.metadata)
-        attributed = Set(attributes.foreign.map(\.path))
+        attributed = NameSet(attributes.foreign.map(\.path))
         try HDF5Library.withLibrary {
             chdf5_clear_errno()
             do {
@@ -131,11 +131,9 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
 
     /// Makes the groups on the way to a path, and the one it names if it ends with a slash.
     private func makeGroups(to path: String) throws {
-        var end = path.startIndex
-        while let slash = path[end...].firstIndex(of: "/") {
+        for slash in path.unicodeScalars.indices where path.unicodeScalars[slash] == "/" {
             let group = String(path[..<slash])
-            end = path.index(after: slash)
-            guard groups.insert(group).inserted else { continue }
+            guard groups.insert(group) else { continue }
             guard let creation = HDF5Identifier(H5Pcreate(chdf5_group_creation())),
                 let link = HDF5Identifier(makeLinkProperties())
             else { throw failure("prepare a group") }
@@ -235,14 +233,14 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     }
 
     private func restore(_ attributes: HDF5Metadata.Attributes) throws {
-        let text = Set(attributes.text.map(\.key))
+        let text = NameSet(attributes.text.map(\.key))
         for (key, value) in attributes.text {
             guard let root = HDF5Identifier(H5Oopen(file, "/", chdf5_default())) else { throw failure("open its root") }
             try attempt("metadata '\(key.escapedForDisplay)'") {
                 try HDF5AttributeWriter.write(value, key, on: root.raw)
             }
         }
-        let names = Set(plan.tensors.map(\.name))
+        let names = NameSet(plan.tensors.map(\.name))
         for (path, members) in attributes.foreign {
             let name = String(path.dropFirst())
             if path.hasSuffix("/") {
