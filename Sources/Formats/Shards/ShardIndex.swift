@@ -11,7 +11,8 @@ package struct ShardIndex {
     var fileNames: [String]
     /// The file of every tensor.
     var fileByTensor: NameMap<String>
-    var totalSize: Int?
+    /// As it stands there: other programs write all sorts of it.
+    var totalSize: JSONValue?
     /// What else `metadata` says.
     var metadata: [(key: String, value: String)]
 
@@ -31,7 +32,7 @@ package struct ShardIndex {
             $0.utf8.lexicographicallyPrecedes($1.utf8)
         }
         let about = value.object?["metadata"]?.object
-        totalSize = about?["total_size"]?.int
+        totalSize = about?["total_size"]
         metadata = (about?.members ?? []).compactMap { key, value in
             guard key != "total_size" else { return nil }
             return (key, value.string ?? value.compactText)

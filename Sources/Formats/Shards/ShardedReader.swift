@@ -26,8 +26,9 @@ struct ShardedReader: CheckpointReader {
             contents.metadata.append(entry)
         }
         let bytes = contents.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
-        if let totalSize = index.totalSize, totalSize != bytes {
-            contents.warnings.append("the index says total_size \(totalSize), the tensors have \(bytes) bytes")
+        if let totalSize = index.totalSize, totalSize != .null, totalSize.double != Double(bytes) {
+            contents.warnings.append(
+                "the index says total_size \(totalSize.compactText.escapedForDisplay), the tensors have \(bytes) bytes")
         }
     }
 
@@ -141,8 +142,8 @@ struct ShardedReader: CheckpointReader {
             for tensor in reader.contents.tensors {
                 if let other = found.updateValue(fileName, forKey: tensor.name) {
                     throw StructureError(
-                        "\(path.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
-                    )
+                        "\(path.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in"
+                            + " \(other.escapedForDisplay) and in \(fileName.escapedForDisplay)")
                 }
             }
         }
