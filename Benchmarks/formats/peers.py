@@ -3,9 +3,10 @@
 Rows alternate Assay and the owner in one run and show medians: GB/s by the clock, the ratio of the clocks, and the ratio of
 the processor time that both took, which other work on the machine spoils less. What each side does:
 
-  read        both open the file, read every tensor into new memory and let it go, inside a process that runs already
-              (format-reader calls Assay's readers; they check what the owners check, CRC-32 of NumPy among it). Assay has as
-              many threads as there are processors, and once more one; the owners take what they take.
+  read        both open the file and read every tensor, inside a process that runs already (format-reader calls Assay's
+              readers; they check what the owners check, CRC-32 of NumPy among it). The owners give each tensor new memory,
+              which the system must provide. Assay lets tensors pass by in pieces, as in all that it does, with as many threads
+              as there are processors; and once more with one thread and new memory for each tensor, as the owners do.
   dequantize  the same to float32; the gguf package's `dequantize`
   write       the whole way from a safetensors file. Assay: the command, without digests and re-reading, timed by itself before
               the flush to the disk; the owner: the tensors read with the safetensors library, written with its own
@@ -51,8 +52,8 @@ def alternate(*actions):
 class Reader:
     """A running format-reader: a call gives the seconds of one reading."""
 
-    def __init__(self, threads, path, *options):
-        command = [FORMAT_READER, str(threads), ASSAY, path, *options]
+    def __init__(self, mode, threads, path, *options):
+        command = [FORMAT_READER, mode, str(threads), ASSAY, path, *options]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self):
@@ -67,8 +68,8 @@ class Reader:
 
 
 def side_by_side(name, aim, owner, action, file, *options):
-    """A row: all threads, one thread, the owner."""
-    readers = Reader(THREADS, file, *options), Reader(1, file, *options)
+    """A row: Assay in its way, in the owner's way, the owner."""
+    readers = Reader("pieces", THREADS, file, *options), Reader("whole", 1, file, *options)
     ours, single, theirs = alternate(*readers, lambda: timed(action))
     size = readers[0].size / 1e9
     for reader in readers:
@@ -77,7 +78,7 @@ def side_by_side(name, aim, owner, action, file, *options):
           f" {theirs[0] / single[0]:.2f} | {theirs[1] / single[1]:.2f} | {aim} |", flush=True)  # fmt: skip
 
 
-COLUMNS = "Assay, GB/s", "one thread", "owner", "GB/s", "ratio", "one thread", "its processor time", "aim"
+COLUMNS = "Assay, GB/s", "one thread, new memory", "owner", "GB/s", "ratio", "one thread", "its processor time", "aim"
 
 
 def path(name):
