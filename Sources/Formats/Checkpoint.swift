@@ -53,7 +53,7 @@ public struct Checkpoint: Sendable {
         _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, warnings: [String] = []
     ) throws -> Checkpoint {
         let index = try ShardIndex(of: InputFile(path))
-        let reader = try ShardedReader(index, path) { try Self.reader(of: $0, options) }
+        let reader = try ShardedReader(index, path, threads: options.threads) { try Self.reader(of: $0, options) }
         let parent = path.removingLastComponent()
         return Checkpoint(
             path: folder ?? path, reader: reader,
