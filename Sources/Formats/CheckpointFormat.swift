@@ -32,6 +32,13 @@ public protocol CheckpointFormat: Sendable {
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter
 
+    /// What a shard may call the tensor that the index of its checkpoint calls `name`, where not so; nil where the names
+    /// are always the same.
+    static func nameInShard(ofIndexed name: String) -> String?
+
+    /// The value of a metadata key that two shards have with different values; the first where nothing of both can be said.
+    static func joined(_ key: String, _ first: String, _ second: String) -> String
+
     /// The member under `CheckpointContents.foreignKey` that holds this format's own metadata; its name, unless it contains
     /// another format's files.
     static var metadataOwner: String { get }
@@ -56,16 +63,13 @@ public protocol CheckpointFormat: Sendable {
     /// - Returns: as many bytes as there are now.
     /// - Throws: `UsageError` where they do not suffice, or the format has no such header.
     static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8]
-
-    /// What a shard may call the tensor that the index of its checkpoint calls `name`, where not so; nil where the names
-    /// are always the same.
-    static func nameInShard(ofIndexed name: String) -> String?
-
-    /// The value of a metadata key that two shards have with different values; the first where nothing of both can be said.
-    static func joined(_ key: String, _ first: String, _ second: String) -> String
 }
 
 extension CheckpointFormat {
+    public static func nameInShard(ofIndexed name: String) -> String? { nil }
+
+    public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }
+
     public static var metadataOwner: String { name }
 
     public static func edit(
@@ -86,10 +90,6 @@ extension CheckpointFormat {
                     + " file, without --in-place")
         }
     }
-
-    public static func nameInShard(ofIndexed name: String) -> String? { nil }
-
-    public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }
 
     public static var weightsFileName: String { "model" + fileExtensions[0] }
 
