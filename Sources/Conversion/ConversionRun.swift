@@ -81,7 +81,8 @@ extension ConversionPlan {
         try source.refuse(output: destination)
         try checkSpace()
         let before = try sourceStatuses()
-        let staged = try StagedOutput(destination, isFolder: isFolder, overwrite: options.overwrite)
+        let staged = try StagedOutput(
+            destination, isFolder: isFolder, overwrite: options.overwrite, innerFolders: companions.innerFolders)
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
         for file in files {
             let path = isFolder ? staged.staging.appending(file.name) : staged.staging

@@ -17,15 +17,7 @@ enum ForeignContent {
 
     /// - Parameter prefix: the first few hundred bytes.
     private static func describe(_ prefix: [UInt8], byteCount: Int) -> String {
-        guard byteCount > 0 else { return "an empty file" }
-        let text = String(decoding: prefix, as: UTF8.self)
-        let lowered = text.drop { $0.isWhitespace }.lowercased()
-        if text.hasPrefix("version https://git-lfs.github.com/spec/") {
-            return "a Git LFS pointer, which stands for the real file; fetch that with 'git lfs pull'"
-        }
-        if lowered.hasPrefix("<!doctype html") || lowered.hasPrefix("<html") {
-            return "an HTML page, most likely an error page of a failed download; download the file again"
-        }
+        if let standIn = StandIn.describe(prefix) { return standIn }
         // Archives of the oldest PyTorch, before 0.1.10, among others.
         if prefix.dropFirst(257).starts(with: "ustar".utf8) {
             return "a tar archive; if PyTorch wrote it, load it there and save it again with torch.save"
@@ -38,8 +30,7 @@ enum ForeignContent {
 
     private static let magics: [(magic: [UInt8], name: String)] = [
         (
-            Array("PK\u{3}\u{4}".utf8),
-            "a zip archive that holds no checkpoint that can be read here (.keras files cannot be read yet)"
+            Array("PK\u{3}\u{4}".utf8), "a zip archive that holds no checkpoint that can be read here"
         ),
         ([0x89, 0x48, 0x44, 0x46], "an HDF5 file"),
         ([0x1F, 0x8B], "gzip data; unpack it first"),

@@ -36,7 +36,7 @@ struct CommonOptions: ParsableArguments {
 
     /// Opens a checkpoint and passes on what was seen and tolerated.
     func open(_ path: String, notesWarnings: Bool = true) throws -> Checkpoint {
-        let checkpoint = try Checkpoint.open(FilePath(path), reading)
+        let checkpoint = try Checkpoint.open(FilePath(argument: path), reading)
         guard notesWarnings else { return checkpoint }
         for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
         return checkpoint
@@ -80,10 +80,18 @@ struct OutputOptions: ParsableArguments {
         }
     }
 
+    /// The options that say how and where a checkpoint is written, but for --dry-run, and whether each was given.
+    var given: [(name: String, isGiven: Bool)] {
+        [
+            ("--shard-size", shardSize != nil), ("--memory", memory != nil), ("--overwrite", overwrite),
+            ("--no-verify", skipsVerification), ("--certificate", certificate != nil), ("--file-digest", fileDigest),
+        ]
+    }
+
     func conversionOptions(
         _ destination: String, to format: String?, include: [String], exclude: [String], _ common: CommonOptions
     ) -> ConversionOptions {
-        var options = ConversionOptions(destination: FilePath(destination))
+        var options = ConversionOptions(destination: FilePath(argument: destination))
         options.formatName = format
         options.include = include.map { NamePattern($0) }
         options.exclude = exclude.map { NamePattern($0) }

@@ -102,7 +102,8 @@ public struct JSONScanner {
         guard let byte = peek, byte == UInt8(ascii: "-") || Self.isDigit(byte) else { throw unexpected("an integer") }
         let number = try self.number()
         guard let value = number.int else {
-            throw JSONError(offset: start, expected: "an integer of 64 bits", found: number.text)
+            throw JSONError(
+                offset: start, expected: "an integer of 64 bits", found: number.text.escapedForDisplay)
         }
         return value
     }

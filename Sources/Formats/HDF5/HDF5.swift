@@ -2,7 +2,8 @@ import AssayCheckpoints
 import AssayTensors
 import SystemPackage
 
-/// HDF5: any tree of numeric datasets as tensors named by their paths. `formats/hdf5.md` has the rules.
+/// HDF5: any tree of numeric datasets as tensors named by their paths, by itself or in Keras' archives. `formats/hdf5.md`
+/// has the rules.
 public enum HDF5: CheckpointFormat {
     public static let name = "hdf5"
     public static let fileExtensions = [".h5", ".hdf5"]
@@ -14,7 +15,9 @@ public enum HDF5: CheckpointFormat {
 
     private static let latestSuperblockVersion = 3
 
-    public static func recognizes(_ file: InputFile) throws -> Bool { try signatureOffset(in: file) != nil }
+    public static func recognizes(_ file: InputFile) throws -> Bool {
+        try signatureOffset(in: file) != nil || KerasArchive.recognizes(file)
+    }
 
     /// The signature stands at the start, or behind a user block of 512 bytes times a power of two.
     private static func signatureOffset(in file: InputFile) throws -> Int? {
@@ -32,10 +35,18 @@ public enum HDF5: CheckpointFormat {
                 "\(file.path.forDisplay): HDF5 is read with the help of a process of its own; name its program in"
                     + " ReadingOptions.hdf5Helper")
         }
+        guard try KerasArchive.recognizes(file) else { return try reader(of: file, program, options) }
+        let archive = try KerasArchive(file)
+        return try archive.withWeights { try reader(of: $0, in: archive, program, options) }
+    }
+
+    private static func reader(
+        of file: InputFile, in archive: KerasArchive? = nil, _ program: FilePath, _ options: ReadingOptions
+    ) throws -> HDF5Reader {
         try checkVersion(of: file)
         let listing = try HDF5Helper(program: program).listing(of: file)
         do {
-            return try reader(of: file, HDF5Structure(parsing: listing, of: file), options)
+            return try reader(of: file, in: archive, HDF5Structure(parsing: listing, of: file), options)
         } catch let error as JSONError {
             throw malformed(program, file, error.offset, error.expected, error.found)
         } catch let error as HDF5Structure.Malformed {
@@ -63,7 +74,7 @@ public enum HDF5: CheckpointFormat {
     }
 
     private static func reader(
-        of file: InputFile, _ structure: HDF5Structure, _ options: ReadingOptions
+        of file: InputFile, in archive: KerasArchive?, _ structure: HDF5Structure, _ options: ReadingOptions
     ) throws -> HDF5Reader {
         try checkPaths(of: structure, file)
         var checker = HDF5LayoutChecker(file: file)
@@ -74,21 +85,24 @@ public enum HDF5: CheckpointFormat {
             ($0.firstOffset ?? .max, $0.info.name) < ($1.firstOffset ?? .max, $1.info.name)
         }
         try addAliases(structure.aliases, to: &tensors, file)
-        let contents = CheckpointContents(
+        let warnings = try structure.warnings + KerasNames.check(structure, of: file) + (archive?.warnings ?? [])
+        var contents = CheckpointContents(
             formatName: name, tensors: tensors.map(\.info), metadata: HDF5Metadata.metadata(of: structure),
-            fileByteCount: file.byteCount, warnings: structure.warnings)
+            fileByteCount: archive?.byteCount ?? file.byteCount, warnings: warnings)
+        contents.details = archive?.details ?? []
         return HDF5Reader(file, contents, tensors, threads: options.threads)
     }
 
     /// Damaged groups may hold a name twice, and a listing is believed in nothing.
     private static func checkPaths(of structure: HDF5Structure, _ file: InputFile) throws {
-        var seen = Set<String>()
+        var seen = NameSet()
         let datasets = structure.datasets.map(\.path) + structure.aliases.map(\.path)
         for path in datasets + structure.groups.map(\.path) where path != "/" {
             // A group's path ends with a slash; the name is the same without.
-            let name = String(path.hasSuffix("/") ? path.dropFirst().dropLast() : path.dropFirst())
-            let isPath = path.hasPrefix("/") && objection(name) == nil
-            guard isPath, seen.insert(name).inserted else {
+            let scalars = path.unicodeScalars
+            let name = String(scalars.last == "/" ? scalars.dropFirst().dropLast() : scalars.dropFirst())
+            let isPath = scalars.first == "/" && objection(name) == nil
+            guard isPath, seen.insert(name) else {
                 throw CheckpointError(
                     file.path, .part("object '\(path.escapedForDisplay)'"), expected: "a path of its own",
                     found: isPath ? "it twice" : "one that is none")
@@ -99,11 +113,10 @@ public enum HDF5: CheckpointFormat {
     private static func addAliases(
         _ aliases: [(path: String, target: String)], to tensors: inout [HDF5Tensor], _ file: InputFile
     ) throws {
-        let positions = Dictionary(
-            tensors.enumerated().map { ($1.info.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let positions = NameMap(tensors.enumerated().map { ($1.info.name, $0) })
         for alias in aliases {
-            let name = String(alias.path.dropFirst())
-            let target = String(alias.target.dropFirst())
+            let name = String(alias.path.unicodeScalars.dropFirst())
+            let target = String(alias.target.unicodeScalars.dropFirst())
             // A second link to a dataset that was left out is left out too.
             guard let position = positions[target] else { continue }
             var tensor = tensors[position]
@@ -111,6 +124,10 @@ public enum HDF5: CheckpointFormat {
             tensor.info.aliasOf = target
             tensors.append(tensor)
         }
+    }
+
+    public static func joined(_ key: String, _ first: String, _ second: String) -> String {
+        key == CheckpointContents.foreignKey ? HDF5Metadata.joined(first, second) : first
     }
 
     public static func makeWriter(
@@ -122,10 +139,16 @@ public enum HDF5: CheckpointFormat {
 
     // MARK: Names
 
+    /// transformers' index of TensorFlow shards has the model's name before every path.
+    public static func nameInShard(ofIndexed name: String) -> String? {
+        name.utf8.firstIndex(of: UInt8(ascii: "/")).map { String(name[name.utf8.index(after: $0)...]) }
+    }
+
     @Sendable private static func objection(_ name: String) -> String? {
         if name.isEmpty { return "is empty" }
         if name.utf8.contains(0) { return "contains a NUL" }
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        // Not of characters: to libhdf5 a slash with a combining mark behind it is a slash.
+        let parts = name.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
         if parts.contains("") { return "has a '/' at an end, or two in a row" }
         if parts.contains(".") || parts.contains("..") { return "has a part that is '.' or '..'" }
         if parts.count > HDF5Limits.depth + 1 { return "has more than \(HDF5Limits.depth + 1) parts" }
@@ -134,17 +157,15 @@ public enum HDF5: CheckpointFormat {
 
     /// A path is a dataset or a group, not both.
     private static func checkPaths(_ plan: WritePlan) throws {
-        let names = Set(plan.tensors.map(\.name))
+        let names = NameSet(plan.tensors.map(\.name))
         for tensor in plan.tensors {
-            var end = tensor.name.startIndex
-            while let slash = tensor.name[end...].firstIndex(of: "/") {
+            for slash in tensor.name.unicodeScalars.indices where tensor.name.unicodeScalars[slash] == "/" {
                 let group = String(tensor.name[..<slash])
                 guard !names.contains(group) else {
                     throw UsageError(
                         "tensors '\(group.escapedForDisplay)' and '\(tensor.name.escapedForDisplay)': hdf5 cannot hold"
                             + " both, a path is a dataset or a group")
                 }
-                end = tensor.name.index(after: slash)
             }
         }
     }

@@ -28,4 +28,11 @@ public enum Safetensors: CheckpointFormat {
     ) throws -> any CheckpointWriter {
         try SafetensorsLayout.makeWriter(plan, output)
     }
+
+    public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
+        let header = try SafetensorsHeader(of: file)
+        let text = try SafetensorsLayout.text(keeping: header, plan)
+        try requireRoom(text.count, in: header.bytes.count, file.path)
+        return UInt64(text.count).littleEndianBytes + text
+    }
 }

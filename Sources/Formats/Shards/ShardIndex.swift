@@ -11,7 +11,8 @@ package struct ShardIndex {
     var fileNames: [String]
     /// The file of every tensor, a string each.
     private let weightMap: JSONObject
-    var totalSize: Int?
+    /// As it stands there: other programs write all sorts of it.
+    var totalSize: JSONValue?
     /// What else `metadata` says.
     var metadata: [(key: String, value: String)]
 
@@ -32,7 +33,7 @@ package struct ShardIndex {
         }
         fileNames.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         let about = value.object?["metadata"]?.object
-        totalSize = about?["total_size"]?.int
+        totalSize = about?["total_size"]
         metadata = (about?.members ?? []).compactMap { key, value in
             guard key != "total_size" else { return nil }
             return (key, value.string ?? value.compactText)
@@ -42,8 +43,8 @@ package struct ShardIndex {
     /// The file that a tensor is said to be in, or nil.
     func fileName(of tensor: String) -> String? { weightMap[tensor]?.string }
 
-    /// All tensors that it lists.
-    var tensorNames: [String] { weightMap.members.map(\.key) }
+    /// The file of every tensor, to look at all or to change.
+    var fileByTensor: NameMap<String> { NameMap(weightMap.members.map { ($0.key, $0.value.string!) }) }
 
     /// How many tensors it lists.
     var tensorCount: Int { weightMap.members.count }

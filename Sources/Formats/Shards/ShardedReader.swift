@@ -25,14 +25,15 @@ struct ShardedReader: CheckpointReader {
         let opened = ResultSlots<any CheckpointReader>(count: paths.count)
         try Parallel.forEach(paths.count, threads: threads) { opened.set($0, try open(paths[$0])) }
         let shards = opened.all
-        try Self.check(index, indexPath, shards)
+        if !Self.agree(index, shards) { try Self.check(index, Self.matched(index, to: shards), indexPath, shards) }
         self.init(shards)
         for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
             contents.metadata.append(entry)
         }
         let bytes = contents.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
-        if let totalSize = index.totalSize, totalSize != bytes {
-            contents.warnings.append("the index says total_size \(totalSize), the tensors have \(bytes) bytes")
+        if let totalSize = index.totalSize, totalSize != .null, totalSize.double != Double(bytes) {
+            contents.warnings.append(
+                "the index says total_size \(totalSize.compactText.escapedForDisplay), the tensors have \(bytes) bytes")
         }
     }
 
@@ -78,10 +79,7 @@ struct ShardedReader: CheckpointReader {
             contents.fileByteCount += reader.contents.fileByteCount
             contents.warnings += reader.contents.warnings
             contents.otherFiles += reader.contents.otherFiles
-            for entry in reader.contents.metadata
-            where !contents.metadata.contains(where: { $0.key == entry.key }) {
-                contents.metadata.append(entry)
-            }
+            for entry in reader.contents.metadata { Self.join(entry, to: &contents) }
         }
         contents.details = shards.first?.contents.details ?? []
         contents.shownMetadata = shards.first?.contents.shownMetadata ?? []
@@ -93,16 +91,41 @@ struct ShardedReader: CheckpointReader {
         self.contents = contents
     }
 
-    private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
-        if agree(index, shards) { return }
+    /// Takes over a shard's metadata: of a key that is known already what the format makes of both values.
+    private static func join(_ entry: (key: String, value: String), to contents: inout CheckpointContents) {
+        guard let known = contents.metadata.firstIndex(where: { $0.key == entry.key }) else {
+            return contents.metadata.append(entry)
+        }
+        let value = contents.metadata[known].value
+        guard value != entry.value, let format = FormatRegistry.format(named: contents.formatName) else { return }
+        contents.metadata[known].value = format.joined(entry.key, value, entry.value)
+    }
+
+    /// The files of an index's tensors under the names that the shards have, where their format lets an index have others.
+    private static func matched(_ index: ShardIndex, to shards: [any CheckpointReader]) -> NameMap<String> {
+        let names = NameSet(shards.flatMap { $0.contents.tensors.map(\.name) })
+        var files = index.fileByTensor
+        for (name, file) in files.pairs where !names.contains(name) {
+            guard let format = FormatRegistry.format(named: shards[0].contents.formatName),
+                let other = format.nameInShard(ofIndexed: name), names.contains(other), files[other] == nil
+            else { continue }
+            files[name] = nil
+            files[other] = file
+        }
+        return files
+    }
+
+    private static func check(
+        _ index: ShardIndex, _ files: NameMap<String>, _ indexPath: FilePath, _ shards: [any CheckpointReader]
+    ) throws {
         let found = try checkNames(index.fileNames, shards, indexPath)
         var unlisted: [String] = []
         for (fileName, reader) in zip(index.fileNames, shards) {
             for tensor in reader.contents.tensors {
-                if index.fileName(of: tensor.name) != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
+                if files[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.sorted()
+        let absent = files.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted()
         guard absent.isEmpty else {
             throw StructureError(
                 "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names:"
@@ -134,8 +157,8 @@ struct ShardedReader: CheckpointReader {
             for tensor in reader.contents.tensors {
                 if let other = found.updateValue(fileName, forKey: tensor.name) {
                     throw StructureError(
-                        "\(path.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
-                    )
+                        "\(path.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in"
+                            + " \(other.escapedForDisplay) and in \(fileName.escapedForDisplay)")
                 }
             }
         }

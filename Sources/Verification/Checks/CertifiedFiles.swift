@@ -26,7 +26,9 @@ struct CertifiedFiles {
     }
 
     private func path(_ file: Certificate.File) throws -> FilePath? {
-        let path = home.appending(file.name)
+        // The name of a path that is not UTF-8 stands in a certificate, which is text, as nearly as text can have it.
+        let own = checkpoint.files.first { ExactName($0.lastComponent?.string ?? "") == ExactName(file.name) }
+        let path = own ?? home.appending(file.name)
         return try SystemCall.status(path)?.kind == .file ? path : nil
     }
 
@@ -72,10 +74,9 @@ struct CertifiedFiles {
 
     private static func strangers(in folder: FilePath, _ certificate: Certificate) throws -> [String] {
         let known = NameSet(certificate.files.map(\.name))
-        return try SystemCall.names(in: folder).filter { name in
-            try !known.contains(name) && !name.hasPrefix(".") && !CertificateFile.isName(name)
-                && SystemCall.status(folder.appending(name))?.kind == .file
-        }
+        return try SystemCall.tree(in: folder).filter { name, isFile in
+            isFile && !known.contains(name) && !CertificateFile.isName(name)
+        }.map(\.name)
     }
 
     /// A folder's certificate names every JSON file there was; one more may change what the model computes.

@@ -330,8 +330,8 @@ import Testing
         }
         #expect(
             Self.sentence(folder.path.appending("a.h5"))
-                == "tensor 'x': expected the filters deflate, shuffle and fletcher32 alone, found filter 5 (nbit),"
-                + " which is not available")
+                == "tensor 'x': expected the filters deflate, LZF, shuffle and fletcher32 alone, found filter 5"
+                + " (nbit), which is not available; rewrite the file where it is: 'h5repack -f GZIP=4 OLD NEW'")
     }
 
     @Test func aStringAttributeWithAnAbsurdLengthIsRefused() throws {

@@ -114,11 +114,11 @@ import Testing
                 dataset(
                     "/x", "[4]",
                     chunked("[2]", "[0,8]", "[8,8]", filters: #"[[1,"deflate",[1]],[1,"deflate",[1]]]"#))
-            ], "tensor 'x': expected the filters deflate, shuffle and fletcher32 alone, found one of them twice"),
+            ], "tensor 'x': expected the filters deflate, LZF, shuffle and fletcher32 alone, found one of them twice"),
         Claim(
             "a shuffle of other elements",
             [dataset("/x", "[4]", chunked("[2]", "[0,8]", "[8,8]", filters: #"[[2,"shuffle",[0]]]"#))],
-            "tensor 'x': expected the filters deflate, shuffle and fletcher32 alone, found a shuffle of 0-byte elements"
+            "tensor 'x': expected the filters deflate, LZF, shuffle and fletcher32 alone, found a shuffle of 0-byte elements"
                 + " over 4-byte ones"),
         Claim(
             "a chunk that deflate cannot have made so small",
