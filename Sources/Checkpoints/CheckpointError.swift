@@ -97,9 +97,21 @@ public struct SystemError: AssayError, Equatable {
 }
 
 extension String {
+    /// Longer names are cut where people see them; JSON has them whole.
+    private static let shownByteCount = 1000
+
     /// The text with control characters (and what could disguise a line on a terminal) written as `\u001b`, so that a
-    /// name from a file can be printed anywhere.
+    /// name from a file can be printed anywhere; above 1000 bytes cut, visibly.
     public var escapedForDisplay: String {
+        let byteCount = utf8.count
+        guard byteCount > Self.shownByteCount else { return escaped }
+        // Between scalars, as a string is never cut inside one.
+        let end = utf8.index(startIndex, offsetBy: Self.shownByteCount)
+        return String(self[..<end]).escaped + "... (\(byteCount) bytes)"
+    }
+
+    /// The same without a limit.
+    package var escaped: String {
         guard unicodeScalars.contains(where: \.needsEscape) else { return self }
         var result = ""
         for scalar in unicodeScalars {
@@ -131,7 +143,7 @@ extension [String] {
 
 extension Unicode.Scalar {
     /// Control characters, line separators, and the marks that reorder or hide text.
-    fileprivate var needsEscape: Bool {
+    var needsEscape: Bool {
         switch value {
         case 0...0x1F, 0x7F...0x9F, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2069, 0xFEFF: true
         default: false
@@ -140,6 +152,6 @@ extension Unicode.Scalar {
 }
 
 extension FilePath {
-    /// The path as messages show it: control characters escaped.
-    public var forDisplay: String { string.escapedForDisplay }
+    /// The path as messages show it: control characters escaped, never cut, as its end tells which file it is.
+    public var forDisplay: String { string.escaped }
 }

@@ -140,7 +140,7 @@ public struct Comparison {
     /// The reference with every weight rounded whose declared storages differ.
     private static func rounded(_ model: Model, _ pairs: [WeightPair]) -> Model? {
         guard !pairs.isEmpty else { return nil }
-        let byName = Dictionary(pairs.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let byName = NameMap(pairs.map { ($0.name, $0) })
         let turned = TurnedMatrix()
         return model.replacingTensors { tensor in byName[tensor.name].map { RoundedTensor($0, turned) } ?? tensor }
     }

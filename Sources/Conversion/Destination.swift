@@ -12,7 +12,9 @@ struct Destination {
     /// A destination with a format's extension is a file; without one it is what the source is, a folder for a folder.
     init(_ options: ConversionOptions, _ source: Checkpoint) throws {
         let path = options.destination.lexicallyNormalized()
-        let name = path.lastComponent?.string ?? ""
+        guard let name = path.lastComponent?.string else {
+            throw UsageError("'\(options.destination.forDisplay)': this names no file that could be written")
+        }
         let byExtension = try FormatRegistry.format(forOutput: path)
         format = try Self.format(options, byExtension, source)
         isFolder = byExtension == nil && (source.folder != nil || options.shardByteCount != nil)

@@ -53,7 +53,7 @@ public struct Checkpoint: Sendable {
         _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, warnings: [String] = []
     ) throws -> Checkpoint {
         let index = try ShardIndex(of: InputFile(path))
-        let reader = try ShardedReader(index, path) { try Self.reader(of: $0, options) }
+        let reader = try ShardedReader(index, path, threads: options.threads) { try Self.reader(of: $0, options) }
         let parent = path.removingLastComponent()
         return Checkpoint(
             path: folder ?? path, reader: reader,
@@ -126,7 +126,7 @@ public struct Checkpoint: Sendable {
         }
         for other in groups where other.formatName != chosen.formatName {
             warnings.append(
-                "\(chosen.formatName) files are read; \(other.names.joined(separator: ", ")) beside them not")
+                "\(chosen.formatName) files are read; \(other.names.listed(first: 10)) beside them not")
         }
         if let index = chosen.indexNames.first {
             guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
@@ -135,7 +135,9 @@ public struct Checkpoint: Sendable {
         let name = try onlyFile(of: chosen, in: folder)
         let (reader, files) = try openParts(folder.appending(name), options)
         let others = chosen.names.filter { !files.contains(folder.appending($0)) }
-        if !others.isEmpty { warnings.append("\(name) is read; \(others.joined(separator: ", ")) beside it not") }
+        if !others.isEmpty {
+            warnings.append("\(name.escapedForDisplay) is read; \(others.listed(first: 10)) beside it not")
+        }
         return Checkpoint(
             path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings)

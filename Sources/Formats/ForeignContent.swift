@@ -17,15 +17,7 @@ enum ForeignContent {
 
     /// - Parameter prefix: the first few hundred bytes.
     private static func describe(_ prefix: [UInt8], byteCount: Int) -> String {
-        guard byteCount > 0 else { return "an empty file" }
-        let text = String(decoding: prefix, as: UTF8.self)
-        let lowered = text.drop { $0.isWhitespace }.lowercased()
-        if text.hasPrefix("version https://git-lfs.github.com/spec/") {
-            return "a Git LFS pointer, which stands for the real file; fetch that with 'git lfs pull'"
-        }
-        if lowered.hasPrefix("<!doctype html") || lowered.hasPrefix("<html") {
-            return "an HTML page, most likely an error page of a failed download; download the file again"
-        }
+        if let standIn = StandIn.describe(prefix) { return standIn }
         // Archives of the oldest PyTorch, before 0.1.10, among others.
         if prefix.dropFirst(257).starts(with: "ustar".utf8) {
             return "a tar archive; if PyTorch wrote it, load it there and save it again with torch.save"

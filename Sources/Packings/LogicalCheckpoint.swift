@@ -21,6 +21,7 @@ public struct LogicalCheckpoint: Sendable {
     }
 
     private init(_ reader: any CheckpointReader, _ configuration: JSONObject?) throws {
+        try PackingRegistry.check(configuration)
         var logical: [any LogicalTensor] = []
         var taken = Set<Int>()
         for packing in PackingRegistry.all {

@@ -1,6 +1,22 @@
+import AssayCheckpoints
+
 /// The packings, in the order in which they look at a checkpoint. One line an entry.
 public enum PackingRegistry {
     public static let all: [any Packing.Type] = [
         CompressedTensors.self
     ]
+
+    /// Requires that the quantization which a configuration speaks of, if any, is one that is read here: what others
+    /// packed would pass for plain tensors.
+    ///
+    /// - Throws: `StructureError` naming the method.
+    static func check(_ configuration: JSONObject?) throws(StructureError) {
+        guard let value = configuration?["quantization_config"], value != .null else { return }
+        let known = all.map { "'\($0.name)'" }.joined(separator: ", ")
+        guard let method = value.object?["quant_method"]?.string, all.contains(where: { $0.name == method }) else {
+            let found = value.object.map { $0["quant_method"]?.compactText.escapedForDisplay ?? "none" } ?? value.kind
+            throw StructureError(
+                "quantization_config: expected a quant_method that is known (\(known)), found \(found)")
+        }
+    }
 }

@@ -120,7 +120,7 @@ public struct Inspection {
             add("metadata", "and attributes that are not text (shown by --json)")
         }
         if let certificate { add("certificate", "\(certificate.forDisplay); 'assay verify' checks it") }
-        for warning in checkpoint.warnings { add("note", warning) }
+        for warning in checkpoint.warnings { add("note", warning.escaped) }
         if model == nil { add("complete", completeness) }
         return lines
     }

@@ -33,9 +33,10 @@ public enum Terminal {
         try write(text, to: 1)
     }
 
-    /// Writes a line to standard error, broken where that is a terminal; nothing can be done where that fails.
+    /// Writes a line to standard error, escaped, and broken where that is a terminal; nothing can be done where that
+    /// fails.
     public static func note(_ line: String) {
-        let lines = line.wrapped(to: errorIsTerminal ? width(of: 2) : nil, indent: "  ")
+        let lines = line.escaped.wrapped(to: errorIsTerminal ? width(of: 2) : nil, indent: "  ")
         try? write(lines.joined(separator: "\n") + "\n", to: 2)
     }
 

@@ -36,7 +36,7 @@ struct CommonOptions: ParsableArguments {
 
     /// Opens a checkpoint and passes on what was seen and tolerated.
     func open(_ path: String, notesWarnings: Bool = true) throws -> Checkpoint {
-        let checkpoint = try Checkpoint.open(FilePath(path), reading)
+        let checkpoint = try Checkpoint.open(FilePath(argument: path), reading)
         guard notesWarnings else { return checkpoint }
         for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
         return checkpoint
@@ -91,7 +91,7 @@ struct OutputOptions: ParsableArguments {
     func conversionOptions(
         _ destination: String, to format: String?, include: [String], exclude: [String], _ common: CommonOptions
     ) -> ConversionOptions {
-        var options = ConversionOptions(destination: FilePath(destination))
+        var options = ConversionOptions(destination: FilePath(argument: destination))
         options.formatName = format
         options.include = include.map { NamePattern($0) }
         options.exclude = exclude.map { NamePattern($0) }

@@ -14,7 +14,7 @@ struct ConversionSession {
     func run() throws {
         // Before the work, not after it.
         if output.certificate != "none" {
-            try CertificateFile.check(output.certificate.map { FilePath($0) }, for: plan)
+            try CertificateFile.check(output.certificate.map { FilePath(argument: $0) }, for: plan)
         }
         if output.dryRun {
             return try Terminal.write(
@@ -44,7 +44,7 @@ struct ConversionSession {
         let certificate = try makeCertificate(finished)
         let path = try CertificateFile.publish(
             finished, certificate,
-            at: output.certificate.flatMap { $0 == "none" ? nil : FilePath($0) })
+            at: output.certificate.flatMap { $0 == "none" ? nil : FilePath(argument: $0) })
         let seconds = Progress.now() - begin
         try Terminal.write(
             common.json

@@ -62,10 +62,12 @@ struct Diff: ParsableCommand {
     func run() throws {
         let checkpoints = try [a, b].map { try common.open($0) }
         if let report {
-            for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(report)) }
+            for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(argument: report)) }
             try input.refuse(output: report)
         }
-        let destination = try report.map { try StagedOutput(FilePath($0), isFolder: false, overwrite: overwrite) }
+        let destination = try report.map {
+            try StagedOutput(FilePath(argument: $0), isFolder: false, overwrite: overwrite)
+        }
         var options = ComparisonOptions(threads: common.threadCount)
         options.showsWeights = weights
         options.profile = input.profile
@@ -73,7 +75,7 @@ struct Diff: ParsableCommand {
         options.limit = tolerance
         options.taps = try TapPattern(joining: taps) ?? .everything
         let (reference, test) = (try side(checkpoints[0]), try side(checkpoints[1]))
-        options.tokens = try input.batch(for: reference.model, tokenizerIn: FilePath(a))
+        options.tokens = try input.batch(for: reference.model, tokenizerIn: FilePath(argument: a))
         try checkActivationOptions(options, reference, test)
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)

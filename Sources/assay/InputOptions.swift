@@ -23,11 +23,11 @@ struct InputOptions: ParsableArguments {
     ///
     /// - Throws: `UsageError`.
     func refuse(output: String) throws {
-        guard let target = try SystemCall.status(FilePath(output)) else { return }
+        guard let target = try SystemCall.status(FilePath(argument: output)) else { return }
         for input in [tokens, text].compactMap({ $0 }) {
-            guard try SystemCall.status(FilePath(input))?.isSameFile(as: target) == true else { continue }
+            guard try SystemCall.status(FilePath(argument: input))?.isSameFile(as: target) == true else { continue }
             throw UsageError(
-                "\(FilePath(output).forDisplay): is the input itself (\(FilePath(input).forDisplay)); name another file"
+                "\(FilePath(argument: output).forDisplay): is the input itself (\(FilePath(argument: input).forDisplay)); name another file"
             )
         }
     }
@@ -36,12 +36,12 @@ struct InputOptions: ParsableArguments {
     ///
     /// - Throws: `UsageError` where there is text and no model that could cut it.
     func batch(for model: Model?, tokenizerIn folder: FilePath) throws -> TokenBatch? {
-        if let tokens { return try TokensFile.read(FilePath(tokens)) }
+        if let tokens { return try TokensFile.read(FilePath(argument: tokens)) }
         guard let text else { return nil }
         guard let model else {
             throw UsageError("\(folder.forDisplay): --text needs a model folder with a tokenizer")
         }
-        return try TextInput.batch(FilePath(text), for: model.spec, tokenizerIn: folder)
+        return try TextInput.batch(FilePath(argument: text), for: model.spec, tokenizerIn: folder)
     }
 }
 

@@ -33,13 +33,13 @@ enum Main {
     /// Parses the arguments. A subcommand that is named first is tried alone: reflecting on all of them takes longer than
     /// inspecting a checkpoint. Whatever is not plainly its own (a mistake, a cry for help) is the root's.
     private static func command() throws -> any ParsableCommand {
-        let arguments = CommandLine.arguments.dropFirst()
+        let arguments = Arguments.texts
         if let type = Assay.configuration.subcommands.first(where: { $0.configuration.commandName == arguments.first }),
             let command = try? type.parseAsRoot(Array(arguments.dropFirst()))
         {
             return command
         }
-        return try Assay.parseAsRoot()
+        return try Assay.parseAsRoot(arguments)
     }
 
     private static func fail(_ sentence: String, _ status: Int32) -> Never {

@@ -45,8 +45,8 @@ struct Run: ParsableCommand {
         Main.removeTemporariesWhenInterrupted()
         let opened = try common.openModel(model)
         if let capture {
-            _ = try Capture.format(for: FilePath(capture))
-            try opened.checkpoint.refuse(output: FilePath(capture))
+            _ = try Capture.format(for: FilePath(argument: capture))
+            try opened.checkpoint.refuse(output: FilePath(argument: capture))
             try input.refuse(output: capture)
         }
         let pattern = try TapPattern(joining: taps) ?? .everything
@@ -59,11 +59,12 @@ struct Run: ParsableCommand {
         let summary = RunSummary(runner)
         if let capture {
             try Capture.run(
-                runner, taps: pattern, to: FilePath(capture), overwrite: overwrite, observe: summary.observe)
+                runner, taps: pattern, to: FilePath(argument: capture), overwrite: overwrite, observe: summary.observe)
         } else {
             try ForwardPass.run(runner, taps: pattern, summary.observe)
         }
-        try Terminal.write(common.json ? summary.json(capture) : summary.text(capture, width: Terminal.outputWidth))
+        let captured = capture.map { FilePath(argument: $0).string }
+        try Terminal.write(common.json ? summary.json(captured) : summary.text(captured, width: Terminal.outputWidth))
     }
 }
 

@@ -35,7 +35,7 @@ struct Verify: ParsableCommand {
         do {
             try verify()
         } catch let error as any AssayError {
-            if common.json { try Terminal.write(VerificationText.json(error, path)) }
+            if common.json { try Terminal.write(VerificationText.json(error, FilePath(argument: path).string)) }
             throw error
         }
     }
@@ -62,7 +62,7 @@ struct Verify: ParsableCommand {
     private func findCertificate(of checkpoint: Checkpoint) throws -> CertificateOnHand? {
         switch certificate {
         case "none": nil
-        case let path?: try CertificateOnHand(reading: FilePath(path), of: checkpoint)
+        case let path?: try CertificateOnHand(reading: FilePath(argument: path), of: checkpoint)
         case nil: try CertificateOnHand.find(for: checkpoint)
         }
     }

@@ -52,18 +52,7 @@ enum Mutations {
     /// Requires that every outcome is bytes or a refusal: a trap would end the test.
     static func run(_ original: [UInt8], named name: String, count: Int, seed: UInt64) throws {
         let folder = try TemporaryFolder()
-        var random = SeededRandom(seed: seed)
-        for _ in 0..<count {
-            var bytes = original
-            for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
-                let place = Int.random(in: 0..<bytes.count, using: &random)
-                switch Int.random(in: 0..<8, using: &random) {
-                case 0: bytes.removeLast(bytes.count - place)
-                case 1: bytes.remove(at: place)
-                case 2: bytes[place] = [0, 0x7F, 0x80, 0xFF].randomElement(using: &random)!
-                default: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
-                }
-            }
+        try forEach(of: original, count: count, seed: seed) { bytes in
             let path = try folder.write(name, bytes)
             do {
                 let reader = try Checkpoint.open(path).reader
@@ -71,10 +60,38 @@ enum Mutations {
                     _ = try reader.digest(of: index)
                 }
             } catch is CheckpointError {
-                continue
+                return
             }
         }
     }
+
+    /// Hands out the bytes flipped, cut, spliced with a part of themselves, and with tokens of JSON.
+    static func forEach(of original: [UInt8], count: Int, seed: UInt64, _ body: ([UInt8]) throws -> Void) throws {
+        var random = SeededRandom(seed: seed)
+        for _ in 0..<count {
+            var bytes = original
+            for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
+                let place = Int.random(in: 0..<bytes.count, using: &random)
+                switch Int.random(in: 0..<10, using: &random) {
+                case 0: bytes.removeLast(bytes.count - place)
+                case 1: bytes.remove(at: place)
+                case 2: bytes[place] = [0, 0x7F, 0x80, 0xFF].randomElement(using: &random)!
+                case 3: bytes.insert(contentsOf: tokens.randomElement(using: &random)!.utf8, at: place)
+                case 4:
+                    let length = Int.random(in: 1...60, using: &random)
+                    let source = Int.random(in: 0..<original.count, using: &random)
+                    bytes.insert(contentsOf: original[source...].prefix(length), at: place)
+                default: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+                }
+            }
+            try body(bytes)
+        }
+    }
+
+    private static let tokens = [
+        "\"", "\\", "\\u", "\\ud800", "{", "}", "[", "]", ",", ":", "null", "-", "1e9", "9223372036854775807", "0.5",
+        "18446744073709551615",
+    ]
 }
 
 /// Writes checkpoints as the pipeline does: pieces in any order.

@@ -4,6 +4,10 @@ import AssayTestSupport
 import SystemPackage
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// Shards, indices and model folders.
 @Suite struct Shards {
     private let tensorA = SafetensorsBytes.file(
@@ -51,6 +55,9 @@ import Testing
         let folder = try folder(map)
         let error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
         #expect(error?.sentence.contains(words) == true, "\(error?.sentence ?? "")")
+        let twin = try self.folder(sound)
+        let name = "m.safetensors.index.json"
+        try EveryCommand.mustRefuse(folder.path, named: name, exitCode: 2, words: [words], twin: twin.path)
     }
 
     @Test(arguments: [
@@ -63,18 +70,131 @@ import Testing
         let folder = try folder(map)
         let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
         #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        let twin = try self.folder(sound)
+        let name = "m.safetensors.index.json"
+        try EveryCommand.mustRefuse(folder.path, named: name, words: [words], twin: twin.path)
+        try EveryCommand.mustAccept(twin.path)
     }
 
-    @Test func aWrongTotalIsAWarningWithBothFigures() throws {
-        let folder = try folder(sound, total: #""metadata":{"total_size":4},"#)
-        #expect(try Checkpoint.open(folder.path).warnings == ["the index says total_size 4, the tensors have 3 bytes"])
+    @Test(arguments: ["4", "3.5", "-3", #""3""#, "[3]", "99999999999999999999", "1e400", "true"])
+    func aWrongTotalIsAWarningWithBothFigures(_ total: String) throws {
+        let folder = try folder(sound, total: #""metadata":{"total_size":\#(total)},"#)
+        let warnings = try Checkpoint.open(folder.path).warnings
+        #expect(warnings == ["the index says total_size \(total), the tensors have 3 bytes"])
+        try EveryCommand.mustAccept(folder.path)
     }
 
-    @Test(arguments: ["{}", #"{"weight_map":[]}"#, "[]", "x", ""])
-    func anIndexWithoutAMapIsRefused(_ text: String) throws {
-        let folder = try TemporaryFolder()
-        try folder.write("m.safetensors.index.json", Array(text.utf8))
-        #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
+    @Test(arguments: [#""total_size":3"#, #""total_size":3.0"#, #""total_size":3e0"#, #""total_size":null"#, ""])
+    func theRightTotalOrNoneIsNone(_ total: String) throws {
+        let folder = try folder(sound, total: #""metadata":{\#(total)},"#)
+        #expect(try Checkpoint.open(folder.path).warnings.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("{}", "weight_map"), (#"{"weight_map":[]}"#, "a list"),
+        (#"{"weight_map":{"a":["m-1.safetensors"]}}"#, "a list"),
+        (#"{"weight_map":{"a":"m-1.safetensors","a":"m-2.safetensors"}}"#, "'a' again"), ("[]", "weight_map"),
+        ("x", "a value"), ("", "an empty file"), ("\u{feff}{}", "a value"),
+        ("{\"weight_map\":{}} {}", "end of the text"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS pointer"),
+        ("<!DOCTYPE html><p>not found", "HTML page"), (String(repeating: "[", count: 100_000), "nesting of at most"),
+        (#"{"weight_map":\#(String(repeating: #"{"a":"#, count: 100_000))"#, "nesting of at most"),
+    ])
+    func anIndexWithoutAMapIsRefused(_ text: String, _ words: String) throws {
+        let folder = try folder(sound)
+        let name = "m.safetensors.index.json"
+        try folder.write(name, Array(text.utf8))
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        let twin = try self.folder(sound)
+        for path in [folder.path, folder.path.appending(name)] {
+            try EveryCommand.mustRefuse(path, named: name, words: [words], twin: twin.path)
+        }
+    }
+
+    /// Nobody waits for the other end of a pipe.
+    @Test(arguments: ["folder", "pipe", "link to a device", "link to a folder", "link to nothing", "link to itself"])
+    func aShardThatIsNoFileIsRefused(_ kind: String) throws {
+        let folder = try folder(sound)
+        let shard = folder.path.appending("m-2.safetensors")
+        SystemCall.removeIfPresent(shard)
+        switch kind {
+        case "folder": try SystemCall.makeFolder(shard)
+        case "pipe": #expect(mkfifo(shard.string, 0o600) == 0)
+        case "link to a device": try SystemCall.link(shard, to: "/dev/zero")
+        case "link to a folder": try SystemCall.link(shard, to: "/")
+        case "link to nothing": try SystemCall.link(shard, to: "/no/such/file")
+        default: try SystemCall.link(shard, to: shard)
+        }
+        let twin = try self.folder(sound)
+        let (code, words): (Int32, String) =
+            switch kind {
+            case "link to nothing": (2, "1 of 2 shards are missing")
+            case "link to itself": (4, "cannot look at it")
+            default: (3, "a regular file")
+            }
+        try EveryCommand.mustRefuse(
+            folder.path, named: "m-2.safetensors", exitCode: code, words: [words], twin: twin.path)
+        // Alone, too.
+        if code == 3, kind != "folder", kind != "link to a folder" {
+            try EveryCommand.mustRefuse(shard, words: [words], twin: twin.path)
+        }
+    }
+
+    @Test func aTensorInTwoShardsIsNamedWithBoth() throws {
+        let folder = try folder(#""a":"m-1.safetensors","b":"m-2.safetensors""#)
+        try folder.write(
+            "m-2.safetensors",
+            SafetensorsBytes.file(
+                #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#,
+                data: [3, 4]))
+        let twin = try self.folder(sound)
+        let words = ["tensor 'a' stands in m-1.safetensors and in m-2.safetensors"]
+        let name = "m.safetensors.index.json"
+        try EveryCommand.mustRefuse(folder.path, named: name, exitCode: 2, words: words, twin: twin.path)
+    }
+
+    @Test func ofManyTensorsThatAreNotThereTenAreListed() throws {
+        let absent = (10..<40).map { #""t\#($0)":"m-2.safetensors""# }.joined(separator: ",")
+        let folder = try folder(sound + "," + absent)
+        let twin = try self.folder(sound)
+        let words = ["30 tensors are not in the shard the index names: t10, t11,", "t19, ..."]
+        let name = "m.safetensors.index.json"
+        try EveryCommand.mustRefuse(folder.path, named: name, exitCode: 2, words: words, twin: twin.path)
+    }
+
+    /// Shards open once it is known that all are there.
+    @Test(.timeLimit(.minutes(1))) func twoHundredThousandShardsCostLittle() throws {
+        let map = (0..<200_000).map { #""t\#($0)":"m-\#($0).safetensors""# }.joined(separator: ",")
+        let folder = try folder(map)
+        let error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.sentence.contains("199998 of 200000 shards are missing: m-0.safetensors, m-10.") == true)
+    }
+
+    /// Names with what moves a cursor are shown escaped wherever a sentence has them.
+    @Test func fileNamesInSentencesAreEscaped() throws {
+        let name = "m\u{1b}[31m.safetensors"
+        let folder = try folder(#""a":"m-1.safetensors","b":"m\u001b[31m.safetensors""#)
+        var error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.sentence.contains("missing: m\\u001b[31m.safetensors") == true, "\(error?.sentence ?? "")")
+        try folder.write(name, tensorA)
+        error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.sentence.contains("m\\u001b[31m.safetensors") == true, "\(error?.sentence ?? "")")
+        #expect(error?.sentence.contains("\u{1b}") == false)
+    }
+
+    /// Flips, cuts and splices: a checkpoint or a refusal, never a crash.
+    @Test func damagedIndicesNeverTrap() throws {
+        let folder = try folder(sound)
+        let name = "m.safetensors.index.json"
+        try Mutations.forEach(of: TestFiles.bytes(folder.path.appending(name)), count: 3000, seed: 17) { bytes in
+            try folder.write(name, bytes)
+            do {
+                _ = try Checkpoint.open(folder.path)
+            } catch is CheckpointError {
+            } catch is StructureError {
+            }
+        }
     }
 
     @Test func whatIsNoCheckpointIsNamed() throws {
@@ -84,9 +204,15 @@ import Testing
         try folder.write("config.json", Array("{}".utf8))
         error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
         #expect(error?.found == "a folder without them")
-        try folder.write("model.safetensors.incomplete", [1])
-        error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
-        #expect(error?.found.contains("unfinished download") == true)
+        for name in ["model.safetensors.incomplete", "model.safetensors.part"] {
+            let unfinished = try folder.write(name, tensorA)
+            error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
+            #expect(error?.found.contains("'\(name)', an unfinished download") == true)
+            let twin = try self.folder(sound)
+            let words = ["an unfinished download"]
+            try EveryCommand.mustRefuse(folder.path, words: words, twin: twin.path)
+            SystemCall.removeIfPresent(unfinished)
+        }
         let device = #expect(throws: CheckpointError.self) { try Checkpoint.open("/dev/null") }
         #expect(device?.description == "/dev/null: expected a regular file, found a pipe, socket or device")
         #expect(throws: UsageError.self) { try Checkpoint.open("/no/such/file") }
@@ -98,5 +224,17 @@ import Testing
         try folder.write("b.safetensors", tensorB)
         let error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
         #expect(error?.sentence.contains("a.safetensors, b.safetensors") == true)
+    }
+
+    @Test func whichOfSeveralFormatsIsReadIsSaid() throws {
+        let folder = try folder(sound)
+        try folder.write("pytorch_model.bin", [0x80])
+        let checkpoint = try Checkpoint.open(folder.path)
+        #expect(checkpoint.warnings == ["safetensors files are read; pytorch_model.bin beside them not"])
+        try EveryCommand.mustAccept(folder.path)
+        try folder.write("n.safetensors.index.json", Array(#"{"weight_map":{}}"#.utf8))
+        let twin = try self.folder(sound)
+        let words = ["2 checkpoints", "m.safetensors.index.json, n.safetensors.index.json"]
+        try EveryCommand.mustRefuse(folder.path, exitCode: 2, words: words, twin: twin.path)
     }
 }

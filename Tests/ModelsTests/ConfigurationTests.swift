@@ -46,13 +46,13 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
             "config.json: expected at most as many layers as gpt2-odd-heads has tensors (28), found 1000000000 layers"),
         .init(
             [("layer_norm_epsilon", .init(-1e-5))],
-            "config.json: layer_norm_epsilon: expected a number from 0 on, found -1e-05"),
+            "config.json: layer_norm_epsilon: expected a number above 0, found -1e-05"),
         .init(
             [("layer_norm_epsilon", .init(Double.nan))],
-            "config.json: layer_norm_epsilon: expected a number from 0 on, found 'NaN'"),
+            "config.json: layer_norm_epsilon: expected a number above 0, found 'NaN'"),
         .init(
             [("layer_norm_epsilon", "1e-5")],
-            "config.json: layer_norm_epsilon: expected a number from 0 on, found '1e-5'"),
+            "config.json: layer_norm_epsilon: expected a number above 0, found '1e-5'"),
         .init(
             [("activation_function", "gelu_10")],
             "config.json: activation_function: expected one of \(activations), found 'gelu_10'"),
@@ -99,7 +99,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
             "config.json: hidden_act: expected one of \(activations), found 'mish'"),
         .init(
             "bert-mlm", [("layer_norm_eps", .init(-1.0))],
-            "config.json: layer_norm_eps: expected a number from 0 on, found -1"),
+            "config.json: layer_norm_eps: expected a number above 0, found -1"),
         .init(
             "bert-mlm", [("type_vocab_size", 0)],
             "config.json: type_vocab_size: expected a whole number from 1 to 2147483647, found 0"),

@@ -164,7 +164,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
 
 private func configuration(bits: Int, symmetric: Bool, groupSize: String) -> String {
     """
-    {"quantization_config": {"config_groups": {"group_0": {"weights": {"num_bits": \(bits), "type": "int",
+    {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": \(bits), "type": "int",
     "symmetric": \(symmetric), "group_size": \(groupSize)}}}}}
     """
 }

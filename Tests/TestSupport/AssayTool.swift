@@ -31,6 +31,11 @@ public enum AssayTool {
     ///
     /// - Parameter environment: set beside what this process has.
     public static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Outcome {
+        try run(arguments.map { Array($0.utf8) }, environment: environment)
+    }
+
+    /// The same with arguments that need not be UTF-8.
+    public static func run(_ arguments: [[UInt8]], environment: [String: String] = [:]) throws -> Outcome {
         let folder = try TemporaryFolder()
         let (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
         var actions = posix_spawn_file_actions_t()
@@ -39,7 +44,10 @@ public enum AssayTool {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output.string, O_WRONLY | O_CREAT, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors.string, O_WRONLY | O_CREAT, 0o600)
-        let words = ([path.string] + arguments).map { strdup($0) } + [nil]
+        let words =
+            ([Array(path.string.utf8)] + arguments).map { word in
+                (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
+            } + [nil]
         let variables = environment.map { "\($0.key)=\($0.value)" }
         var inherited: [String] = []
         var entry = environ

@@ -23,6 +23,10 @@ extension JSONValue {
             throw CheckpointError(
                 file.path, .file, expected: "\(kind) of at most \(maximumByteCount) bytes", found: "\(file.byteCount)")
         }
-        try self.init(parsing: file.bytes(0..<file.byteCount), in: file.path)
+        let bytes = try file.bytes(0..<file.byteCount)
+        if let standIn = StandIn.describe(Array(bytes.prefix(512))) {
+            throw CheckpointError(file.path, .file, expected: kind, found: standIn)
+        }
+        try self.init(parsing: bytes, in: file.path)
     }
 }

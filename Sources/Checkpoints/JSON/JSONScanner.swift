@@ -102,7 +102,8 @@ public struct JSONScanner {
         guard let byte = peek, byte == UInt8(ascii: "-") || Self.isDigit(byte) else { throw unexpected("an integer") }
         let number = try self.number()
         guard let value = number.int else {
-            throw JSONError(offset: start, expected: "an integer of 64 bits", found: number.text)
+            throw JSONError(
+                offset: start, expected: "an integer of 64 bits", found: number.text.escapedForDisplay)
         }
         return value
     }
@@ -130,16 +131,15 @@ public struct JSONScanner {
         skipWhitespace()
         switch peek {
         case UInt8(ascii: "{"):
-            var members: [(key: String, value: JSONValue)] = []
-            var seen = NameSet()
+            var result = JSONObject()
             try object { scanner, key, offset in
-                guard seen.insert(key) else {
+                guard let position = result.add(key) else {
                     throw JSONError(
                         offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
                 }
-                members.append((key, try scanner.value()))
+                result.members[position].value = try scanner.value()
             }
-            return .object(JSONObject(members))
+            return .object(result)
         case UInt8(ascii: "["):
             var elements: [JSONValue] = []
             try array { scanner, _ in elements.append(try scanner.value()) }

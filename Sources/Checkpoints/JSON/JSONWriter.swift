@@ -6,7 +6,8 @@ extension JSONValue {
         return text
     }
 
-    /// The value indented by two spaces for people, with short lists of plain values on one line. No final newline.
+    /// The value indented by two spaces for people, with short lists of plain values on one line, and whatever could
+    /// disguise text on a terminal escaped. No final newline.
     public var prettyText: String {
         var text = ""
         write(to: &text, indentation: 2, level: 0)
@@ -34,7 +35,7 @@ extension JSONValue {
         case .null: text += "null"
         case .bool(let value): text += value ? "true" : "false"
         case .number(let number): text += number.text
-        case .string(let string): Self.writeQuoted(string, to: &text)
+        case .string(let string): Self.writeQuoted(string, to: &text, forPeople: indentation != nil)
         case .array(let elements):
             let flat = indentation == nil || elements.allSatisfy(\.isPlain)
             Self.writeList(
@@ -45,7 +46,7 @@ extension JSONValue {
             Self.writeList(object.members, "{", "}", to: &text, indentation: indentation, level: level, separator: ",")
             {
                 member, text in
-                Self.writeQuoted(member.key, to: &text)
+                Self.writeQuoted(member.key, to: &text, forPeople: indentation != nil)
                 text += indentation == nil ? ":" : ": "
                 member.value.write(to: &text, indentation: indentation, level: level + 1)
             }
@@ -80,17 +81,17 @@ extension JSONValue {
         return text
     }
 
-    private static func writeQuoted(_ string: String, to text: inout String) {
+    private static func writeQuoted(_ string: String, to text: inout String, forPeople: Bool = false) {
         text += "\""
-        if string.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C }) {
+        if string.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C && (!forPeople || $0 < 0x7F) }) {
             text += string
         } else {
-            for scalar in string.unicodeScalars { writeEscaped(scalar, to: &text) }
+            for scalar in string.unicodeScalars { writeEscaped(scalar, to: &text, forPeople: forPeople) }
         }
         text += "\""
     }
 
-    private static func writeEscaped(_ scalar: Unicode.Scalar, to text: inout String) {
+    private static func writeEscaped(_ scalar: Unicode.Scalar, to text: inout String, forPeople: Bool) {
         switch scalar {
         case "\"": text += "\\\""
         case "\\": text += "\\\\"
@@ -99,7 +100,8 @@ extension JSONValue {
         case "\t": text += "\\t"
         case "\u{8}": text += "\\b"
         case "\u{C}": text += "\\f"
-        case "\u{0}"..."\u{1F}":
+        // None of these lies beyond 16 bits.
+        case _ where scalar.value < 0x20 || forPeople && scalar.needsEscape:
             let hex = String(scalar.value, radix: 16)
             text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
         default: text.unicodeScalars.append(scalar)

@@ -7,6 +7,8 @@ struct GGUFMetadata {
     var pairs: [(key: String, value: String)] = []
     /// What is not text, for people: long arrays shortened.
     var shown: [(key: String, value: String)] = []
+    /// How many elements every list has, by its key.
+    var listCounts = NameMap<Int>()
     var alignment = GGUF.defaultAlignment
     var part: CheckpointPart?
     var warnings: [String] = []
@@ -45,17 +47,18 @@ struct GGUFMetadataParser {
     private mutating func parseEntry(_ cursor: inout GGUFCursor) throws {
         let key = try key(&cursor)
         let start = cursor.offset
-        let type = try valueType(&cursor, "of '\(key)'")
+        let what = "'\(key.escapedForDisplay)'"
+        let type = try valueType(&cursor, "of \(what)")
         if key == GGUFMetadata.alignmentKey { return try takeAlignment(&cursor, type, at: start) }
         if GGUFMetadata.isPartKey(key), let byteCount = type.byteCount, !type.isFloating {
-            partNumbers[key] = try cursor.word(byteCount, "the value of '\(key)'")
+            partNumbers[key] = try cursor.word(byteCount, "the value of \(what)")
             return try checkPart(cursor, at: start)
         }
         guard type == .string else {
-            let (text, shown) = try value(&cursor, type, "the value of '\(key)'", depth: 0)
+            let (text, shown) = try value(&cursor, type, "the value of \(what)", key)
             return add(key, text, type == .array ? shown : "\(type.name) \(shown)")
         }
-        let bytes = try cursor.string("the value of '\(key)'")
+        let bytes = try cursor.string("the value of \(what)")
         guard let text = String(validating: bytes, as: UTF8.self) else {
             let json = ForeignText.json(Array(bytes))
             return add(key, "{\"type\":\"string\",\"value\":\(json)}", "string \(json)")
@@ -107,10 +110,9 @@ struct GGUFMetadataParser {
 
     private func valueType(_ cursor: inout GGUFCursor, _ whose: String) throws -> GGUFValueType {
         let start = cursor.offset
-        let number = try cursor.u32("the value type \(whose.escapedForDisplay)")
+        let number = try cursor.u32("the value type \(whose)")
         guard let type = GGUFValueType(rawValue: number) else {
-            throw cursor.error(
-                at: start, expected: "a value type \(whose.escapedForDisplay), 0 to 12", found: "\(number)")
+            throw cursor.error(at: start, expected: "a value type \(whose), 0 to 12", found: "\(number)")
         }
         return type
     }
@@ -144,16 +146,16 @@ struct GGUFMetadataParser {
 
     // MARK: Values
 
-    /// A value's JSON, and what people see of it. At the top it is a member's, in an array an element's.
-    private func value(
-        _ cursor: inout GGUFCursor, _ type: GGUFValueType, _ what: String, depth: Int
+    /// An entry's value in JSON, and what people see of it.
+    private mutating func value(
+        _ cursor: inout GGUFCursor, _ type: GGUFValueType, _ what: String, _ key: String
     ) throws -> (json: String, shown: String) {
         guard type == .array else {
             let element = try element(&cursor, type, what)
             return ("{\"type\":\"\(type.name)\",\"value\":\(element)}", element)
         }
         var (json, shown) = ("", "")
-        try array(&cursor, what, depth: depth + 1, into: &json, &shown)
+        metadata.listCounts[key] = try array(&cursor, what, depth: 1, into: &json, &shown)
         return ("{\"type\":\"array\"," + json.dropFirst(), shown)
     }
 
@@ -177,9 +179,12 @@ struct GGUFMetadataParser {
     private static let shownByteCount = 60
 
     /// Adds `{"items":TYPE,"value":[...]}`.
+    ///
+    /// - Returns: how many elements there are.
+    @discardableResult
     private func array(
         _ cursor: inout GGUFCursor, _ what: String, depth: Int, into json: inout String, _ shown: inout String
-    ) throws {
+    ) throws -> Int {
         guard depth <= GGUF.maximumNesting else {
             throw cursor.error(
                 expected: "arrays nested at most \(GGUF.maximumNesting) deep in \(what)", found: "deeper ones")
@@ -208,6 +213,7 @@ struct GGUFMetadataParser {
         json += "]}"
         let rest = count > UInt64(Self.shownCount) ? ", ..." : ""
         shown = "\(items.name)[\(count)] [\(examples.joined(separator: ", "))\(rest)]"
+        return Int(count)
     }
 
     private static func shortened(_ text: String) -> String {

@@ -9,6 +9,7 @@ struct GGUFReader: CheckpointReader {
 
     init(_ file: InputFile) throws {
         let header = try GGUFHeader(of: file)
+        try GGUFVocabulary.check(header, file.path)
         self.file = file
         self.header = header
         var contents = CheckpointContents(

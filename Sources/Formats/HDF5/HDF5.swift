@@ -96,13 +96,14 @@ public enum HDF5: CheckpointFormat {
 
     /// Damaged groups may hold a name twice, and a listing is believed in nothing.
     private static func checkPaths(of structure: HDF5Structure, _ file: InputFile) throws {
-        var seen = Set<String>()
+        var seen = NameSet()
         let datasets = structure.datasets.map(\.path) + structure.aliases.map(\.path)
         for path in datasets + structure.groups.map(\.path) where path != "/" {
             // A group's path ends with a slash; the name is the same without.
-            let name = String(path.hasSuffix("/") ? path.dropFirst().dropLast() : path.dropFirst())
-            let isPath = path.hasPrefix("/") && objection(name) == nil
-            guard isPath, seen.insert(name).inserted else {
+            let scalars = path.unicodeScalars
+            let name = String(scalars.last == "/" ? scalars.dropFirst().dropLast() : scalars.dropFirst())
+            let isPath = scalars.first == "/" && objection(name) == nil
+            guard isPath, seen.insert(name) else {
                 throw CheckpointError(
                     file.path, .part("object '\(path.escapedForDisplay)'"), expected: "a path of its own",
                     found: isPath ? "it twice" : "one that is none")
@@ -113,11 +114,10 @@ public enum HDF5: CheckpointFormat {
     private static func addAliases(
         _ aliases: [(path: String, target: String)], to tensors: inout [HDF5Tensor], _ file: InputFile
     ) throws {
-        let positions = Dictionary(
-            tensors.enumerated().map { ($1.info.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let positions = NameMap(tensors.enumerated().map { ($1.info.name, $0) })
         for alias in aliases {
-            let name = String(alias.path.dropFirst())
-            let target = String(alias.target.dropFirst())
+            let name = String(alias.path.unicodeScalars.dropFirst())
+            let target = String(alias.target.unicodeScalars.dropFirst())
             // A second link to a dataset that was left out is left out too.
             guard let position = positions[target] else { continue }
             var tensor = tensors[position]
@@ -148,7 +148,8 @@ public enum HDF5: CheckpointFormat {
     @Sendable private static func objection(_ name: String) -> String? {
         if name.isEmpty { return "is empty" }
         if name.utf8.contains(0) { return "contains a NUL" }
-        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        // Not of characters: to libhdf5 a slash with a combining mark behind it is a slash.
+        let parts = name.unicodeScalars.split(separator: "/", omittingEmptySubsequences: false).map { String($0) }
         if parts.contains("") { return "has a '/' at an end, or two in a row" }
         if parts.contains(".") || parts.contains("..") { return "has a part that is '.' or '..'" }
         if parts.count > HDF5Limits.depth + 1 { return "has more than \(HDF5Limits.depth + 1) parts" }
@@ -157,17 +158,15 @@ public enum HDF5: CheckpointFormat {
 
     /// A path is a dataset or a group, not both.
     private static func checkPaths(_ plan: WritePlan) throws {
-        let names = Set(plan.tensors.map(\.name))
+        let names = NameSet(plan.tensors.map(\.name))
         for tensor in plan.tensors {
-            var end = tensor.name.startIndex
-            while let slash = tensor.name[end...].firstIndex(of: "/") {
+            for slash in tensor.name.unicodeScalars.indices where tensor.name.unicodeScalars[slash] == "/" {
                 let group = String(tensor.name[..<slash])
                 guard !names.contains(group) else {
                     throw UsageError(
                         "tensors '\(group.escapedForDisplay)' and '\(tensor.name.escapedForDisplay)': hdf5 cannot hold"
                             + " both, a path is a dataset or a group")
                 }
-                end = tensor.name.index(after: slash)
             }
         }
     }

@@ -19,7 +19,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     private let output: OutputFile
     private let deflateLevel: Int?
     private var file: hid_t = -1
-    private var groups: Set<String> = [""]
+    private var groups = NameSet([""])
     /// Attributes that objects get back, by path.
     private let attributes: NameMap<JSONObject>
     /// The dataset whose chunks are being written.
@@ -131,11 +131,9 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
 
     /// Makes the groups on the way to a path, and the one it names if it ends with a slash.
     private func makeGroups(to path: String) throws {
-        var end = path.startIndex
-        while let slash = path[end...].firstIndex(of: "/") {
+        for slash in path.unicodeScalars.indices where path.unicodeScalars[slash] == "/" {
             let group = String(path[..<slash])
-            end = path.index(after: slash)
-            guard groups.insert(group).inserted else { continue }
+            guard groups.insert(group) else { continue }
             guard let creation = HDF5Identifier(H5Pcreate(chdf5_group_creation())),
                 let link = HDF5Identifier(makeLinkProperties())
             else { throw failure("prepare a group") }
@@ -240,7 +238,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     }
 
     private func restore(_ attributes: HDF5Metadata.Attributes) throws {
-        let text = Set(attributes.text.map(\.key))
+        let text = NameSet(attributes.text.map(\.key))
         for (key, value) in attributes.text {
             guard let root = HDF5Identifier(H5Oopen(file, "/", chdf5_default())) else { throw failure("open its root") }
             try attempt("metadata '\(key.escapedForDisplay)'") {

@@ -100,14 +100,14 @@ enum HDF5Metadata {
     static func attributes(for metadata: [(key: String, value: String)]) throws -> Attributes {
         var result = Attributes()
         var misfits: [(key: String, value: String)] = []
-        var seen = Set<String>()
+        var seen = NameSet()
         for (key, value) in metadata {
-            if key == CheckpointContents.foreignKey, seen.insert(key).inserted {
+            if key == CheckpointContents.foreignKey, seen.insert(key) {
                 try takeForeign(value, into: &result)
                 continue
             }
             let fits = !key.isEmpty && !key.utf8.contains(0) && key.utf8.count <= maximumNameByteCount
-            if fits, key != pairsAttribute, seen.insert(key).inserted {
+            if fits, key != pairsAttribute, seen.insert(key) {
                 result.text.append((key, value))
             } else {
                 misfits.append((key, value))

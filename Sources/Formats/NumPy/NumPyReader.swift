@@ -26,7 +26,7 @@ struct NumPyReader: CheckpointReader {
         let path = archive.file.path
         for (position, member) in archive.members.enumerated() {
             guard let name = NumPyArchive.arrayName(member.name) else {
-                others.append(member.name.escapedForDisplay)
+                others.append(member.name)
                 continue
             }
             let source = archive.source(of: position, isChecked: true)
@@ -37,7 +37,7 @@ struct NumPyReader: CheckpointReader {
         }
         if !others.isEmpty {
             contents.warnings.append(
-                "\(others.count) members are no arrays and passed over: \(others.prefix(5).joined(separator: ", "))")
+                "\(others.count) members are no arrays and passed over: \(others.listed(first: 5))")
         }
         self.init(contents, arrays, scattered: scattered)
     }

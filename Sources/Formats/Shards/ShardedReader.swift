@@ -15,19 +15,25 @@ struct ShardedReader: CheckpointReader {
     /// Opens the shards of an index, all of which must be there and hold exactly what it says.
     ///
     /// - Throws: `StructureError` where the index and the shards disagree.
-    init(_ index: ShardIndex, _ indexPath: FilePath, open: (FilePath) throws -> any CheckpointReader) throws {
+    init(
+        _ index: ShardIndex, _ indexPath: FilePath, threads: Int,
+        open: @Sendable (FilePath) throws -> any CheckpointReader
+    ) throws {
         let folder = indexPath.removingLastComponent()
         let paths = index.fileNames.map { folder.appending($0) }
         try Self.requirePresent(paths, of: indexPath)
-        let shards = try paths.map(open)
-        try Self.check(Self.matched(index, to: shards), indexPath, shards)
+        let opened = ResultSlots<any CheckpointReader>(count: paths.count)
+        try Parallel.forEach(paths.count, threads: threads) { opened.set($0, try open(paths[$0])) }
+        let shards = opened.all
+        try Self.check(index, indexPath, shards)
         self.init(shards)
         for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
             contents.metadata.append(entry)
         }
         let bytes = contents.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
-        if let totalSize = index.totalSize, totalSize != bytes {
-            contents.warnings.append("the index says total_size \(totalSize), the tensors have \(bytes) bytes")
+        if let totalSize = index.totalSize, totalSize != .null, totalSize.double != Double(bytes) {
+            contents.warnings.append(
+                "the index says total_size \(totalSize.compactText.escapedForDisplay), the tensors have \(bytes) bytes")
         }
     }
 
@@ -97,28 +103,27 @@ struct ShardedReader: CheckpointReader {
 
     /// The index with the names that the shards have, where their format lets an index have others.
     private static func matched(_ index: ShardIndex, to shards: [any CheckpointReader]) -> ShardIndex {
-        let names = NameSet(shards.flatMap { $0.contents.tensors.map(\.name) })
-        var index = index
-        for (name, file) in index.fileByTensor.pairs where !names.contains(name) {
-            guard let format = FormatRegistry.format(named: shards[0].contents.formatName),
-                let other = format.nameInShard(ofIndexed: name), names.contains(other),
-                index.fileByTensor[other] == nil
-            else { continue }
-            index.fileByTensor[name] = nil
-            index.fileByTensor[other] = file
+        guard let first = shards.first, let format = FormatRegistry.format(named: first.contents.formatName) else {
+            return index
         }
-        return index
+        let names = NameSet(shards.flatMap { $0.contents.tensors.map(\.name) })
+        return index.renamed { name in
+            names.contains(name) ? nil : format.nameInShard(ofIndexed: name).flatMap { names.contains($0) ? $0 : nil }
+        }
     }
 
     private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
+        if agree(index, shards) { return }
+        let index = matched(index, to: shards)
+        if agree(index, shards) { return }
         let found = try checkNames(index.fileNames, shards, indexPath)
         var unlisted: [String] = []
         for (fileName, reader) in zip(index.fileNames, shards) {
             for tensor in reader.contents.tensors {
-                if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
+                if index.fileName(of: tensor.name) != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted()
+        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.sorted()
         guard absent.isEmpty else {
             throw StructureError(
                 "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names:"
@@ -131,6 +136,15 @@ struct ShardedReader: CheckpointReader {
         }
     }
 
+    /// Whether every tensor stands where the index says, and no other: names are different within a file, so that as many
+    /// tensors as the index has, each in its file, are all of them. One look-up a tensor; who is at fault takes more.
+    private static func agree(_ index: ShardIndex, _ shards: [any CheckpointReader]) -> Bool {
+        shards.reduce(0) { $0 + $1.contents.tensors.count } == index.tensorCount
+            && zip(index.fileNames, shards).allSatisfy { fileName, reader in
+                reader.contents.tensors.allSatisfy { index.fileName(of: $0.name) == fileName }
+            }
+    }
+
     /// - Returns: the file of every tensor, each in one only.
     @discardableResult
     private static func checkNames(
@@ -141,8 +155,8 @@ struct ShardedReader: CheckpointReader {
             for tensor in reader.contents.tensors {
                 if let other = found.updateValue(fileName, forKey: tensor.name) {
                     throw StructureError(
-                        "\(path.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in \(other) and in \(fileName)"
-                    )
+                        "\(path.forDisplay): tensor '\(tensor.name.escapedForDisplay)' stands in"
+                            + " \(other.escapedForDisplay) and in \(fileName.escapedForDisplay)")
                 }
             }
         }

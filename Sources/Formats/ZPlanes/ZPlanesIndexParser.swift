@@ -8,7 +8,7 @@ struct ZPlanesIndexParser {
     /// Where the index begins: chunks lie before.
     private let dataEnd: Int
     private var tensors: [ZPlanesIndex.Entry] = []
-    private var positions: [String: Int] = [:]
+    private var positions = NameMap<Int>()
 
     /// - Parameter dataEnd: offset of the index in the file.
     static func parse(_ text: UnsafeRawBufferPointer, dataEnd: Int, in file: FilePath) throws -> ZPlanesIndex {
@@ -74,9 +74,9 @@ struct ZPlanesIndexParser {
 
     private func metadata(_ scanner: inout JSONScanner) throws -> [(key: String, value: String)] {
         var pairs: [(key: String, value: String)] = []
-        var keys = Set<String>()
+        var keys = NameSet()
         try scanner.object { scanner, key, _ in
-            guard keys.insert(key).inserted else {
+            guard keys.insert(key) else {
                 throw self.error("each metadata key once", "'\(key.escapedForDisplay)' again")
             }
             pairs.append((key, try scanner.string()))

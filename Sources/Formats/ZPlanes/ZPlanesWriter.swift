@@ -166,7 +166,7 @@ final class ZPlanesWriter: CheckpointWriter {
 
     /// The index' tensors in the order of the plan, but aliases never before what they name.
     private func entries(_ state: State, _ digests: [Digest]) -> [ZPlanesIndex.Entry] {
-        let names = Dictionary(plan.tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let names = NameMap(plan.tensors.enumerated().map { ($1.name, $0) })
         let targets = plan.tensors.indices.map { target(of: $0, state, names) }
         var order: [Int] = []
         var isPlaced = Array(repeating: false, count: plan.tensors.count)
@@ -190,7 +190,7 @@ final class ZPlanesWriter: CheckpointWriter {
     }
 
     /// The tensor with chunks of its own whose bytes a tensor has.
-    private func target(of tensor: Int, _ state: State, _ positions: [String: Int]) -> Int {
+    private func target(of tensor: Int, _ state: State, _ positions: NameMap<Int>) -> Int {
         var target = tensor
         // As many steps as there are tensors end every chain that ends at all.
         for _ in plan.tensors.indices {

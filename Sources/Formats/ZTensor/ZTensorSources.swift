@@ -89,14 +89,15 @@ final class ZTensorSources: Sendable {
         let path = Self.path(ofShard: name, of: file.path)
         guard try SystemCall.status(path) != nil else {
             throw StructureError(
-                "\(file.path.forDisplay): shard '\(name)' is missing: expected \(path.forDisplay), \(shard.byteCount) bytes"
+                "\(file.path.forDisplay): shard '\(name.escapedForDisplay)' is missing: expected \(path.forDisplay), \(shard.byteCount) bytes"
                     + " of the digest \(shard.digest); put it there")
         }
         let found = try InputFile(path)
         guard found.byteCount == shard.byteCount else {
             throw CheckpointError(
                 path, .file,
-                expected: "\(shard.byteCount) bytes, as \(file.path.forDisplay) says of its shard '\(name)'",
+                expected: "\(shard.byteCount) bytes, as \(file.path.forDisplay) says of its shard"
+                    + " '\(name.escapedForDisplay)'",
                 found: "\(found.byteCount): another file, or cut off")
         }
         // Both ends are checked; what a manifest of its own says is nothing to the root.

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayTensors
 
 /// A `config.json` that is read key by key, so that in the end every key was either used or is known not to matter.
 ///
@@ -48,11 +49,11 @@ public struct ConfigurationReader {
         return number
     }
 
-    /// A number that is added under a root: not negative.
+    /// A number that is added under a root, so that nothing is divided by zero.
     mutating func epsilon(_ key: String, default fallback: Double) throws(StructureError) -> Double {
         guard let value = take(key) else { return fallback }
-        guard let number = value.double, number >= 0 else {
-            throw error(key, expected: "a number from 0 on", found: Self.show(value))
+        guard let number = value.double, number > 0 else {
+            throw error(key, expected: "a number above 0", found: Self.show(value))
         }
         return number
     }
@@ -98,11 +99,22 @@ public struct ConfigurationReader {
     }
 
     /// Requires that every key was used, or is one of `harmless` or begins with one of `harmlessPrefixes`.
-    func finish(harmless: Set<String>, harmlessPrefixes: [String] = []) throws(StructureError) {
+    mutating func finish(harmless: Set<String>, harmlessPrefixes: [String] = []) throws(StructureError) {
+        for key in HarmlessKeys.elementTypes { try elementType(key) }
         for (key, value) in object.members where !known.contains(key) && value != .null {
             if harmless.contains(key) || HarmlessKeys.everywhere.contains(key) { continue }
             if harmlessPrefixes.contains(where: key.hasPrefix) { continue }
             throw error(key, expected: "only keys that are known for this architecture", found: Self.show(value))
+        }
+    }
+
+    /// Requires a type that is known where the key stands at all. The tensors say themselves what they are; "auto" leaves
+    /// it to them.
+    private mutating func elementType(_ key: String) throws(StructureError) {
+        guard let value = take(key) else { return }
+        let name = value.string.map { $0.hasPrefix("torch.") ? String($0.dropFirst("torch.".utf8.count)) : $0 }
+        guard let name, name == "auto" || ElementType(spelling: name) != nil else {
+            throw error(key, expected: "the name of an element type ('float32')", found: Self.show(value))
         }
     }
 

@@ -8,9 +8,11 @@ enum HarmlessKeys {
         "task_specific_params", "tokenizer_class", "prefix",
     ]
 
-    /// Element types of the file (both generations of the key); the tensors say themselves what they are. The packings
-    /// read `quantization_config`.
-    private static let storage: Set<String> = ["torch_dtype", "dtype", "use_bfloat16", "quantization_config"]
+    /// Element types of the file, both generations of the key.
+    static let elementTypes = ["torch_dtype", "dtype"]
+
+    /// The packings read `quantization_config`.
+    private static let storage: Set<String> = ["use_bfloat16", "quantization_config"]
 
     private static let training: Set<String> = [
         "initializer_range", "initializer_factor", "gradient_checkpointing", "problem_type", "num_labels",

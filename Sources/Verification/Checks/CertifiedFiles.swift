@@ -26,7 +26,9 @@ struct CertifiedFiles {
     }
 
     private func path(_ file: Certificate.File) throws -> FilePath? {
-        let path = home.appending(file.name)
+        // The name of a path that is not UTF-8 stands in a certificate, which is text, as nearly as text can have it.
+        let own = checkpoint.files.first { ExactName($0.lastComponent?.string ?? "") == ExactName(file.name) }
+        let path = own ?? home.appending(file.name)
         return try SystemCall.status(path)?.kind == .file ? path : nil
     }
 

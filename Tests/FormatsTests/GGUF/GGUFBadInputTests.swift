@@ -195,7 +195,17 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         let sentence = error?.description ?? ""
         for word in item.words { #expect(sentence.contains(word), "\(sentence)") }
         #expect(sentence.hasPrefix(path.string))
-        #expect(throws: Never.self) { try Checkpoint.open(try folder.write("twin.gguf", item.twin)) }
+        let twin = try folder.write("twin.gguf", item.twin)
+        #expect(throws: Never.self) { try Checkpoint.open(twin) }
+        try EveryCommand.mustRefuse(path, words: item.words, twin: twin)
+    }
+
+    @Test func everyCommandTakesTheNeighbours() throws {
+        let folder = try TemporaryFolder()
+        let items = headRejections + entryRejections + tensorRejections + lengthRejections
+        for bytes in Set(items.map(\.twin)) {
+            try EveryCommand.mustAccept(folder.write("twin.gguf", bytes))
+        }
     }
 
     @Test func whatIsToleratedIsNoted() throws {
@@ -260,6 +270,37 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         #expect(throws: UsageError.self) { try ggufBytes([], metadata: [(CheckpointContents.foreignKey, json)]) }
     }
 
+    // MARK: Vocabularies
+
+    /// So many tokens, scores, kinds of tokens and rows that embed them.
+    private func vocabulary(_ tokens: Int, scores: Int, kinds: Int, rows: UInt64) -> [UInt8] {
+        one { builder in
+            for (key, type, count) in [("tokens", 8, tokens), ("scores", 6, scores), ("token_type", 5, kinds)]
+                as [(String, UInt32, Int)]
+            {
+                let element = type == 8 ? GGUFBuilder.text("t") : UInt32(1).littleEndianBytes
+                let list = array(type, UInt64(count), (0..<count).flatMap { _ in element })
+                builder.entries.append(GGUFBuilder.entry("tokenizer.ggml.\(key)", 9, list))
+            }
+            builder.tensors = [GGUFBuilder.tensor("token_embd.weight", [2, rows])]
+        }.bytes
+    }
+
+    @Test(arguments: [
+        (3, 2, 3, 3, "tokenizer.ggml.tokens has 3 elements, tokenizer.ggml.scores has 2"),
+        (3, 3, 4, 3, "tokenizer.ggml.tokens has 3 elements, tokenizer.ggml.token_type has 4"),
+        (3, 3, 3, 4, "tokenizer.ggml.tokens has 3 elements, tensor 'token_embd.weight' has 4 rows"),
+    ]) func listsOfTokensThatDisagreeAreRefusedWithBothNumbers(
+        _ tokens: Int, _ scores: Int, _ kinds: Int, _ rows: Int, _ words: String
+    ) throws {
+        let folder = try TemporaryFolder()
+        let bytes = vocabulary(tokens, scores: scores, kinds: kinds, rows: UInt64(rows))
+        let path = try folder.write("x.gguf", bytes)
+        let twin = try folder.write("twin.gguf", vocabulary(3, scores: 3, kinds: 3, rows: 3))
+        try EveryCommand.mustRefuse(path, exitCode: 2, words: [words], twin: twin)
+        try EveryCommand.mustAccept(twin)
+    }
+
     // MARK: Parts
 
     /// The golden parts, copied under other names or left out.
@@ -276,7 +317,12 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         let folder = try parts([1: "m-00001-of-00003.gguf", 3: "m-00003-of-00003.gguf"])
         for place in [folder.path, folder.path.appending("m-00003-of-00003.gguf")] {
             let error = #expect(throws: StructureError.self) { try Checkpoint.open(place) }
-            #expect(error?.sentence.contains("1 of 3 shards are missing: m-00002-of-00003.gguf") == true)
+            let words = "1 of 3 shards are missing: m-00002-of-00003.gguf"
+            #expect(error?.sentence.contains(words) == true)
+            let twin = GGUFGoldens.folder.appending("parts-00001-of-00003.gguf")
+            let name = "m-0000"
+            try EveryCommand.mustRefuse(place, named: name, exitCode: 2, words: [words], twin: twin)
+            try EveryCommand.mustAccept(twin)
         }
     }
 

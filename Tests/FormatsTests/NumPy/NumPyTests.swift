@@ -97,20 +97,126 @@ import Testing
     }
 }
 
+/// Archives that are wrong by a little.
+@Suite struct NumPyArchives {
+    struct Case: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var words: [String]
+        var moment = EveryCommand.Moment.opening
+        var change: @Sendable (inout ZipBytes) -> Void
+    }
+
+    private static let array = NumPyHeaders.bytes(NumPyHeaders.good)
+
+    /// A deflated member as the decoder sees it: one block, stored.
+    private static func storedBlocks(_ data: [UInt8]) -> [UInt8] {
+        let count = UInt16(data.count)
+        return [1] + count.littleEndianBytes + (~count).littleEndianBytes + data
+    }
+
+    static let cases = [
+        Case(testDescription: "N07 the same name twice", words: ["each name once", "'a.npy'"]) {
+            $0.members[1].name = $0.members[0].name
+        },
+        Case(testDescription: "N07 NUL in a name", words: ["no NUL"]) { $0.members[1].name = Array("b\0.npy".utf8) },
+        Case(testDescription: "N08 wrong checksum", words: ["CRC-32", "'a.npy'"], moment: .reading) {
+            $0.members[0].checksum = 1
+        },
+        Case(testDescription: "N08 method 12", words: ["method 12", "'b.npy'"]) { $0.members[1].method = 12 },
+        Case(testDescription: "N08 method 99", words: ["method 99", "'b.npy'"]) { $0.members[1].method = 99 },
+        Case(testDescription: "N08 encrypted", words: ["not encrypted"]) { $0.members[1].flags = 1 },
+        Case(testDescription: "N08 65,535 members without zip64", words: ["zip64 end record"]) { $0.count = 0xFFFF },
+        Case(testDescription: "N08 more members than the directory holds", words: ["members in"]) { $0.count = 3 },
+        Case(testDescription: "N01 declared size that deflate cannot give", words: ["which deflate can give"]) {
+            $0.members[1].method = 8
+            $0.members[1].byteCount = 0xF000_0000
+        },
+        Case(testDescription: "N01 more in the stream than declared", words: ["'b.npy'"], moment: .reading) {
+            $0.members[1].data = storedBlocks(array + [0])
+            $0.members[1].method = 8
+            $0.members[1].byteCount = UInt32(array.count)
+        },
+        Case(testDescription: "N01 more in the member than the header says", words: ["something else follows"]) {
+            $0.members[1].data = storedBlocks(array + [0])
+            $0.members[1].method = 8
+            $0.members[1].byteCount = UInt32(array.count + 1)
+            $0.members[1].checksum = ZipBytes.crc(array + [0])
+        },
+        Case(testDescription: "P15 zip64 field missing", words: ["sizes in a zip64 field"]) {
+            $0.members[1].headerOffset = 0xFFFF_FFFF
+        },
+    ]
+
+    @Test(arguments: cases) func wrongByALittleIsRefusedByEveryCommand(_ damage: Case) throws {
+        let folder = try TemporaryFolder()
+        var zip = ZipBytes([.init("a.npy", Self.array), .init("b.npy", Self.array)])
+        let twin = try folder.write("twin.npz", zip.bytes)
+        damage.change(&zip)
+        let path = try folder.write("x.npz", zip.bytes)
+        try EveryCommand.mustRefuse(path, words: damage.words, twin: twin, at: damage.moment)
+    }
+
+    @Test func itsNearestNeighboursAreAccepted() throws {
+        let folder = try TemporaryFolder()
+        var zip = ZipBytes([.init("a.npy", Self.array), .init("b.npy", Self.array)])
+        try EveryCommand.mustAccept(folder.write("x.npz", zip.bytes))
+        zip.members[1].data = Self.storedBlocks(Self.array)
+        zip.members[1].method = 8
+        zip.members[1].byteCount = UInt32(Self.array.count)
+        zip.members[1].checksum = ZipBytes.crc(Self.array)
+        try EveryCommand.mustAccept(folder.write("y.npz", zip.bytes))
+        // Names of tensors, never of files.
+        for name in ["../../x", "/etc/x", "..\\x", "C:\\x"] {
+            zip.members[1].name = Array((name + ".npy").utf8)
+            let path = try folder.write("z.npz", zip.bytes)
+            #expect(try Checkpoint.open(path).contents.tensors.map(\.name) == ["a", name])
+            try EveryCommand.mustAccept(path)
+        }
+    }
+
+    @Test func cutsAreRefusedByEveryCommand() throws {
+        let folder = try TemporaryFolder()
+        let bytes = ZipBytes([.init("a.npy", Self.array), .init("b.npy", Self.array)]).bytes
+        let twin = try folder.write("twin.npz", bytes)
+        for count in [bytes.count - 1, bytes.count - 30, bytes.count - 70, bytes.count / 2, 40] {
+            let path = try folder.write("x.npz", Array(bytes.prefix(count)))
+            try EveryCommand.mustRefuse(path, words: [], twin: twin)
+        }
+    }
+}
+
 /// Headers that are wrong by a little.
 @Suite struct NumPyHeaders {
     private static let magic = [0x93] + Array("NUMPY".utf8)
-    private static let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n"
+    static let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n"
 
-    private func open(_ header: String, version: [UInt8] = [1, 0], length: [UInt8]? = nil, data: Int = 8) throws {
+    static func bytes(_ header: String, version: [UInt8] = [1, 0], length: [UInt8]? = nil) -> [UInt8] {
         let text = Array(header.utf8)
         let count = length ?? UInt16(text.count).littleEndianBytes
-        let folder = try TemporaryFolder()
-        let path = try folder.write("x.npy", Self.magic + version + count + text + Array(repeating: 0, count: data))
-        _ = try Checkpoint.open(path)
+        return magic + version + count + text + Array(repeating: 0, count: 8)
     }
 
-    @Test func theTwinIsAccepted() throws { try open(Self.good) }
+    /// Alone, by every command, and as the member of an archive.
+    private func requireRefusal(of bytes: [UInt8], _ words: String) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.npy", bytes)
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+        #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        let twin = try folder.write("twin.npy", Self.bytes(Self.good))
+        try EveryCommand.mustRefuse(path, words: [words], twin: twin)
+        let archive = try folder.write("x.npz", ZipBytes([.init("y.npy", bytes)]).bytes)
+        let inside = #expect(throws: CheckpointError.self) { try Checkpoint.open(archive) }
+        #expect(inside?.description.contains("member 'y.npy'") == true, "\(inside?.description ?? "")")
+    }
+
+    @Test func theTwinIsAccepted() throws {
+        let folder = try TemporaryFolder()
+        for (name, bytes) in [
+            ("x.npy", Self.bytes(Self.good)), ("x.npz", ZipBytes([.init("y.npy", Self.bytes(Self.good))]).bytes),
+        ] {
+            try EveryCommand.mustAccept(folder.write(name, bytes))
+        }
+    }
 
     @Test(arguments: [
         (good.replacing("2,", with: "3,"), "12 bytes"), (good.replacing("2,", with: "1,"), "something else follows"),
@@ -131,8 +237,7 @@ import Testing
         ("{'shape': (" + String(repeating: "1,", count: 65) + "), 'descr': '<f4', 'fortran_order': False}", "63 bits"),
     ])
     func anythingElseIsRefused(_ header: String, _ words: String) throws {
-        let error = #expect(throws: CheckpointError.self) { try open(header) }
-        #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+        try requireRefusal(of: Self.bytes(header), words)
     }
 
     @Test func lengthsAndVersionsAreChecked() throws {
@@ -142,8 +247,7 @@ import Testing
             ([0, 0], [0x3A, 0], "version"),
         ]
         for (version, length, words) in cases {
-            let error = #expect(throws: CheckpointError.self) { try open(Self.good, version: version, length: length) }
-            #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+            try requireRefusal(of: Self.bytes(Self.good, version: version, length: length), words)
         }
     }
 }

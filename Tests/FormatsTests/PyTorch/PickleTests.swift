@@ -48,14 +48,16 @@ import Testing
         "\(function)(\(storage)\(offset)\(sizes)\(strides)\(rest)tR"
     }
 
-    private func open(_ pickle: [UInt8], byteCount: Int = 24, others: [ZipBytes.Member] = []) throws
-        -> CheckpointContents
-    {
+    private func archive(_ pickle: [UInt8]) -> [UInt8] {
+        ZipBytes([
+            .init("x/data.pkl", pickle), .init("x/version", Array("3\n".utf8)),
+            .init("x/data/0", Array(repeating: 0, count: 24)),
+        ]).bytes
+    }
+
+    private func open(_ pickle: [UInt8]) throws -> CheckpointContents {
         let folder = try TemporaryFolder()
-        let zip = ZipBytes(
-            [.init("x/data.pkl", pickle), .init("x/version", Array("3\n".utf8))]
-                + [.init("x/data/0", Array(repeating: 1, count: byteCount))] + others)
-        return try Checkpoint.open(folder.write("x.pt", zip.bytes)).contents
+        return try Checkpoint.open(folder.write("x.pt", archive(pickle))).contents
     }
 
     private func dictionary(_ value: String) -> [UInt8] { Self.bytes("\\x80\\x02}U\\x01w\(value)s.") }
@@ -165,8 +167,18 @@ import Testing
     ]
 
     @Test(arguments: refused) func whatIsNotAllowedIsRefusedWithItsPlace(_ pickle: Case) throws {
-        let error = #expect(throws: CheckpointError.self) { try open(pickle.pickle) }
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.pt", archive(pickle.pickle))
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
         #expect(error?.description.contains(pickle.words) == true, "\(error?.description ?? "none")")
+        let twin = try folder.write("twin.pt", archive(dictionary(Self.tensor())))
+        try EveryCommand.mustRefuse(path, words: [pickle.words], twin: twin)
+    }
+
+    @Test func everyCommandTakesTheTwin() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("twin.pt", archive(dictionary(Self.tensor())))
+        try EveryCommand.mustAccept(path)
     }
 
     /// Lists of lists, each twice in the next: 2^40 leaves of 200 bytes.
@@ -226,6 +238,8 @@ import Testing
             let path = try folder.write("x.pt", ZipBytes(members).bytes)
             let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
             #expect(error?.description.contains(words) == true, "\(words): \(error?.description ?? "none")")
+            let twin = try folder.write("twin.pt", archive(good))
+            try EveryCommand.mustRefuse(path, words: [words], twin: twin)
         }
     }
 }

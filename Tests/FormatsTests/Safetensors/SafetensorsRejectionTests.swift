@@ -1,7 +1,8 @@
 import AssayCheckpoints
-import AssayFormats
 import AssayTestSupport
 import Testing
+
+@testable import AssayFormats
 
 /// A broken file, the words its refusal must say, and the nearest file that is accepted.
 struct SafetensorsRejection: Sendable, CustomTestStringConvertible {
@@ -162,12 +163,21 @@ private let rejections: [SafetensorsRejection] =
         #expect(sentence.hasPrefix(file.string), "\(sentence)")
         #expect(!sentence.contains("\n"))
         for word in rejection.words { #expect(sentence.contains(word), "\(sentence)") }
+        let twin = try folder.write("good.safetensors", rejection.twin)
+        try EveryCommand.mustRefuse(file, words: rejection.words, twin: twin)
     }
 
     @Test(arguments: rejections) func itsNearestNeighbourIsAccepted(_ rejection: SafetensorsRejection) throws {
         let folder = try TemporaryFolder()
         let file = try folder.write("good.safetensors", rejection.twin)
         _ = try Checkpoint.open(file)
+    }
+
+    @Test func everyCommandTakesTheNeighbours() throws {
+        let folder = try TemporaryFolder()
+        for bytes in Set(rejections.map(\.twin)) {
+            try EveryCommand.mustAccept(folder.write("good.safetensors", bytes))
+        }
     }
 
     @Test func headerAboveTheCapIsRefusedBeforeItIsRead() throws {
@@ -185,7 +195,44 @@ private let rejections: [SafetensorsRejection] =
             } else {
                 let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
                 #expect(error?.description.contains("at most 100000000") == true)
+                let twin = try folder.write("good.safetensors", good)
+                let words = ["at most 100000000", "100000001"]
+                try EveryCommand.mustRefuse(path, words: words, twin: twin)
             }
         }
+    }
+
+    /// Data that is aligned to nothing, entries in another order than the data, and many of them.
+    @Test func oddButLegalHeadersAreAccepted() throws {
+        let folder = try TemporaryFolder()
+        let turned =
+            #"{"b":{"dtype":"F64","shape":[1],"data_offsets":[1,9]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#
+        let path = try folder.write("a.safetensors", Bytes.file(turned, data: Bytes.zeros(9)))
+        try EveryCommand.mustAccept(path)
+        let many = (0..<100_000).map { #""t\#($0)":{"dtype":"U8","shape":[1],"data_offsets":[\#($0),\#($0 + 1)]}"# }
+        let large = try folder.write(
+            "b.safetensors", Bytes.file("{\(many.joined(separator: ","))}", data: Bytes.zeros(100_000)))
+        #expect(try Checkpoint.open(large).contents.tensors.count == 100_000)
+    }
+
+    /// Flips, cuts and splices of headers: read whole or refused, never a crash.
+    @Test(arguments: ["all-types", "names", "tied", "scalars-and-zero-size"])
+    func damagedHeadersNeverTrap(_ name: String) throws {
+        let path = TestFiles.fixtures.appending("golden").appending("safetensors").appending(name + ".safetensors")
+        let bytes = try TestFiles.bytes(path)
+        let headerByteCount = Int(bytes.number(0, UInt64.self))
+        let header = Array(bytes[8..<8 + headerByteCount])
+        let folder = try TemporaryFolder()
+        try Mutations.forEach(of: header, count: 1500, seed: 23) { damaged in
+            let file = try folder.write(
+                "x.safetensors", Bytes.file(damaged, data: Array(bytes[(8 + headerByteCount)...])))
+            do {
+                let reader = try Checkpoint.open(file).reader
+                for index in reader.contents.tensors.indices { _ = try reader.digest(of: index) }
+            } catch is CheckpointError {
+            }
+        }
+        // The length too.
+        try Mutations.run(Array(bytes.prefix(4000)), named: "x.safetensors", count: 300, seed: 29)
     }
 }

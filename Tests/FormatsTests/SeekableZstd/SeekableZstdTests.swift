@@ -184,6 +184,9 @@ import Testing
         let error = #expect(throws: CheckpointError.self) { try Self.readAll(path) }
         #expect(error?.description.contains(damage.words) == true, "\(error?.description ?? "")")
         #expect(error?.description.contains("x.safetensors.zst") == true)
+        let twin = SeekableZstdGoldens.folder.appending(damage.base)
+        try EveryCommand.mustRefuse(path, words: [damage.words], twin: twin, at: .reading)
+        try EveryCommand.mustAccept(twin)
     }
 
     @Test func whatHoldsNoCheckpointIsNamed() throws {

@@ -98,10 +98,16 @@ struct ZPlanesRejection: Sendable, CustomTestStringConvertible {
     var testDescription: String
     var sentence: String
     var bytes: @Sendable () throws -> [UInt8]
+    /// One that is fine and can be compared with it.
+    var twin: @Sendable () throws -> [UInt8]
 
-    init(_ name: String, _ sentence: String, _ bytes: @escaping @Sendable () throws -> [UInt8]) {
+    init(
+        _ name: String, _ sentence: String, twin: @escaping @Sendable () throws -> [UInt8] = good,
+        _ bytes: @escaping @Sendable () throws -> [UInt8]
+    ) {
         testDescription = name
         self.sentence = sentence
+        self.twin = twin
         self.bytes = bytes
     }
 }
@@ -234,15 +240,18 @@ private let frameRejections: [ZPlanesRejection] = [
     },
     .init(
         "a rank that stands for nothing",
-        "tensor 't': expected ranks below 2 in chunk 0, plane 0 (byte 24), found a rank that stands for nothing"
-    ) {
-        let ranks = Handmade.Frame([0, 1, 2, 1]).bytes
-        let rests = Handmade.Frame([0, 0, 0, 0, 0, 0, 0]).bytes
-        let chunks = "[\(Handmade.chunk(ranks, rests, transform: "ranks", runs: ",[0,1,120,1]"))]"
-        return try Handmade.file(
-            ranks + rests, Handmade.index([Handmade.tensor(type: "BF16", shape: "[4]", chunks: chunks)]))
-    },
+        "tensor 't': expected ranks below 2 in chunk 0, plane 0 (byte 24), found a rank that stands for nothing",
+        twin: { try ranked([0, 1, 1, 1]) }, { try ranked([0, 1, 2, 1]) }),
 ]
+
+/// Four BF16 of two pairs.
+private func ranked(_ ranks: [UInt8]) throws -> [UInt8] {
+    let ranks = Handmade.Frame(ranks).bytes
+    let rests = Handmade.Frame([0, 0, 0, 0, 0, 0, 0]).bytes
+    let chunks = "[\(Handmade.chunk(ranks, rests, transform: "ranks", runs: ",[0,1,120,1]"))]"
+    return try Handmade.file(
+        ranks + rests, Handmade.index([Handmade.tensor(type: "BF16", shape: "[4]", chunks: chunks)]))
+}
 
 /// 1 GB of zeros in 32 KB.
 private let bomb: [UInt8] = (0..<8192).flatMap { index -> [UInt8] in
@@ -628,9 +637,22 @@ private let accepted: [ZPlanesRejection] =
         #expect(error.exitStatus == .invalidFile)
     }
 
+    private static let moments: [(ZPlanesRejection, EveryCommand.Moment)] =
+        frameRejections.map { ($0, .reading) } + (structureRejections + indexRejections).map { ($0, .opening) }
+
+    @Test(arguments: moments)
+    func everyCommandRefusesIt(_ rejection: ZPlanesRejection, _ moment: EveryCommand.Moment) throws {
+        let twin = try folder.write("twin.zplanes", try rejection.twin())
+        let path = try folder.write("x.zplanes", try rejection.bytes())
+        // What has not the mark is no zplanes file to them.
+        let words = rejection.sentence.contains("expected the mark") ? [] : [rejection.sentence]
+        try EveryCommand.mustRefuse(path, words: words, twin: twin, at: moment)
+    }
+
     @Test(arguments: accepted)
     func theNearestNeighbourIsAccepted(_ neighbour: ZPlanesRejection) throws {
         #expect(try refusal(try neighbour.bytes()) == nil)
+        try EveryCommand.mustAccept(folder.write("x.zplanes", try neighbour.bytes()))
     }
 
     @Test func swappedChunksAreFoundByTheDigests() throws {

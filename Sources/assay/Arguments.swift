@@ -1,0 +1,44 @@
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The arguments of the command line. They are bytes, and what parses them takes text: where one is not UTF-8, every
+/// byte above ASCII stands as a scalar at the end of Unicode, which `FilePath(argument:)` turns back.
+enum Arguments {
+    /// U+10FF80 to U+10FFFF, which no text should hold; an argument that does is treated as if it were not UTF-8.
+    private static let base: UInt32 = 0x10FF00
+    private static let standIns = Unicode.Scalar(0x10FF80)!...Unicode.Scalar(0x10FFFF)!
+
+    /// All but the program's name.
+    static var texts: [String] {
+        (1..<max(1, Int(CommandLine.argc))).compactMap { CommandLine.unsafeArgv[$0] }.map { argument in
+            text(UnsafeRawBufferPointer(start: argument, count: strlen(argument)))
+        }
+    }
+
+    private static func text(_ bytes: UnsafeRawBufferPointer) -> String {
+        if let text = String(validating: bytes, as: UTF8.self), !text.unicodeScalars.contains(where: isStandIn) {
+            return text
+        }
+        var text = String.UnicodeScalarView()
+        for byte in bytes { text.append(byte < 0x80 ? Unicode.Scalar(byte) : Unicode.Scalar(base + UInt32(byte))!) }
+        return String(text)
+    }
+
+    private static func isStandIn(_ scalar: Unicode.Scalar) -> Bool { standIns.contains(scalar) }
+
+    fileprivate static func bytes(of text: String) -> [UInt8] {
+        text.unicodeScalars.flatMap { isStandIn($0) ? [UInt8($0.value - base)] : Array(UTF8.encode($0)!) }
+    }
+}
+
+extension FilePath {
+    /// The path that an argument names, byte for byte.
+    init(argument: String) {
+        self = (Arguments.bytes(of: argument) + [0]).withUnsafeBytes { bytes in
+            FilePath(platformString: bytes.baseAddress!.assumingMemoryBound(to: CInterop.PlatformChar.self))
+        }
+    }
+}

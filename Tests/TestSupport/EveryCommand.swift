@@ -1,0 +1,73 @@
+import SystemPackage
+
+/// Every command that reads, given a path as its user gives it. Each finds out for itself what is wrong with a file; none
+/// may crash, say nothing, or leave anything behind.
+public enum EveryCommand {
+    /// When a fault shows: data are read by those commands only that have a use for them.
+    public enum Moment: Sendable { case opening, reading }
+
+    /// What a command did that it must not do.
+    public struct Misconduct: Error, CustomStringConvertible {
+        public var description: String
+    }
+
+    /// Requires that each ends with the exit code and one sentence that names the file and holds the words.
+    ///
+    /// - Parameters:
+    ///   - name: how the sentence names the file, where that is not the last part of the path.
+    ///   - twin: the nearest that is accepted; `diff` compares with it.
+    /// - Throws: `Misconduct`.
+    public static func mustRefuse(
+        _ path: FilePath, named name: String? = nil, exitCode: Int32 = 3, words: [String], twin: FilePath,
+        at moment: Moment = .opening
+    ) throws {
+        try forEach(path, twin) { command, outcome, leftovers in
+            // What has no weights for a scheme is refused before its data are read.
+            if moment == .reading, command == "quantize", outcome.exitCode == 64 { return nil }
+            let sentences = outcome.errors.split(separator: "\n").filter { !$0.hasPrefix("note: ") }
+            let expected = [name ?? path.lastComponent!.string] + words
+            return if outcome.exitCode != exitCode {
+                "exit code \(outcome.exitCode), not \(exitCode)"
+            } else if sentences.count != 1 || !sentences[0].hasPrefix("error: ") {
+                "not one sentence"
+            } else if let word = expected.first(where: { !outcome.errors.contains($0) }) {
+                "nothing of '\(word)'"
+            } else if command != "inspect", !outcome.output.isEmpty {
+                "output before the refusal"
+            } else {
+                leftovers.first.map { "left behind: \($0)" }
+            }
+        }
+    }
+
+    /// Requires that each is content.
+    ///
+    /// - Throws: `Misconduct`.
+    public static func mustAccept(_ path: FilePath) throws {
+        try forEach(path, path) { command, outcome, _ in
+            // Not everything holds weights for a scheme, nor anything to verify.
+            if command == "quantize", outcome.exitCode == 64 { return nil }
+            if command == "verify", outcome.output.contains("no tensor to look at") { return nil }
+            return outcome.exitCode == 0 ? nil : "exit code \(outcome.exitCode)"
+        }
+    }
+
+    /// - Parameter fault: what is wrong with what a command said, and left in a folder that was empty; nil where nothing is.
+    private static func forEach(
+        _ path: FilePath, _ twin: FilePath,
+        _ fault: (_ command: String, _ outcome: AssayTool.Outcome, _ leftovers: [String]) -> String?
+    ) throws {
+        let source = path.string
+        for arguments in [
+            ["inspect", source, "--stats"], ["verify", source, "--against", source, "--certificate", "none"],
+            ["diff", twin.string, source], ["convert", source, "x.zplanes"],
+            ["quantize", source, "x.safetensors", "--scheme", "int8", "--include", "*"],
+        ] {
+            let folder = try TemporaryFolder()
+            let outcome = try AssayTool.run(
+                arguments.map { $0.hasPrefix("x.") ? folder.path.appending($0).string : $0 })
+            guard let fault = fault(arguments[0], outcome, folder.names) else { continue }
+            throw Misconduct(description: "\(arguments): \(fault): \(outcome.output)\(outcome.errors)")
+        }
+    }
+}
