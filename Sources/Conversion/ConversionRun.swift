@@ -82,7 +82,7 @@ extension ConversionPlan {
         try checkSpace()
         let before = try sourceStatuses()
         let staged = try StagedOutput(
-            destination, isFolder: isFolder, overwrite: options.overwrite, innerFolders: companions.innerFolders)
+            destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable())
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
         for file in files {
             let path = isFolder ? staged.staging.appending(file.name) : staged.staging
