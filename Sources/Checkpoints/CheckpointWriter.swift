@@ -5,6 +5,8 @@ public struct WritePlan: Sendable {
     /// In the order in which the file is to hold them. An alias has no data of its own.
     public var tensors: [TensorInfo]
     public var metadata: [(key: String, value: String)]
+    /// Keys that were taken away on purpose: a format that adds an entry unasked leaves these out.
+    public var removedMetadata = NameSet()
     /// Set where the tensors are those of a file of another format, unchanged.
     public var originalHeader: OriginalHeader?
     /// Whether the file is to hold the tensors in this very order, where its format would choose another.

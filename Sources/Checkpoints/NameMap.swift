@@ -1,3 +1,7 @@
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// A text that is equal to another only where all bytes are.
 ///
 /// Swift's strings are equal where they are canonically equivalent, so that one "é" and the other, of two scalars, would
@@ -12,6 +16,21 @@ public struct ExactName: Hashable, Sendable {
     public func hash(into hasher: inout Hasher) {
         var text = text
         text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+}
+
+extension ExactName: Comparable {
+    /// The order of the bytes.
+    public static func < (a: ExactName, b: ExactName) -> Bool {
+        // Strings made by Swift are contiguous: the loop over single bytes is for others.
+        let order = a.text.utf8.withContiguousStorageIfAvailable { a in
+            b.text.utf8.withContiguousStorageIfAvailable { b in
+                let count = min(a.count, b.count)
+                let order = count == 0 ? 0 : memcmp(a.baseAddress!, b.baseAddress!, count)
+                return order != 0 ? order < 0 : a.count < b.count
+            }
+        }
+        return (order ?? nil) ?? a.text.utf8.lexicographicallyPrecedes(b.text.utf8)
     }
 }
 

@@ -2,9 +2,10 @@ import AssayCheckpoints
 import AssayFormats
 import SystemPackage
 
-/// The files of a model folder beside its weights: configuration, tokenizer, generation settings.
+/// The files of a model folder beside its weights: configuration, tokenizer, generation settings, and modules in inner
+/// folders.
 public struct CompanionFiles: Sendable {
-    /// Names of files that are copied.
+    /// Names of files that are copied, relative to the folder.
     public let copied: [String]
     /// Names of what stays behind: other weights, indices, certificates, folders.
     public let left: [String]
@@ -27,26 +28,57 @@ public struct CompanionFiles: Sendable {
         configuration = nil
     }
 
+    /// Files of the folder and its inner folders come along, weights excepted: of those only what `modules.json` (of
+    /// sentence-transformers) makes a part of the model.
+    ///
     /// - Parameter changes: members that `config.json` gets.
     init(of source: Checkpoint, changes: [(key: String, value: JSONValue)]) throws {
         guard let folder = source.folder else {
             self = try CompanionFiles(leaving: nil)
             return
         }
+        let modules = try Self.modules(of: folder)
         var copied: [String] = []
         var left: [String] = []
-        for name in try SystemCall.names(in: folder) where !name.hasPrefix(".") {
-            let isFile = try SystemCall.status(folder.appending(name))?.kind == .file
-            if isFile && !Self.isWeight(name) && name != Self.certificateName {
+        for (name, isFile) in try SystemCall.tree(in: folder) {
+            let inner = Self.innerFolder(of: name)
+            let isPart = !Self.isWeight(name) || inner.map { modules.contains($0) } ?? false
+            if isFile, isPart, name != Self.certificateName {
                 copied.append(name)
             } else if !source.files.contains(folder.appending(name)), source.index != folder.appending(name) {
-                left.append(try Self.shown(name, in: folder))
+                left.append(name)
             }
         }
         self.copied = copied
-        self.left = left
+        self.left = Self.joined(left, unless: NameSet(copied.compactMap { Self.innerFolder(of: $0) }))
         self.folder = folder
         configuration = try changes.isEmpty ? nil : Self.configuration(in: folder, changes)
+    }
+
+    /// Folders that the destination will hold.
+    var innerFolders: NameSet { NameSet(copied.compactMap { Self.innerFolder(of: $0) }) }
+
+    /// "1_Pooling" of "1_Pooling/config.json"; nil of a name that stands in the folder itself.
+    private static func innerFolder(of name: String) -> String? {
+        name.utf8.firstIndex(of: UInt8(ascii: "/")).map { String(name[..<$0]) }
+    }
+
+    /// What stays behind as reports show it: "onnx/" for a folder of which nothing comes along.
+    private static func joined(_ left: [String], unless kept: NameSet) -> [String] {
+        var seen = NameSet()
+        return left.compactMap { name in
+            guard let inner = innerFolder(of: name), !kept.contains(inner) else { return name }
+            return seen.insert(inner) ? inner + "/" : nil
+        }
+    }
+
+    /// The inner folders that are modules of the model, with weights of their own: "2_Dense".
+    private static func modules(of folder: FilePath) throws -> NameSet {
+        let path = folder.appending("modules.json")
+        guard try SystemCall.status(path)?.kind == .file else { return NameSet() }
+        let value = try JSONValue(
+            reading: InputFile(path), "a list of modules", atMost: ModelConfiguration.maximumByteCount)
+        return NameSet((value.array ?? []).compactMap { $0.object?["path"]?.string })
     }
 
     /// A name as reports show it: "1_Pooling/" for a folder, which stays behind with all that is in it.
@@ -71,7 +103,9 @@ public struct CompanionFiles: Sendable {
     /// Writes them into a folder under construction.
     func write(into target: FilePath) throws {
         guard let folder else { return }
+        var made = NameSet()
         for name in copied {
+            try Self.makeFolders(of: name, in: target, &made)
             let output = try OutputFile(creating: target.appending(name))
             if name == Self.configurationName, let configuration {
                 try output.write(at: 0, Array(configuration.utf8))
@@ -79,6 +113,18 @@ public struct CompanionFiles: Sendable {
                 try InputFile(folder.appending(name)).forEachPiece { try output.write(at: $0, $1) }
             }
             try output.synchronize()
+        }
+    }
+
+    /// Makes the folders in which a file is to lie, as far as they are not made yet.
+    private static func makeFolders(of name: String, in target: FilePath, _ made: inout NameSet) throws {
+        var path = target
+        for component in FilePath(name).removingLastComponent().components {
+            let parent = path
+            path.append(component)
+            guard made.insert(path.string) else { continue }
+            try SystemCall.makeFolder(path)
+            try SystemCall.synchronizeFolder(parent)
         }
     }
 }

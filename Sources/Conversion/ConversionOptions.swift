@@ -14,6 +14,8 @@ public struct ConversionOptions: Sendable {
     public var include: [NamePattern] = []
     /// No tensors that match one of these.
     public var exclude: [NamePattern] = []
+    /// Changes of the metadata, done one after the other.
+    public var metadataEdits: [MetadataEdit] = []
     public var writing = WritingOptions()
     public var reading = ReadingOptions()
     public var overwrite = false
@@ -55,6 +57,12 @@ public struct ConversionOptions: Sendable {
     func requireMatches(among names: [String]) throws(UsageError) {
         try NamePattern.requireMatches(include, among: names, option: "--include", noun: "tensor")
         try NamePattern.requireMatches(exclude, among: names, option: "--exclude", noun: "tensor")
+    }
+
+    /// Keys that are taken away and not set again.
+    var removedMetadata: NameSet {
+        let kept = NameSet(metadataEdits.filter { $0.value != nil }.map(\.key))
+        return NameSet(metadataEdits.filter { $0.value == nil && !kept.contains($0.key) }.map(\.key))
     }
 
     /// Bytes of the source that one thread works on at a time.

@@ -56,6 +56,7 @@ public struct ConversionPlan: Sendable {
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
+        let metadata = try MetadataEditing.apply(options.metadataEdits, to: source.contents, for: target.format)
         let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
         self.options = options
@@ -75,8 +76,9 @@ public struct ConversionPlan: Sendable {
         let tensorCount = fitted.steps.reduce(fitted.aliases.count) { $0 + $1.outputs.count }
         files = try parts.enumerated().map { number, file in
             var planned = try Self.planFile(
-                file.name, file.steps, file.aliases, source.contents, target.format,
+                file.name, file.steps, file.aliases, metadata, target.format,
                 originalHeader: isUnchanged ? source.contents.originalHeader : nil)
+            planned.plan.removedMetadata = options.removedMetadata
             if parts.count > 1, target.format.capabilities.numbersParts {
                 planned.plan.part = CheckpointPart(number: number, count: parts.count, tensorCount: tensorCount)
             }
@@ -85,8 +87,8 @@ public struct ConversionPlan: Sendable {
     }
 
     private static func planFile(
-        _ name: String, _ steps: [any TensorStep], _ aliases: [TensorInfo], _ contents: CheckpointContents,
-        _ format: any CheckpointFormat.Type, originalHeader: OriginalHeader?
+        _ name: String, _ steps: [any TensorStep], _ aliases: [TensorInfo],
+        _ metadata: [(key: String, value: String)], _ format: any CheckpointFormat.Type, originalHeader: OriginalHeader?
     ) throws -> PlannedFile {
         var positions: [[Int]] = []
         var tensors: [TensorInfo] = []
@@ -100,8 +102,9 @@ public struct ConversionPlan: Sendable {
             throw UsageError(
                 "tensor '\(tensor.name.escapedForDisplay)': two tensors of the output would have this name")
         }
-        let metadata = format.capabilities.holdsMetadata ? contents.metadata : []
-        let plan = WritePlan(tensors: tensors, metadata: metadata, originalHeader: originalHeader)
+        let plan = WritePlan(
+            tensors: tensors, metadata: format.capabilities.holdsMetadata ? metadata : [],
+            originalHeader: originalHeader)
         try format.capabilities.check(plan, formatName: format.name)
         return PlannedFile(name: name, steps: steps, plan: plan, positions: positions)
     }

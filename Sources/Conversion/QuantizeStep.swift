@@ -1,6 +1,4 @@
 import AssayCheckpoints
-import AssayFormats
-import AssayModels
 import AssayPackings
 import AssayQuantization
 import AssayTensors
@@ -52,17 +50,19 @@ struct QuantizeStep: TensorStep {
         return findings
     }
 
-    private static func figures(_ statistics: WeightStatistics) -> JSONObject {
-        JSONObject([
+    static func figures(_ statistics: WeightStatistics) -> JSONObject {
+        var figures = JSONObject([
             ("bitsPerElement", JSONValue(statistics.bitsPerElement)),
             ("sqnrDecibels", JSONValue(statistics.sqnrDecibels)),
             ("relativeL2", JSONValue(statistics.relativeL2)),
             ("maximumError", JSONValue(statistics.maximumError)),
-            ("saturated", JSONValue(statistics.saturatedCount)),
-            ("saturatedFraction", JSONValue(statistics.saturatedFraction)),
-            ("flooredGroups", JSONValue(statistics.flooredGroupCount)),
-            ("replacedElements", JSONValue(statistics.replacedCount)),
         ])
+        guard let groups = statistics.groups else { return figures }
+        figures["saturated"] = JSONValue(groups.saturatedCount)
+        figures["saturatedFraction"] = JSONValue(statistics.saturatedFraction)
+        figures["flooredGroups"] = JSONValue(groups.flooredCount)
+        figures["replacedElements"] = JSONValue(groups.replacedCount)
+        return figures
     }
 }
 
@@ -107,101 +107,21 @@ struct QuantizeOperation: Equatable {
     static func == (a: QuantizeOperation, b: QuantizeOperation) -> Bool { a.text == b.text }
 }
 
-/// What `quantize` does with a model: which weights become integers, and what stays as it is and why.
-public struct ModelQuantization: Sendable {
-    public let plan: ConversionPlan
-    public let scheme: QuantizationScheme
-    /// Weights that the architecture would let be quantized and that do not fit the scheme, with the reason.
-    public let unfit: [(name: String, reason: String)]
-    /// What stays by the architecture's rule: embeddings, norms, biases, heads.
-    public let kept: [(name: String, reason: String)]
-
-    /// - Parameters:
-    ///   - configuration: the model's `config.json`; without it, `include` must name the weights.
-    /// - Throws: `StructureError` where the model is not what its configuration says; `UsageError`.
-    public init(
-        _ source: Checkpoint, configuration: JSONObject?, _ scheme: QuantizationScheme, _ options: ConversionOptions,
-        quantization: QuantizationOptions, exceptions: [NamePattern] = []
-    ) throws {
-        let logical = try LogicalCheckpoint(
-            source.reader, configuration: configuration, name: source.path.forDisplay)
-        let names = logical.tensors.map(\.name)
-        try options.requireMatches(among: names)
-        try NamePattern.requireMatches(exceptions, among: names, option: "--keep", noun: "tensor")
-        let candidates = try Self.candidates(
-            source, logical, configuration, options: options, exceptions: exceptions)
-        let plan = try QuantizationPlan(scheme, weights: candidates, options: quantization)
-        var unfit: [(name: String, reason: String)] = []
-        var kept: [(name: String, reason: String)] = []
-        var steps: [any TensorStep] = []
-        var taken = Set<Int>()
-        var notes: [String] = []
-        for (index, (weight, decision)) in zip(plan.weights, plan.decisions).enumerated() {
-            switch decision {
-            case .keep(let reason):
-                if weight.isEligible { unfit.append((weight.name, reason)) } else { kept.append((weight.name, reason)) }
+extension QuantizationPlan {
+    /// The plan's decisions as steps.
+    func decisions(
+        on contents: CheckpointContents, _ options: QuantizationOptions
+    ) -> [ModelQuantization.Decision] {
+        zip(weights, decisions).enumerated().map { index, pair in
+            switch pair.1 {
+            case .keep(let reason): return .keep(reason: reason)
             case .quantize(let outputs, let note):
-                if let note { notes.append("tensor '\(weight.name.escapedForDisplay)': \(note)") }
-                let source = weight.tensor.parts[0]
-                steps.append(
-                    QuantizeStep(
-                        source: source, sourceByteCount: logical.reader.contents.tensors[source].byteCount,
-                        outputs: outputs, plan, weight: index, options: quantization))
-                taken.insert(source)
+                let source = pair.0.tensor.parts[0]
+                let step = QuantizeStep(
+                    source: source, sourceByteCount: contents.tensors[source].byteCount, outputs: outputs, self,
+                    weight: index, options: options)
+                return .quantize(step, note: note)
             }
-        }
-        guard !steps.isEmpty else {
-            throw UsageError(
-                "\(source.path.forDisplay): no weight can be quantized with \(scheme.name)"
-                    + (unfit.first.map { "; '\($0.name.escapedForDisplay)' \($0.reason)" } ?? ""))
-        }
-        var aliases: [TensorInfo] = []
-        for (index, info) in source.contents.tensors.enumerated() where !taken.contains(index) {
-            if info.aliasOf != nil { aliases.append(info) } else { steps.append(CopyStep(source: index, info: info)) }
-        }
-        steps.sort { $0.source < $1.source }
-        let changes: [(key: String, value: JSONValue)] =
-            plan.configuration.map { [("quantization_config", .object($0))] } ?? []
-        self.plan = try ConversionPlan(
-            source, options, steps: steps, aliases: aliases, dropped: [], changes: changes,
-            notes: notes
-                + unfit.map { "tensor '\($0.name.escapedForDisplay)' stays as it is: \($0.reason)" })
-        self.scheme = scheme
-        self.unfit = unfit
-        self.kept = kept
-    }
-
-    /// Every weight matrix with its orientation, from the architecture's table; or, for a bare file, what `--include`
-    /// names, taken as [out, in].
-    private static func candidates(
-        _ source: Checkpoint, _ logical: LogicalCheckpoint, _ configuration: JSONObject?, options: ConversionOptions,
-        exceptions: [NamePattern]
-    ) throws -> [CandidateWeight] {
-        func exception(_ name: String) -> String? {
-            if let rule = options.ruleDropping(name) { return rule }
-            return exceptions.first { $0.matches(name) }.map { "policy \($0)" }
-        }
-        guard let configuration else {
-            guard !options.include.isEmpty else {
-                throw UsageError(
-                    "\(source.path.forDisplay): without a config.json nothing says which tensors are linear weights;"
-                        + " name a model folder, or the weights with --include")
-            }
-            return logical.tensors.map { tensor in
-                let reason = exception(tensor.name)
-                return CandidateWeight(
-                    name: tensor.name, tensor: tensor, orientation: .outputInput, isEligible: reason == nil,
-                    reason: reason)
-            }
-        }
-        let model = try Model(logical, configuration: configuration, name: source.path.forDisplay)
-        try model.report.requireSound(source.path.forDisplay)
-        return logical.tensors.compactMap { tensor in
-            guard let entry = model.entry(named: tensor.name), let orientation = entry.orientation else { return nil }
-            let reason = entry.isQuantizable ? exception(tensor.name) : "is \(entry.role), which stays"
-            return CandidateWeight(
-                name: tensor.name, tensor: tensor, orientation: tensor.orientation ?? orientation,
-                isEligible: reason == nil, reason: reason)
         }
     }
 }

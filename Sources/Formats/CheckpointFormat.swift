@@ -31,9 +31,55 @@ public protocol CheckpointFormat: Sendable {
     static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter
+
+    /// The member under `CheckpointContents.foreignKey` that holds this format's own metadata; its name, unless it contains
+    /// another format's files.
+    static var metadataOwner: String { get }
+
+    /// Changes an entry of this format's own metadata that is not text.
+    ///
+    /// - Parameters:
+    ///   - edit: as the user gave it.
+    ///   - member: what stands under `metadataOwner` in the JSON under `CheckpointContents.foreignKey`.
+    ///   - isWritten: whether the output is of this format, so that new entries make sense.
+    /// - Returns: the entry's key and the member as it becomes; nil where the entry is text, or not there.
+    /// - Throws: `UsageError` where the value is not of the entry's type.
+    static func edit(
+        _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
+    ) throws(UsageError) -> (key: String, member: JSONObject)?
+
+    /// What a file begins with, up to its first tensor, if it is to hold other metadata and everything else where it is.
+    ///
+    /// - Parameters:
+    ///   - plan: the file's own tensors, in its order, and the new metadata.
+    ///   - file: as it is.
+    /// - Returns: as many bytes as there are now.
+    /// - Throws: `UsageError` where they do not suffice, or the format has no such header.
+    static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8]
 }
 
 extension CheckpointFormat {
+    public static var metadataOwner: String { name }
+
+    public static func edit(
+        _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
+    ) throws(UsageError) -> (key: String, member: JSONObject)? { nil }
+
+    public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
+        throw UsageError(
+            "\(file.path.forDisplay): the header of a \(name) file cannot be changed in place; convert it to a new file"
+        )
+    }
+
+    /// - Throws: `UsageError` where a header does not fit the place that it has.
+    static func requireRoom(_ byteCount: Int, in room: Int, _ path: FilePath) throws(UsageError) {
+        guard byteCount <= room else {
+            throw UsageError(
+                "\(path.forDisplay): the header has room for \(room) bytes, and would need \(byteCount); convert it to a new"
+                    + " file, without --in-place")
+        }
+    }
+
     public static var weightsFileName: String { "model" + fileExtensions[0] }
 
     /// A file name without the format's extension; the name itself where it has none.
@@ -154,6 +200,8 @@ public struct ReadingOptions: Sendable {
     public var hdf5Helper: FilePath?
     /// Threads a reader may use for one request.
     public var threads: Int
+    /// Whether an invalid file whose header can be read is opened all the same: to be shown, its `fault` in the contents.
+    public var showsInvalid = false
     /// The name that the file will have, where it is still under construction: what a tensor without a name is called.
     public var fileName: String?
 

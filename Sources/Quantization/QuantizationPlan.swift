@@ -88,16 +88,9 @@ public struct QuantizationPlan: Sendable {
     }
 
     private static func reasonToKeep(_ weight: CandidateWeight, _ scheme: QuantizationScheme) -> String? {
-        guard weight.isEligible else { return weight.reason ?? "is not to be quantized" }
+        if let reason = weight.reasonToKeep { return reason }
         guard weight.name.hasSuffix(".weight") else { return "its name does not end in .weight" }
-        let shape = weight.tensor.shape
-        guard case .plain(let type) = weight.tensor.storage else {
-            return "is already \(weight.tensor.storage.label)"
-        }
-        guard type.isFloating else { return "holds \(type.name), no floating-point numbers" }
-        guard shape.rank == 2 else { return "has \(shape.rank) dimensions, a linear weight has 2" }
-        guard shape.elementCount > 0 else { return "holds no elements" }
-        let inputs = shape.dimensions[weight.orientation == .outputInput ? 1 : 0]
+        let inputs = weight.tensor.shape.dimensions[weight.orientation == .outputInput ? 1 : 0]
         if let groupSize = scheme.groupSize, inputs % groupSize != 0 {
             return "its input dimension \(inputs) is not a multiple of the group size \(groupSize)"
         }
@@ -137,6 +130,16 @@ public struct QuantizationPlan: Sendable {
 }
 
 extension CandidateWeight {
+    /// Why no scheme quantizes it; nil where one might.
+    public var reasonToKeep: String? {
+        guard isEligible else { return reason ?? "is not to be quantized" }
+        let shape = tensor.shape
+        guard case .plain(let type) = tensor.storage else { return "is already \(tensor.storage.label)" }
+        guard type.isFloating else { return "holds \(type.name), no floating-point numbers" }
+        guard shape.rank == 2 else { return "has \(shape.rank) dimensions, a linear weight has 2" }
+        return shape.elementCount > 0 ? nil : "holds no elements"
+    }
+
     /// The module that owns the weight: its name without ".weight".
     var module: String { name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name }
 }

@@ -15,28 +15,45 @@ public struct WeightStatistics: Sendable, Equatable {
     public let noise: Double
     /// The largest absolute error of an element.
     public let maximumError: Double
-    /// Elements whose nearest integer lies outside the scheme's range.
-    public let saturatedCount: Int
-    /// Non-zero groups so small that their scale is the smallest normal number of its type.
-    public let flooredGroupCount: Int
-    /// NaNs and infinities that were replaced because the user allowed it.
-    public let replacedCount: Int
+    /// What became of groups; nil of blocks, whose owner chooses the scales.
+    public let groups: Groups?
+
+    public struct Groups: Sendable, Equatable {
+        /// Elements whose nearest integer lies outside the scheme's range.
+        public let saturatedCount: Int
+        /// Non-zero groups so small that their scale is the smallest normal number of its type.
+        public let flooredCount: Int
+        /// NaNs and infinities that were replaced because the user allowed it.
+        public let replacedCount: Int
+    }
 
     /// `10 log10(signal / noise)`; infinite where nothing was lost.
     public var sqnrDecibels: Double { noise == 0 ? .infinity : 10 * log10(signal / noise) }
     /// `sqrt(noise / signal)`; 0 where nothing was lost.
     public var relativeL2: Double { noise == 0 ? 0 : (noise / signal).squareRoot() }
-    public var saturatedFraction: Double { elementCount == 0 ? 0 : Double(saturatedCount) / Double(elementCount) }
+    public var saturatedFraction: Double {
+        elementCount == 0 ? 0 : Double(groups?.saturatedCount ?? 0) / Double(elementCount)
+    }
+
+    /// - Parameter byteCount: stored for the elements, scales included.
+    public init(elementCount: Int, byteCount: Int, signal: Double, noise: Double, maximumError: Double) {
+        self.elementCount = elementCount
+        bitsPerElement = elementCount == 0 ? 0 : Double(byteCount) * 8 / Double(elementCount)
+        self.signal = signal
+        self.noise = noise
+        self.maximumError = maximumError
+        groups = nil
+    }
 
     /// Joins the rows in their order, so that the sums are the same however the rows were divided.
     init(rows: UnsafeBufferPointer<ck_quantize_tally>, elementCount: Int, byteCount: Int, replacedCount: Int) {
         self.elementCount = elementCount
-        self.replacedCount = replacedCount
         bitsPerElement = elementCount == 0 ? 0 : Double(byteCount) * 8 / Double(elementCount)
         signal = rows.reduce(0) { $0 + $1.signal }
         noise = rows.reduce(0) { $0 + $1.noise }
         maximumError = rows.reduce(0) { max($0, $1.maximum) }
-        saturatedCount = rows.reduce(0) { $0 + Int($1.saturated) }
-        flooredGroupCount = rows.reduce(0) { $0 + Int($1.floored) }
+        groups = Groups(
+            saturatedCount: rows.reduce(0) { $0 + Int($1.saturated) },
+            flooredCount: rows.reduce(0) { $0 + Int($1.floored) }, replacedCount: replacedCount)
     }
 }

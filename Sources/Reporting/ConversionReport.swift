@@ -16,6 +16,7 @@ public enum ConversionReport {
         lines.add("transforms", transforms(plan.files.flatMap { $0.steps.map(\.transform) }))
         for (name, rule) in plan.dropped.prefix(10) { lines.add("dropped", "\(name.shownAsName): \(rule)") }
         if plan.dropped.count > 10 { lines.add("dropped", "... \(plan.dropped.count) in all") }
+        lines.add(plan.options.metadataEdits)
         lines.addPacked(plan)
         if plan.files.count > 1 { lines.add("files", "\(plan.files.count)") }
         lines.add("along", names: plan.companions.copied)
@@ -59,6 +60,13 @@ public enum ConversionReport {
 
         mutating func add(lines: [String]) { all += lines }
 
+        mutating func add(_ edits: [MetadataEdit]) {
+            for edit in edits {
+                let key = edit.key.shownAsName
+                add("metadata", edit.value.map { "\(key) becomes '\($0.escapedForDisplay)'" } ?? "\(key) is taken away")
+            }
+        }
+
         mutating func addPacked(_ plan: ConversionPlan) {
             guard plan.packedCount > 0 else { return }
             add(
@@ -82,6 +90,7 @@ public enum ConversionReport {
                     ]
                 }),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
+            "metadataEdits": json(plan.options.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
             "bytesIn": JSONValue(plan.sourceByteCount), "bytesOut": JSONValue(plan.destinationByteCount),
             "expectedPeakBytes": JSONValue(plan.expectedPeakByteCount),
@@ -105,6 +114,7 @@ public enum ConversionReport {
                 + " \(Quantities.bytes(written))")
         lines.add("transforms", transforms(outcome.steps.map(\.transform)))
         if !plan.dropped.isEmpty { lines.add("dropped", "\(Quantities.plural(plan.dropped.count, "tensor")) by rule") }
+        lines.add(plan.options.metadataEdits)
         lines.addPacked(plan)
         if outcome.tally.overflowed > 0 {
             lines.add("overflowed", "\(Quantities.plural(outcome.tally.overflowed, "value")) too large for the type")
@@ -142,12 +152,12 @@ public enum ConversionReport {
             func figure(_ key: String, digits: Int) -> String {
                 figures[key]?.double.map { Quantities.rounded($0, digits: digits) } ?? figures[key]?.string ?? "-"
             }
-            let saturated = (figures["saturatedFraction"]?.double ?? 0) * 100
+            let saturated = figures["saturatedFraction"]?.double.map { Quantities.rounded($0 * 100, digits: 2) + " %" }
             table.add([
                 step.source.shownAsName, figure("bitsPerElement", digits: 2), figure("sqnrDecibels", digits: 1),
                 figure("relativeL2", digits: 4),
                 figures["maximumError"]?.double.map { Quantities.figure($0, significant: 2) } ?? "-",
-                Quantities.rounded(saturated, digits: 2) + " %",
+                saturated ?? "-",
             ])
         }
         return table.isEmpty ? [] : [""] + table.lines(width: width) + [""]
@@ -162,6 +172,7 @@ public enum ConversionReport {
             "contentDigest": JSONValue(outcome.destinationContentDigest?.description),
             "steps": .array(outcome.steps.map(json)),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
+            "metadataEdits": json(plan.options.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
             "overflowed": JSONValue(outcome.tally.overflowed), "underflowed": JSONValue(outcome.tally.underflowed),
             "verified": .bool(outcome.wasVerified), "certificate": JSONValue(certificate?.string),
@@ -171,6 +182,31 @@ public enum ConversionReport {
             ],
         ]
         return value.prettyText + "\n"
+    }
+
+    // MARK: In place
+
+    /// - Parameter wasDone: false of a dry run.
+    public static func text(of edit: HeaderEdit, wasDone: Bool, width: Int?) -> String {
+        var lines = Lines(width)
+        lines.addHead(
+            "\(edit.path.forDisplay): \(edit.format.name), the header\(wasDone ? " was changed" : " would be changed") in place"
+        )
+        lines.add(edit.edits)
+        lines.add("header", "\(Quantities.bytes(edit.header.count)); the data stays as it is, where it is")
+        return lines.text
+    }
+
+    public static func json(of edit: HeaderEdit, wasDone: Bool) -> String {
+        let value: JSONValue = [
+            "file": .string(edit.path.string), "format": .string(edit.format.name),
+            "metadataEdits": json(edit.edits), "headerBytes": JSONValue(edit.header.count), "done": .bool(wasDone),
+        ]
+        return value.prettyText + "\n"
+    }
+
+    private static func json(_ edits: [MetadataEdit]) -> JSONValue {
+        .array(edits.map { ["key": .string($0.key), "value": JSONValue($0.value)] })
     }
 
     private static func json(_ step: ConversionOutcome.Step) -> JSONValue {

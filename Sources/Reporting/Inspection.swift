@@ -4,6 +4,7 @@ import AssayFormats
 import AssayModels
 import AssayTensors
 import AssayVerification
+import SystemPackage
 
 /// What `inspect` says about a checkpoint.
 public struct Inspection {
@@ -13,6 +14,8 @@ public struct Inspection {
     private let contentDigest: Digest?
     private let statistics: [TensorStatistics]?
     private let model: ModelFinding?
+    /// What says where the checkpoint came from; nil where nothing does.
+    private let certificate: FilePath?
 
     /// What the configuration of a model folder says, and how the tensors agree with it.
     private enum ModelFinding {
@@ -40,6 +43,7 @@ public struct Inspection {
         }
         statistics = computesStatistics ? try Self.statistics(of: checkpoint.reader, selected, threads: threads) : nil
         model = try ModelConfiguration.read(of: checkpoint).map { try Self.model(checkpoint, $0) }
+        certificate = try CertificateFile.lying(by: checkpoint)
     }
 
     private static func model(_ checkpoint: Checkpoint, _ configuration: JSONObject) throws -> ModelFinding {
@@ -103,7 +107,7 @@ public struct Inspection {
         let files = checkpoint.files.count == 1 ? "" : ", \(checkpoint.files.count) files"
         add("format", "\(contents.formatName)\(files), \(Quantities.bytes(contents.fileByteCount))")
         for (key, value) in contents.details { add(key, value) }
-        add("tensors", totals)
+        add("tensors", totals.text)
         if selected.count < contents.tensors.count { add("selected", Quantities.plural(selected.count, "tensor")) }
         if let contentDigest { add("content", "\(contentDigest)") }
         for (key, value) in contents.metadata where key != CheckpointContents.foreignKey {
@@ -115,8 +119,22 @@ public struct Inspection {
         {
             add("metadata", "and attributes that are not text (shown by --json)")
         }
+        if let certificate { add("certificate", "\(certificate.forDisplay); 'assay verify' checks it") }
         for warning in checkpoint.warnings { add("note", warning.escaped) }
+        if model == nil { add("complete", completeness) }
         return lines
+    }
+
+    /// What can be said without a configuration. A tensor whose data is cut off is refused when the file is opened.
+    private var completeness: String {
+        part.map { "no: this is part \($0.number + 1) of \($0.count); name the folder or the index of all" }
+            ?? "every tensor's data is there; without a config.json nothing says what a model needs"
+    }
+
+    /// Of a file that was opened alone, and whose name says that there are others.
+    private var part: PartName? {
+        guard checkpoint.folder == nil, checkpoint.index == nil, checkpoint.files.count == 1 else { return nil }
+        return PartName(checkpoint.path.lastComponent?.string ?? "").flatMap { $0.count > 1 ? $0 : nil }
     }
 
     private func metadataLine(_ key: String, _ value: String) -> String {
@@ -124,20 +142,7 @@ public struct Inspection {
         return line.count > 80 ? line.prefix(79) + "…" : line
     }
 
-    /// "52 (7.9 MB): 51 F32 (7.9 MB), 1 I64 (8 B)".
-    private var totals: String {
-        let tensors = checkpoint.contents.tensors
-        let stored = tensors.filter { $0.aliasOf == nil }
-        let groups = Dictionary(grouping: stored, by: \.elementType).map { type, group in
-            (type: type, count: group.count, bytes: group.reduce(0) { $0 + $1.byteCount })
-        }.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) }
-        let bytes = groups.reduce(0) { $0 + $1.bytes }
-        let parts = groups.map { "\(Quantities.count($0.count)) \($0.type.name) (\(Quantities.bytes($0.bytes)))" }
-        let aliases = tensors.count - stored.count
-        return "\(Quantities.count(tensors.count)), \(Quantities.bytes(bytes))"
-            + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))
-            + (aliases > 0 ? ", \(Quantities.plural(aliases, "more name")) for the same bytes" : "")
-    }
+    private var totals: TensorTotals { TensorTotals(checkpoint.contents.tensors) }
 
     private func modelLines(_ width: Int?) -> [String] {
         switch model {
@@ -205,17 +210,22 @@ public struct Inspection {
             ("fileBytes", JSONValue(contents.fileByteCount)),
             ("details", .object(JSONObject(contents.details.map { ($0.key, .string($0.value)) }))),
             ("contentDigest", JSONValue(contentDigest?.description)),
-            ("metadata", .object(JSONObject(uniqueMetadata))),
+            ("metadata", .object(JSONObject(Self.unique(contents.metadata)))),
+            ("shownMetadata", .object(JSONObject(Self.unique(contents.shownMetadata)))),
+            ("totals", totals.json),
             ("tensors", .array(selected.enumerated().map { tensorJSON($0.offset, contents.tensors[$0.element]) })),
             ("warnings", .array(checkpoint.warnings.map { .string($0) })),
+            ("certificate", JSONValue(certificate?.string)),
         ])
+        object["part"] = part.map { ["number": JSONValue($0.number + 1), "count": JSONValue($0.count)] }
         object["model"] = modelJSON
         return JSONValue.object(object).prettyText + "\n"
     }
 
-    private var uniqueMetadata: [(key: String, value: JSONValue)] {
+    /// The first of every key.
+    private static func unique(_ pairs: [(key: String, value: String)]) -> [(key: String, value: JSONValue)] {
         var seen = NameSet()
-        return checkpoint.contents.metadata.filter { seen.insert($0.key) }.map { ($0.key, .string($0.value)) }
+        return pairs.filter { seen.insert($0.key) }.map { ($0.key, .string($0.value)) }
     }
 
     private func tensorJSON(_ position: Int, _ info: TensorInfo) -> JSONValue {
@@ -250,7 +260,7 @@ public struct Inspection {
                 "heads": JSONValue(summary.headCount), "headDimension": JSONValue(summary.headDimension),
                 "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),
                 "vocabulary": JSONValue(summary.vocabularySize), "context": JSONValue(summary.contextLength),
-                "headTied": .bool(summary.isHeadTied),
+                "headTied": .bool(summary.isHeadTied), "isComplete": .bool(report.isSound),
                 "missing": .array(report.missing.map { .string($0) }),
                 "extra": .array(report.extra.map { .string($0) }),
                 "misshapen": .array(
@@ -264,5 +274,45 @@ public struct Inspection {
                 "ignored": .array(report.ignored.map { .string($0) }),
             ]
         }
+    }
+}
+
+/// How many tensors there are of which type, and how large they are.
+private struct TensorTotals {
+    private let count: Int
+    private let stored: [TensorInfo]
+    /// The largest first.
+    private let groups: [(type: ElementType, count: Int, bytes: Int)]
+
+    init(_ tensors: [TensorInfo]) {
+        count = tensors.count
+        stored = tensors.filter { $0.aliasOf == nil }
+        groups = Dictionary(grouping: stored, by: \.elementType).map { type, group in
+            (type: type, count: group.count, bytes: group.reduce(0) { $0 + $1.byteCount })
+        }.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) }
+    }
+
+    private var byteCount: Int { groups.reduce(0) { $0 + $1.bytes } }
+    private var aliasCount: Int { count - stored.count }
+    private var elementCount: Int { stored.reduce(0) { $0 + $1.shape.elementCount } }
+
+    /// "52, 2,012,345 elements, 7.9 MB: 51 F32 (7.9 MB), 1 I64 (8 B)".
+    var text: String {
+        let parts = groups.map { "\(Quantities.count($0.count)) \($0.type.name) (\(Quantities.bytes($0.bytes)))" }
+        return
+            "\(Quantities.count(count)), \(Quantities.plural(elementCount, "element")), \(Quantities.bytes(byteCount))"
+            + (parts.isEmpty ? "" : ": " + parts.joined(separator: ", "))
+            + (aliasCount > 0 ? ", \(Quantities.plural(aliasCount, "more name")) for the same bytes" : "")
+    }
+
+    var json: JSONValue {
+        let types = groups.map { group -> (key: String, value: JSONValue) in
+            (group.type.name, ["tensors": JSONValue(group.count), "bytes": JSONValue(group.bytes)])
+        }
+        return [
+            "tensors": JSONValue(count), "aliases": JSONValue(aliasCount),
+            "elements": JSONValue(elementCount), "bytes": JSONValue(byteCount),
+            "types": .object(JSONObject(types)),
+        ]
     }
 }

@@ -62,6 +62,8 @@ public struct Certificate: Sendable, Equatable {
     public var files: [File]
     public var transforms: [Transform]
     public var dropped: [Drop]
+    /// Changes of the metadata that the user asked for, in order.
+    public var metadataEdits: [MetadataEdit]
     /// Whether the destination was read again and compared before it was published.
     public var wasReread: Bool
 
@@ -107,6 +109,7 @@ extension Certificate {
                 underflowed: $0.findings.tally.underflowed, quantization: $0.findings.quantization)
         }
         dropped = plan.dropped.map { Drop(name: $0.name, rule: $0.rule) }
+        metadataEdits = plan.options.metadataEdits
         wasReread = outcome.wasVerified
     }
 
@@ -124,8 +127,8 @@ extension Certificate {
         guard let folder = finished.stagingFolder else { return weights }
         let names = NameSet(weights.map(\.name))
         return try weights
-            + SystemCall.names(in: folder).filter { !names.contains($0) }.map {
-                File(name: $0, digest: try CertificateFile.digest(of: folder.appending($0)))
+            + SystemCall.tree(in: folder).filter { !names.contains($0.name) }.map {
+                File(name: $0.name, digest: try CertificateFile.digest(of: folder.appending($0.name)))
             }
     }
 

@@ -16,6 +16,16 @@ public enum CertificateFile {
             : subject.removingLastComponent().appending((subject.lastComponent?.string ?? "") + fileSuffix)
     }
 
+    /// Where a certificate lies that may speak of a checkpoint, by the names alone: it is not read.
+    ///
+    /// - Returns: nil where there is none.
+    public static func lying(by checkpoint: Checkpoint) throws -> FilePath? {
+        let isFolder = checkpoint.folder != nil
+        let own = path(for: checkpoint.folder ?? checkpoint.path, isFolder: isFolder)
+        let around = path(for: checkpoint.path.lexicallyNormalized().removingLastComponent(), isFolder: true)
+        return try (isFolder ? [own] : [own, around]).first { try SystemCall.status($0)?.kind == .file }
+    }
+
     /// Publishes a conversion and its certificate: an old certificate goes first, the new one comes last, so that none
     /// ever lies beside data it does not speak of.
     ///

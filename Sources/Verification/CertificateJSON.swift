@@ -35,16 +35,18 @@ extension Certificate {
     }
 
     private var predicate: JSONValue {
-        [
-            "tool": .string(tool),
-            "arithmeticVersion": JSONValue(arithmeticVersion),
-            "operation": .string(operation),
-            "source": .object(Self.side(sourceName, sourceFormat, sourceContentDigest, sourceTensors)),
-            "destination": destination,
-            "transforms": .array(transforms.map(\.json)),
-            "dropped": .array(dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
-            "checks": ["reread": .bool(wasReread)],
-        ]
+        var predicate = JSONObject([
+            ("tool", .string(tool)),
+            ("arithmeticVersion", JSONValue(arithmeticVersion)),
+            ("operation", .string(operation)),
+            ("source", .object(Self.side(sourceName, sourceFormat, sourceContentDigest, sourceTensors))),
+            ("destination", destination),
+            ("transforms", .array(transforms.map(\.json))),
+            ("dropped", .array(dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] })),
+            ("checks", ["reread": .bool(wasReread)]),
+        ])
+        if !metadataEdits.isEmpty { predicate["metadataEdits"] = .array(metadataEdits.map(\.json)) }
+        return .object(predicate)
     }
 
     private var destination: JSONValue {
@@ -100,12 +102,30 @@ extension Certificate.File {
 
     /// - Returns: nil where the name is not that of a file in the folder, but could lead out of it.
     init?(_ value: JSONValue) {
-        guard let object = value.object, let name = object["name"]?.string,
-            let component = FilePath.Component(name), component.kind == .regular, component.string == name
+        guard let object = value.object, let name = object["name"]?.string else { return nil }
+        let path = FilePath(name)
+        guard !path.isEmpty, path.isRelative, path.string == name,
+            path.components.allSatisfy({ $0.kind == .regular })
         else { return nil }
         self.name = name
         metadataDigest = object["metadataDigest"]?.string.flatMap { Digest(hexadecimal: $0) }
         digest = object["sha256"]?.string.flatMap { Digest(hexadecimal: $0) }
+    }
+}
+
+extension MetadataEdit {
+    var json: JSONValue {
+        value.map { ["set": .string(key), "value": .string($0)] } ?? ["remove": .string(key)]
+    }
+
+    init?(_ json: JSONValue) {
+        if let key = json.object?["remove"]?.string {
+            self.init(key: key, value: nil)
+        } else if let key = json.object?["set"]?.string, let value = json.object?["value"]?.string {
+            self.init(key: key, value: value)
+        } else {
+            return nil
+        }
     }
 }
 
@@ -186,6 +206,8 @@ extension Certificate {
             guard let name = value.object?["name"]?.string, let rule = value.object?["rule"]?.string else { return nil }
             return Drop(name: name, rule: rule)
         }
+        metadataEdits =
+            try predicate["metadataEdits"] == nil ? [] : list(predicate, "metadataEdits") { MetadataEdit($0) }
         wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
         try checkStatedDigests(source, destination, path)
         // The subjects repeat what the predicate says; whoever reads only them must not be misled.

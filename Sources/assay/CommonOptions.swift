@@ -35,9 +35,8 @@ struct CommonOptions: ParsableArguments {
     }
 
     /// Opens a checkpoint and passes on what was seen and tolerated.
-    func open(_ path: String, notesWarnings: Bool = true) throws -> Checkpoint {
+    func open(_ path: String) throws -> Checkpoint {
         let checkpoint = try Checkpoint.open(FilePath(argument: path), reading)
-        guard notesWarnings else { return checkpoint }
         for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
         return checkpoint
     }
@@ -78,6 +77,14 @@ struct OutputOptions: ParsableArguments {
         if fileDigest, certificate == "none" {
             throw ValidationError("--file-digest: says nothing with --certificate none")
         }
+    }
+
+    /// The options that say how and where a checkpoint is written, but for --dry-run, and whether each was given.
+    var given: [(name: String, isGiven: Bool)] {
+        [
+            ("--shard-size", shardSize != nil), ("--memory", memory != nil), ("--overwrite", overwrite),
+            ("--no-verify", skipsVerification), ("--certificate", certificate != nil), ("--file-digest", fileDigest),
+        ]
     }
 
     func conversionOptions(

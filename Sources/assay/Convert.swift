@@ -20,13 +20,15 @@ struct Convert: ParsableCommand {
               assay convert gpt2/ gpt2-bf16 --dtype bf16
               assay convert gpt2/ gpt2-shards --shard-size 500MB --to safetensors
               assay convert model.h5 model.safetensors --dry-run
+              assay convert a.gguf b.gguf --set-metadata general.name=Mine --remove-metadata tokenizer.chat_template
+              assay convert model.safetensors --in-place --set-metadata licence=MIT
             """)
 
     @Argument(help: "A checkpoint file, an index file or a model folder.")
     var source: String
 
-    @Argument(help: "The file or folder to make.")
-    var destination: String
+    @Argument(help: "The file or folder to make; none with --in-place.")
+    var destination: String?
 
     @Option(
         name: .customLong("to"), help: "The format: \(FormatRegistry.names()). The extension tells it otherwise.")
@@ -46,15 +48,57 @@ struct Convert: ParsableCommand {
     @Option(name: .long, help: "No tensors whose name matches this pattern; may be repeated.")
     var exclude: [String] = []
 
+    @Option(
+        name: .long,
+        help: """
+            Set an entry of the metadata: KEY=VALUE; may be repeated. In gguf it keeps its type, and a new one that is \
+            not text is KEY:TYPE=VALUE, as in general.file_type:u32=7.
+            """,
+        transform: MetadataEdit.setting)
+    var setMetadata: [MetadataEdit] = []
+
+    @Option(
+        name: .long, help: "Take an entry out of the metadata; may be repeated.",
+        transform: { MetadataEdit(key: $0, value: nil) })
+    var removeMetadata: [MetadataEdit] = []
+
+    @Flag(
+        name: .long,
+        help: """
+            Write the changed metadata into SRC itself, which otherwise nothing does: its data stays where it is, and the \
+            header must have room. Safetensors and gguf only.
+            """)
+    var inPlace = false
+
     @OptionGroup var output: OutputOptions
     @OptionGroup var common: CommonOptions
 
+    private var metadataEdits: [MetadataEdit] { removeMetadata + setMetadata }
+
     func validate() throws {
+        guard inPlace != (destination != nil) else {
+            throw ValidationError(
+                inPlace ? "--in-place: changes SRC itself; give no destination" : "name the file or folder to make")
+        }
+        if inPlace { try validateInPlace() }
         if let deflate, !(1...12).contains(deflate) { throw ValidationError("--deflate: a level from 1 to 12") }
         if let dtype, ElementType(spelling: dtype)?.isBlock ?? true {
             let lack =
                 ElementType(spelling: dtype) == nil ? "no type that is known" : "a block type, which is not made so"
             throw ValidationError("--dtype: '\(dtype)' is \(lack); choose one of \(Self.elementTypeNames)")
+        }
+    }
+
+    private func validateInPlace() throws {
+        guard !metadataEdits.isEmpty else {
+            throw ValidationError("--in-place: changes metadata; use --set-metadata or --remove-metadata")
+        }
+        let others: [(name: String, isGiven: Bool)] = [
+            ("--to", format != nil), ("--dtype", dtype != nil), ("--deflate", deflate != nil),
+            ("--include", !include.isEmpty), ("--exclude", !exclude.isEmpty),
+        ]
+        if let name = (others + output.given).first(where: \.isGiven)?.name {
+            throw ValidationError("\(name): has no effect with --in-place, which changes metadata only")
         }
     }
 
@@ -66,12 +110,35 @@ struct Convert: ParsableCommand {
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
         let checkpoint = try common.open(source)
+        guard let destination else { return try changeInPlace(checkpoint) }
         var options = output.conversionOptions(
             destination, to: format, include: include, exclude: exclude, common)
         options.writing.deflateLevel = deflate
+        options.metadataEdits = metadataEdits
         let configuration = try ModelConfiguration.read(of: checkpoint)
         let plan = try ConversionPlan.convert(
             checkpoint, options, to: dtype.flatMap { ElementType(spelling: $0) }, configuration: configuration)
         try ConversionSession(plan: plan, operation: "convert", output: output, common: common).run()
+    }
+
+    private func changeInPlace(_ checkpoint: Checkpoint) throws {
+        let edit = try HeaderEdit(checkpoint, metadataEdits, common.reading)
+        if !output.dryRun { try edit.run() }
+        for note in edit.notes { common.note("note: \(note)") }
+        try Terminal.write(
+            common.json
+                ? ConversionReport.json(of: edit, wasDone: !output.dryRun)
+                : ConversionReport.text(of: edit, wasDone: !output.dryRun, width: Terminal.outputWidth))
+    }
+}
+
+extension MetadataEdit {
+    /// "general.name=Mine": the key ends at the first '='.
+    static func setting(_ text: String) throws -> MetadataEdit {
+        guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")), equals > text.startIndex else {
+            throw ValidationError("expected KEY=VALUE")
+        }
+        guard Arguments.isText(text) else { throw ValidationError("expected text in UTF-8") }
+        return MetadataEdit(key: String(text[..<equals]), value: String(text[text.utf8.index(after: equals)...]))
     }
 }

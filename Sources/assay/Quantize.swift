@@ -8,15 +8,16 @@ import AssayTensors
 struct Quantize: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quantize", _superCommandName: "assay",
-        abstract: "Quantize a model's linear weights to int8 or int4, in the compressed-tensors layout.",
+        abstract: "Quantize a model's linear weights: int8, int4 (compressed-tensors), or blocks of GGUF.",
         discussion: """
             Embeddings, norms, biases and heads stay as they are; what a scheme does not fit is listed.
 
-            Schemes: \(SchemeRegistry.all.map(\.name).joined(separator: ", ")).
+            Schemes: \(SchemeRegistry.names.joined(separator: ", ")). The last five are blocks of ggml, written as gguf.
 
             Examples:
               assay quantize gpt2/ gpt2-int8 --scheme int8
               assay quantize gpt2/ gpt2-int4 --scheme int4-g32 --keep '*.mlp.c_proj.weight'
+              assay quantize gpt2/ gpt2-q4_0.gguf --scheme q4_0
               assay quantize a.safetensors b.safetensors --scheme int8 --include '*_proj.weight'
             """)
 
@@ -60,11 +61,11 @@ struct Quantize: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if SchemeRegistry.scheme(named: scheme) == nil {
+        guard let known = SchemeRegistry.any(named: scheme) else {
             throw ValidationError(
-                "--scheme: '\(scheme)' is none; choose one of \(SchemeRegistry.all.map(\.name).joined(separator: ", "))"
-            )
+                "--scheme: '\(scheme)' is none; choose one of \(SchemeRegistry.names.joined(separator: ", "))")
         }
+        if case .blocks(let type) = known { try validate(type) }
         if let scaleType {
             let type = ElementType(spelling: scaleType)
             guard type == .f32 || type == .bf16 || type == .f16 else {
@@ -73,15 +74,27 @@ struct Quantize: ParsableCommand {
         }
     }
 
+    /// Blocks leave nothing to choose.
+    private func validate(_ type: ElementType) throws {
+        let options = [
+            ("--scale-type", scaleType != nil), ("--no-clipping", keepsRange), ("--allow-non-finite", allowNonFinite),
+        ]
+        if let (name, _) = options.first(where: \.1) {
+            throw ValidationError("\(name): has no effect with --scheme \(type.name), which fixes how it rounds")
+        }
+    }
+
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
         let checkpoint = try common.open(source)
         let configuration = try ModelConfiguration.read(of: checkpoint)
+        let scheme = SchemeRegistry.any(named: scheme)!
+        let isInteger = if case .integers = scheme { true } else { false }
         // Weights are quantized one after the other, each on all threads: a whole one lies in memory.
         let options = output.conversionOptions(
-            destination, to: "safetensors", include: include, exclude: exclude, common)
+            destination, to: isInteger ? "safetensors" : nil, include: include, exclude: exclude, common)
         let quantization = try ModelQuantization(
-            checkpoint, configuration: configuration, SchemeRegistry.scheme(named: scheme)!, options,
+            checkpoint, configuration: configuration, scheme, options,
             quantization: QuantizationOptions(
                 scaleType: scaleType.flatMap { ElementType(spelling: $0) }, searchesClipping: !keepsRange,
                 allowsNonFinite: allowNonFinite, threads: 1),

@@ -29,6 +29,8 @@ import Testing
         (["convert", "--dtype", "bf16"], "gpt2-odd-heads", "folder"),
         (["convert", "--shard-size", "20kB", "--file-digest"], "gpt2-odd-heads", "shards"),
         (["convert", "--to", "zplanes"], "gpt2-tied-stored-head", "folder"),
+        (["convert", "--set-metadata", "a=b", "--remove-metadata", "format"], "gpt2-odd-heads", "x.safetensors"),
+        (["quantize", "--scheme", "q5_1"], "gpt2-odd-heads", "folder"),
         (["quantize", "--scheme", "int8"], "gpt2-tied-stored-head", "folder"),
         (["quantize", "--scheme", "int4-g32", "--no-clipping"], "gpt2-odd-heads", "folder"),
     ])

@@ -71,7 +71,7 @@ import Testing
             "  version     3", "  alignment   64", "  metadata    general.name: metadata of every type",
             "  metadata    number.u64.greatest: u64 18446744073709551615",
             #"  metadata    tokenizer.ggml.tokens: string[45] ["<unk>", "", "▁the", "é", "#,
-            "  tensors     10, 638 B: 3 F32 (496 B)",
+            "  tensors     10, 163 elements, 638 B: 3 F32 (496 B)",
         ] { #expect(outcome.output.contains(line), "\(line)\n\(outcome.output)") }
     }
 

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayFormats
 import AssayTestSupport
 import SystemPackage
 import Testing
@@ -69,5 +70,91 @@ import Testing
             files.insert(try TestFiles.bytes(target.appending("model.safetensors")))
         }
         #expect(files.count == 1)
+    }
+
+    // MARK: Blocks
+
+    /// The rows that the gguf package quantized, quantized here: the same bytes. Three of them no block can hold.
+    @Test(arguments: ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0"])
+    func blocksAreThoseOfThePackage(_ scheme: String) throws {
+        let golden = try Checkpoint.open(GGUFFiles.folder.appending("quantized.gguf")).reader
+        func rows(_ name: String) throws -> [ArraySlice<UInt8>] {
+            let bytes = try golden.bytes(of: try #require(golden.contents.indexByName()[name]))
+            let size = bytes.count / 24
+            return (0..<24).filter { !(7...9).contains($0) }.map { bytes[$0 * size..<($0 + 1) * size] }
+        }
+        let work = try TemporaryFolder()
+        let header = #"{"w":{"dtype":"F32","shape":[21,64],"data_offsets":[0,5376]}}"#
+        let source = try work.write(
+            "a.safetensors", SafetensorsBytes.file(header, data: Array(try rows("values").joined())))
+        let target = work.path.appending("b.gguf")
+        let outcome = try AssayTool.run([
+            "quantize", source.string, target.string, "--scheme", scheme, "--include", "w",
+        ])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(try Checkpoint.open(target).reader.bytes(of: 0) == Array(try rows(scheme).joined()))
+        let verified = try AssayTool.run(["verify", target.string, "--against", source.string])
+        #expect(verified.exitCode == 0, "\(verified.output)\(verified.errors)")
+    }
+
+    @Test func blocksOfAModelAreReportedVerifiedAndLoad() throws {
+        let model = try TestModel()  // hidden 24, inner 96
+        let work = try TemporaryFolder()
+        let target = work.path.appending("q").string
+        var outcome = try AssayTool.run(["quantize", model.path, target, "--scheme", "q8_0"])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(
+            outcome.output.contains("SQNR dB") && outcome.output.contains("× cast F32 to q8_0"), "\(outcome.output)")
+        #expect(
+            outcome.errors.contains("stays as it is: its rows of 24 elements are no multiple of 32"),
+            "\(outcome.errors)")
+        #expect(outcome.errors.contains("their blocks run along the outputs"), "\(outcome.errors)")
+        outcome = try AssayTool.run(["verify", target, "--against", model.path])
+        #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
+        outcome = try AssayTool.run(["run", target, "--tokens", model.tokens])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        let metadata = try assayJSON("inspect", target).object?["shownMetadata"]?.object
+        #expect(metadata?["general.file_type"] == "u32 7" && metadata?["general.quantization_version"] == "u32 2")
+        // Again from there: nothing is left to do.
+        outcome = try AssayTool.run(["quantize", target, work.path.appending("r").string, "--scheme", "q8_0"])
+        #expect(
+            outcome.exitCode == 64 && outcome.errors.contains("no weight can be quantized with q8_0"),
+            "\(outcome.errors)")
+    }
+
+    @Test(arguments: [
+        (
+            ["x.safetensors", "--scheme", "q4_0"], 64,
+            "safetensors cannot hold q4_0; these can: zplanes, gguf, gguf.zst"
+        ),
+        (["x.gguf", "--scheme", "q4_0", "--scale-type", "f16"], 64, "--scale-type: has no effect with --scheme q4_0"),
+        (["x.gguf", "--scheme", "q4_0", "--allow-non-finite"], 64, "--allow-non-finite: has no effect"),
+        (["x.gguf", "--scheme", "q4_K"], 64, "'q4_K' is none; choose one of int8"),
+    ]) func whatBlocksCannotBeIsRefused(_ arguments: [String], _ code: Int32, _ words: String) throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let outcome = try AssayTool.run(
+            ["quantize", model.path, work.path.appending(arguments[0]).string] + arguments.dropFirst())
+        #expect(outcome.exitCode == code && outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(work.names == [])
+    }
+
+    /// One such element would make its whole block so; and so would a scale that float16 cannot hold.
+    @Test(arguments: [
+        ([0, 0, 0x80, 0x7F], "is Inf, which q5_0 cannot hold"), ([0, 0, 0xC0, 0xFF], "is NaN, which q5_0 cannot hold"),
+        ([0, 0, 0, 0x7F], "is in a block whose range is too wide for the scale of q5_0"),
+    ]) func blocksHoldNothingThatIsNotFinite(_ element: [UInt8], _ words: String) throws {
+        let work = try TemporaryFolder()
+        let header = #"{"w":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]}}"#
+        var data = SafetensorsBytes.zeros(256)
+        data.replaceSubrange(132..<136, with: element)
+        let source = try work.write("a.safetensors", SafetensorsBytes.file(header, data: data))
+        let outcome = try AssayTool.run([
+            "quantize", source.string, work.path.appending("b.gguf").string, "--scheme", "q5_0", "--include", "w",
+        ])
+        #expect(outcome.exitCode == 1, "\(outcome.errors)")
+        #expect(
+            outcome.errors.contains("tensor 'w': element [1, ") && outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(work.names == ["a.safetensors"])
     }
 }

@@ -218,21 +218,52 @@ import Testing
         #expect(!plain.output.contains("packed weights"), "\(plain.output)")
     }
 
-    @Test func sayWhatOfASentenceTransformersFolderStaysBehind() throws {
+    /// Modules come along whole, other folders without the weights of other programs; the certificate names it all.
+    @Test func aSentenceTransformersFolderComesAlongWithItsModules() throws {
         let model = try TestModel()
         let work = try TemporaryFolder()
-        try SystemCall.makeFolder(model.folder.path.appending("1_Pooling"))
-        try TestFiles.write([1], to: model.folder.path.appending("1_Pooling").appending("config.json"))
-        try model.folder.write("modules.json", Array("[]".utf8))
-        let target = work.path.appending("copy")
-        for options in [["--dry-run"], []] {
-            let outcome = try AssayTool.run(["convert", model.path, target.string] + options)
-            #expect(
-                outcome.exitCode == 0 && outcome.output.contains("  left         1_Pooling/\n"), "\(outcome.output)")
+        let files = [
+            "1_Pooling/config.json", "2_Dense/model.safetensors", "2_Dense/config.json", "onnx/model.onnx",
+            "extra/readme.txt", "extra/model.onnx",
+        ]
+        for (number, name) in files.enumerated() {
+            let path = model.folder.path.appending(name)
+            if try SystemCall.status(path.removingLastComponent()) == nil {
+                try SystemCall.makeFolder(path.removingLastComponent())
+            }
+            try TestFiles.write([UInt8(number)], to: path)
         }
-        #expect(try SystemCall.names(in: target).contains("modules.json"))
+        try SystemCall.link(model.folder.path.appending("loop"), to: model.folder.path)
+        try model.folder.write("modules.json", Array(#"[{"path":""},{"path":"1_Pooling"},{"path":"2_Dense"}]"#.utf8))
+        let copy = work.path.appending("copy")
+        for options in [["--dry-run"], [], ["--overwrite"]] {
+            let outcome = try AssayTool.run(["convert", model.path, copy.string] + options)
+            #expect(
+                outcome.exitCode == 0 && outcome.output.contains("  left         extra/model.onnx, loop, onnx/\n"),
+                "\(outcome.output)\(outcome.errors)")
+        }
+        #expect(
+            try SystemCall.tree(in: copy).map(\.name).filter { $0.contains("/") }
+                == ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "extra/readme.txt"])
+        #expect(try TestFiles.bytes(copy.appending("2_Dense/model.safetensors")) == [1])
+
+        // Whatever lies there otherwise is not thrown away with it.
+        try SystemCall.makeFolder(copy.appending("mine"))
+        var outcome = try AssayTool.run(["convert", model.path, copy.string, "--overwrite"])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("it holds 'mine'"), "\(outcome.errors)")
+
+        outcome = try AssayTool.run(["verify", copy.string, "--against", model.path])
+        #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
+        try TestFiles.write([7], to: copy.appending("1_Pooling/config.json"))
+        outcome = try AssayTool.run(["verify", copy.string])
+        #expect(outcome.exitCode == 3 && outcome.output.contains("1_Pooling/config.json"), "\(outcome.output)")
+        try TestFiles.write([0], to: copy.appending("1_Pooling/config.json"))
+        try TestFiles.write([0], to: copy.appending("1_Pooling/more.json"))
+        outcome = try AssayTool.run(["verify", copy.string])
+        #expect(outcome.exitCode == 2 && outcome.output.contains("1_Pooling/more.json"), "\(outcome.output)")
+
         let file = try AssayTool.run(["convert", model.path, work.path.appending("x.h5").string])
-        #expect(file.output.contains("  left         1_Pooling/, config.json, modules.json"), "\(file.output)")
+        #expect(file.output.contains("  left         1_Pooling/, 2_Dense/, config.json"), "\(file.output)")
     }
 
     @Test func aDiskThatIsTooSmallIsSaidInThePlan() throws {

@@ -224,7 +224,7 @@ private func pow10(_ x: Double) -> Double {
                 #expect(error?.exitStatus == .numbersDiffer)
                 let allowed = try plan(scheme, stored, orientation, QuantizationOptions(allowsNonFinite: true))
                     .quantize(0)
-                #expect(allowed.statistics.replacedCount == 2)
+                #expect(allowed.statistics.groups?.replacedCount == 2)
                 let decoded = try decoded(allowed, nil)
                 #expect(decoded[3 * 64 + 40] == (value.isNaN ? 0 : value < 0 ? -0.5 : 0.5))
             }
@@ -265,7 +265,7 @@ private func pow10(_ x: Double) -> Double {
     var values = [Float](repeating: 0.5, count: 64)
     for index in 0..<32 { values[index] = Float(bitPattern: 1000 + UInt32(index)) }
     let quantized = try plan(scheme, MemoryWeight([1, 64], values)).quantize(0)
-    #expect(quantized.statistics.flooredGroupCount == 1)
+    #expect(quantized.statistics.groups?.flooredCount == 1)
     #expect(try decoded(quantized, nil).prefix(32).allSatisfy { $0 == 0 })
 }
 

@@ -57,3 +57,23 @@ public final class OutputFile: Sendable {
 
     public func synchronize() throws { try SystemCall.synchronize(descriptor, path) }
 }
+
+/// A file that exists and is changed where it lies.
+package final class ExistingFile: Sendable {
+    private let path: FilePath
+    private let descriptor: CInt
+
+    /// - Throws: `SystemError` where it cannot be written to.
+    package init(_ path: FilePath) throws {
+        self.path = path
+        descriptor = try SystemCall.openForWriting(path)
+    }
+
+    deinit { close(descriptor) }
+
+    package func write(at offset: Int, _ bytes: [UInt8]) throws {
+        try bytes.withUnsafeBytes { try SystemCall.write(descriptor, at: offset, $0, path) }
+    }
+
+    package func synchronize() throws { try SystemCall.synchronize(descriptor, path) }
+}

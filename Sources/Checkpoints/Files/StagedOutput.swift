@@ -16,12 +16,16 @@ public final class StagedOutput: Sendable {
     /// - Parameters:
     ///   - isFolder: makes the staging folder; a file is left for the writer to create.
     ///   - overwrite: whether an existing destination is replaced.
+    ///   - innerFolders: names of folders that the new one will hold, and the one it replaces may.
     /// - Throws: `UsageError` where the destination exists and may not be replaced, or its folder does not exist;
     ///   `SystemError`.
-    public init(_ destination: FilePath, isFolder: Bool, overwrite: Bool) throws {
+    public init(
+        _ destination: FilePath, isFolder: Bool, overwrite: Bool, innerFolders: NameSet = NameSet()
+    ) throws {
         // A trailing slash or a final dot would stage inside the destination instead of beside it.
         let normalized = destination.lexicallyNormalized()
-        let staging = try Self.stagingPath(for: normalized, isFolder: isFolder, overwrite: overwrite)
+        let staging = try Self.stagingPath(
+            for: normalized, isFolder: isFolder, overwrite: overwrite, innerFolders)
         if isFolder { try SystemCall.makeFolder(staging) }
         Temporaries.add(staging)
         self.destination = normalized
@@ -32,12 +36,12 @@ public final class StagedOutput: Sendable {
 
     /// Where to stage, after everything has been checked that can be known before the work.
     private static func stagingPath(
-        for destination: FilePath, isFolder: Bool, overwrite: Bool
+        for destination: FilePath, isFolder: Bool, overwrite: Bool, _ innerFolders: NameSet
     ) throws -> FilePath {
         guard let name = destination.lastComponent else {
             throw UsageError("\(destination.forDisplay): this names no file that could be written")
         }
-        try check(destination, isFolder: isFolder, overwrite: overwrite)
+        try check(destination, isFolder: isFolder, overwrite: overwrite, innerFolders)
         let folder = destination.removingLastComponent()
         let parent: FilePath = folder.isEmpty ? "." : folder
         guard let status = try SystemCall.status(parent) else {
@@ -50,14 +54,16 @@ public final class StagedOutput: Sendable {
         return parent.appending(temporaryName(for: name.string))
     }
 
-    private static func check(_ destination: FilePath, isFolder: Bool, overwrite: Bool) throws {
+    private static func check(
+        _ destination: FilePath, isFolder: Bool, overwrite: Bool, _ innerFolders: NameSet
+    ) throws {
         guard let status = try SystemCall.status(destination, followingLinks: false) else { return }
         guard overwrite else {
             throw UsageError("\(destination.forDisplay): exists already; use --overwrite to replace it")
         }
         switch (status.kind, isFolder) {
         case (.file, false): return
-        case (.folder, true): try requireCheckpoint(in: destination)
+        case (.folder, true): try requireCheckpoint(in: destination, innerFolders)
         case (.link, _):
             throw UsageError("\(destination.forDisplay): is a symbolic link; name its target, or remove the link")
         default:
@@ -67,13 +73,14 @@ public final class StagedOutput: Sendable {
         }
     }
 
-    /// A folder is replaced whole, so it must be one that a conversion could have made: files only, among them a
-    /// certificate, a configuration, or nothing at all.
-    private static func requireCheckpoint(in folder: FilePath) throws {
+    /// A folder is replaced whole, so it must be one that a conversion could have made: files and folders
+    /// of known names, among them a certificate, a configuration, or nothing at all.
+    private static func requireCheckpoint(in folder: FilePath, _ innerFolders: NameSet) throws {
         let names = try SystemCall.names(in: folder)
         let isOurs = names.isEmpty || names.contains("certificate.json") || names.contains("config.json")
         let inner = try names.first {
-            try SystemCall.status(folder.appending($0), followingLinks: false)?.kind == .folder
+            try !innerFolders.contains($0)
+                && SystemCall.status(folder.appending($0), followingLinks: false)?.kind == .folder
         }
         guard isOurs, inner == nil else {
             throw UsageError(

@@ -83,6 +83,11 @@ package enum SystemCall {
         try retrying("open it", path) { path.withPlatformString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) } }
     }
 
+    /// Opens a file that exists for writing to it.
+    package static func openForWriting(_ path: FilePath) throws(SystemError) -> CInt {
+        try retrying("open it for writing", path) { path.withPlatformString { open($0, O_RDWR | O_CLOEXEC) } }
+    }
+
     /// Creates a file that must not exist yet.
     package static func create(_ path: FilePath) throws(SystemError) -> CInt {
         try retrying("create it", path) {
@@ -221,7 +226,29 @@ package enum SystemCall {
             }
             if name != "." && name != ".." { names.append(name) }
         }
-        return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+        return names.sorted { ExactName($0) < ExactName($1) }
+    }
+
+    /// Everything in a folder and the folders in it that is no folder itself, or that is not looked into: links to folders,
+    /// and folders more than `depth` deep. Hidden names are left out, with all below them.
+    ///
+    /// - Returns: names relative to the folder, "1_Pooling/config.json", each folder's behind one another; `isFile` says
+    ///   whether it is, or leads to, a regular file.
+    package static func tree(
+        in folder: FilePath, depth: Int = 8
+    ) throws(SystemError) -> [(name: String, isFile: Bool)] {
+        var found: [(name: String, isFile: Bool)] = []
+        for name in try names(in: folder) where !name.hasPrefix(".") {
+            let path = folder.appending(name)
+            if depth > 0, try status(path, followingLinks: false)?.kind == .folder {
+                for inner in try tree(in: path, depth: depth - 1) {
+                    found.append(("\(name)/\(inner.name)", inner.isFile))
+                }
+            } else {
+                found.append((name, try status(path)?.kind == .file))
+            }
+        }
+        return found
     }
 
     /// Bytes that this user may still write to the file system that holds a path.

@@ -27,10 +27,25 @@ final class InflatedMember: ByteSource {
 
     var byteCount: Int { member.byteCount }
 
+    /// A header in front of large data is decoded alone.
+    private static let headByteCount = 16 << 10
+    private static let largeByteCount = 1 << 20
+
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        if offset + buffer.count <= Self.headByteCount, byteCount >= Self.largeByteCount, cache.bytes(key) == nil {
+            let head = try head(offset + buffer.count)
+            defer { withExtendedLifetime(head) {} }
+            return buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: head.readOnly[offset...]))
+        }
         let whole = try cache.bytes(key) { try inflated() }
         defer { withExtendedLifetime(whole) {} }
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole.readOnly[offset..<offset + buffer.count]))
+    }
+
+    private func head(_ count: Int) throws -> ByteBuffer {
+        let result = try ByteBuffer(byteCount: count)
+        guard try DeflateDecoder(stored).fill(result.prefix(count)) else { throw member.inflationError(path) }
+        return result
     }
 
     private func inflated() throws -> ByteBuffer {

@@ -35,6 +35,24 @@ public enum GGUF: CheckpointFormat {
         try GGUFLayout.makeWriter(plan, output)
     }
 
+    public static func edit(
+        _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
+    ) throws(UsageError) -> (key: String, member: JSONObject)? {
+        try GGUFMetadataEdit(edit, in: member, isWritten: isWritten)?.result
+    }
+
+    /// What the specification wants to stand in a file whose weights are in blocks of a type: which, and that their encoding
+    /// is the one of version 2.
+    public static func edits(quantizedTo type: ElementType) -> [MetadataEdit] {
+        let version = MetadataEdit(key: "general.quantization_version:u32", value: "2")
+        guard let fileType = GGUFType.fileType(of: type) else { return [version] }
+        return [MetadataEdit(key: "general.file_type:u32", value: "\(fileType)"), version]
+    }
+
+    public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
+        try GGUFLayout.header(of: plan, fitting: GGUFHeader(of: file), file.path)
+    }
+
     @Sendable private static func objection(_ name: String) -> String? {
         if name.isEmpty { return "is empty" }
         let byteCount = name.utf8.count

@@ -9,6 +9,8 @@ struct GGUFHeader {
     let tensors: [TensorInfo]
     /// Where each tensor's data begins in the file.
     let offsets: [Int]
+    /// Where the data begins.
+    let dataStart: Int
     let warnings: [String]
 
     var alignment: Int { metadata.alignment }
@@ -41,6 +43,7 @@ struct GGUFHeader {
         let layout = try parser.layout(behind: cursor.offset, file)
         tensors = parser.tensors
         offsets = layout.offsets
+        dataStart = layout.dataStart
         warnings = metadata.warnings + layout.warnings
     }
 
@@ -143,7 +146,9 @@ struct GGUFTensorParser {
 
     /// The data begins at the next border behind the header. Every tensor begins where the one before ends, padded; so
     /// llama.cpp wants it, and so no byte has two owners.
-    func layout(behind headerEnd: Int, _ file: InputFile) throws -> (offsets: [Int], warnings: [String]) {
+    func layout(
+        behind headerEnd: Int, _ file: InputFile
+    ) throws -> (offsets: [Int], dataStart: Int, warnings: [String]) {
         let dataStart = padded(headerEnd)
         let dataByteCount = max(0, file.byteCount - dataStart)
         var (end, next) = (0, 0)
@@ -168,7 +173,9 @@ struct GGUFTensorParser {
             next = padded(end)
         }
         let surplus = dataByteCount - next
-        return (offsets, surplus > 0 ? ["\(surplus) bytes lie behind the last tensor; nobody reads them"] : [])
+        return (
+            offsets, dataStart, surplus > 0 ? ["\(surplus) bytes lie behind the last tensor; nobody reads them"] : []
+        )
     }
 
     /// The next border at or above; inside a file sums cannot overflow, as alignments fit 32 bits.

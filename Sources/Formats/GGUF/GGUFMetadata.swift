@@ -17,6 +17,9 @@ struct GGUFMetadata {
     static let alignmentKey = "general.alignment"
     /// A string under this key holds, as a JSON list, text under keys that the format cannot have.
     static let pairsKey = "assay.metadata"
+    /// A string of spaces under this key keeps the data where it is when a header becomes shorter. Short, so that it fits into
+    /// what an alignment of 32 leaves.
+    static let fillerKey = "assay.pad"
     /// Which of how many files this is; no property of what the files hold.
     static let partKeys = (number: "split.no", count: "split.count", tensorCount: "split.tensors.count")
 
@@ -82,6 +85,7 @@ struct GGUFMetadataParser {
             metadata.pairs += pairs
             return true
         }
+        if key == GGUFMetadata.fillerKey { return text.utf8.allSatisfy { $0 == UInt8(ascii: " ") } }
         if key == CheckpointContents.foreignKey, let object = JSONObject(foreign: text) {
             foreign = object
             return true

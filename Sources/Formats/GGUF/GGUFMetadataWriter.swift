@@ -40,7 +40,8 @@ struct GGUFMetadataWriter {
 
     /// Whether text may stand under a key: one that the format has and gives no other meaning.
     private static func isFree(_ key: String) -> Bool {
-        isKey(key) && key != GGUFMetadata.alignmentKey && key != GGUFMetadata.pairsKey && !GGUFMetadata.isPartKey(key)
+        isKey(key) && key != GGUFMetadata.alignmentKey && key != GGUFMetadata.pairsKey && key != GGUFMetadata.fillerKey
+            && !GGUFMetadata.isPartKey(key)
     }
 
     private static func isKey(_ key: String) -> Bool {
@@ -59,6 +60,13 @@ struct GGUFMetadataWriter {
     }
 
     // MARK: Entries
+
+    /// Adds an entry of so many bytes in all that means nothing; none where they are too few for one.
+    mutating func fill(_ byteCount: Int) {
+        let key = GGUFMetadata.fillerKey
+        let spaces = byteCount - (8 + key.utf8.count + 4 + 8)
+        if spaces >= 0 { put(key, String(repeating: " ", count: spaces)) }
+    }
 
     private mutating func putTyped(_ typed: JSONObject?, isLaterPart: Bool) throws {
         for (key, value) in typed?.members ?? [] {
@@ -92,11 +100,11 @@ struct GGUFMetadataWriter {
 
     /// The text that is left.
     ///
-    /// - Parameter isOriginal: whether the JSON says what a GGUF file held. `format` is then what a safetensors file on
-    ///   the way had to say, and no part of it.
+    /// - Parameter isOriginal: whether the JSON says what a GGUF file held. `format: pt` is then what a safetensors file
+    ///   on the way had to say, and no part of it.
     private mutating func putTexts(_ keys: [String], isOriginal: Bool) {
         for key in keys {
-            guard let text = texts[key], !(isOriginal && key == "format") else { continue }
+            guard let text = texts[key], !(isOriginal && key == "format" && text == "pt") else { continue }
             if written.contains(key) { misfits.append((key, text)) } else { put(key, text) }
         }
         if !misfits.isEmpty { put(GGUFMetadata.pairsKey, MetadataPairs.text(of: misfits)) }
@@ -161,7 +169,7 @@ struct GGUFMetadataWriter {
     }
 
     /// The bits of a number or truth value, or nil where it does not fit the type.
-    private static func word(_ value: JSONValue, _ type: GGUFValueType) -> UInt64? {
+    static func word(_ value: JSONValue, _ type: GGUFValueType) -> UInt64? {
         guard let byteCount = type.byteCount else { return nil }
         if type == .bool { return value.bool.map { $0 ? 1 : 0 } }
         if type.isFloating { return ForeignNumber.word(value, bits: 8 * byteCount) }

@@ -17,6 +17,22 @@ enum GGUFType {
 
     static func number(of type: ElementType) -> UInt32? { numbers[type] }
 
+    /// What `general.file_type` says of a file whose weights are mostly of a type.
+    ///
+    /// - Source: the list of `general.file_type` in the specification of GGUF.
+    static func fileType(of type: ElementType) -> Int? {
+        switch type {
+        case .f32: 0
+        case .f16: 1
+        case .q40: 2
+        case .q41: 3
+        case .q80: 7
+        case .q50: 8
+        case .q51: 9
+        default: nil
+        }
+    }
+
     /// What is known of a number that stands for no element type.
     static func describe(_ number: UInt32) -> String {
         switch number {

@@ -20,12 +20,19 @@ public enum Safetensors: CheckpointFormat {
     }
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
-        try SafetensorsReader(file)
+        try SafetensorsReader(file, options)
     }
 
     public static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter {
         try SafetensorsLayout.makeWriter(plan, output)
+    }
+
+    public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
+        let header = try SafetensorsHeader(of: file)
+        let text = try SafetensorsLayout.text(keeping: header, plan)
+        try requireRoom(text.count, in: header.bytes.count, file.path)
+        return UInt64(text.count).littleEndianBytes + text
     }
 }

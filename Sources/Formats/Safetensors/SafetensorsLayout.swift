@@ -17,22 +17,30 @@ enum SafetensorsLayout {
     private typealias Layout = (entries: [SafetensorsHeader.Entry], header: [UInt8])
 
     private static func layout(for plan: WritePlan, _ output: OutputFile) throws -> Layout {
-        if let original = plan.originalHeader, original.formatName == Safetensors.name,
-            let header = try? SafetensorsHeader(parsing: original.bytes, output.path), describes(header, plan)
-        {
-            return (header.entries, header.bytes)
-        }
-        return try newLayout(for: plan)
+        guard let original = plan.originalHeader, original.formatName == Safetensors.name,
+            let header = try? SafetensorsHeader(parsing: original.bytes, output.path), holdsTensors(of: plan, header)
+        else { return try newLayout(for: plan) }
+        return (header.entries, try text(keeping: header, plan))
     }
 
-    /// Whether a kept header is a header of exactly this plan.
-    private static func describes(_ header: SafetensorsHeader, _ plan: WritePlan) -> Bool {
+    /// The header of a file that holds the same tensors in the same places: where the metadata is the same too, the very
+    /// same one, else as long as it is, if that suffices.
+    ///
+    /// - Throws: `UsageError` where it is longer than the format allows.
+    static func text(keeping header: SafetensorsHeader, _ plan: WritePlan) throws -> [UInt8] {
+        let pairs = try metadata(of: plan)
+        let wanted = NameMap(pairs)
+        let isSame = header.metadata.count == wanted.count && header.metadata.allSatisfy { wanted[$0.key] == $0.value }
+        return isSame
+            ? header.bytes : try text(header.entries, metadata: pairs, atLeast: header.bytes.count)
+    }
+
+    /// Whether a kept header lists exactly the plan's tensors.
+    private static func holdsTensors(of plan: WritePlan, _ header: SafetensorsHeader) -> Bool {
         let stored = plan.tensors.filter { $0.aliasOf == nil }
         guard header.entries.count == stored.count else { return false }
         let infos = NameMap(stored.map { ($0.name, $0) })
-        guard header.entries.allSatisfy({ infos[$0.info.name] == $0.info }) else { return false }
-        let wanted = NameMap(metadata(of: plan))
-        return header.metadata.count == wanted.count && header.metadata.allSatisfy { wanted[$0.key] == $0.value }
+        return header.entries.allSatisfy { infos[$0.info.name] == $0.info }
     }
 
     private static func newLayout(for plan: WritePlan) throws -> Layout {
@@ -40,7 +48,7 @@ enum SafetensorsLayout {
         if !plan.keepsOrder {
             ordered.sort {
                 let (a, b) = (rank($0.elementType), rank($1.elementType))
-                return a != b ? a > b : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+                return a != b ? a > b : ExactName($0.name) < ExactName($1.name)
             }
         }
         var end = 0
@@ -49,13 +57,7 @@ enum SafetensorsLayout {
             end = try FilePlace.padded(begin, adding: info.byteCount)
             return SafetensorsHeader.Entry(info: info, range: begin..<end)
         }
-        let header = text(entries, metadata: metadata(of: plan))
-        guard header.count <= SafetensorsHeader.maximumByteCount else {
-            throw UsageError(
-                "safetensors holds a header of at most \(SafetensorsHeader.maximumByteCount) bytes, this one would have"
-                    + " \(header.count); use another format or --shard-size")
-        }
-        return (entries, header)
+        return (entries, try text(entries, metadata: metadata(of: plan)))
     }
 
     /// Where an element type stands in the library's own ordering; larger comes first in the file.
@@ -63,9 +65,21 @@ enum SafetensorsLayout {
 
     /// The plan's metadata and its aliases. Where nothing says which framework wrote the file, it is PyTorch's
     /// orientation that the names follow, and transformers refuses files that do not say so.
-    private static func metadata(of plan: WritePlan) -> [(String, String)] {
+    ///
+    /// - Throws: `UsageError` where an entry would be read as an alias.
+    private static func metadata(of plan: WritePlan) throws -> [(String, String)] {
         var metadata: [(String, String)] = plan.metadata.map { ($0.key, $0.value) }
-        if plan.originalHeader == nil, !metadata.contains(where: { $0.0 == "format" }) {
+        let names = NameSet(plan.tensors.map(\.name))
+        if let (key, value) = metadata.first(where: {
+            $0.0 != "format" && names.contains($0.1) && !names.contains($0.0)
+        }) {
+            throw UsageError(
+                "metadata '\(key.escapedForDisplay)': its text is the name of a tensor, '\(value.escapedForDisplay)', which"
+                    + " safetensors takes as a second name of that tensor; leave it out with --remove-metadata")
+        }
+        if plan.originalHeader == nil, !metadata.contains(where: { $0.0 == "format" }),
+            !plan.removedMetadata.contains("format")
+        {
             metadata.append(("format", "pt"))
         }
         for tensor in plan.tensors {
@@ -74,7 +88,9 @@ enum SafetensorsLayout {
         return metadata
     }
 
-    private static func text(_ entries: [SafetensorsHeader.Entry], metadata: [(String, String)]) -> [UInt8] {
+    private static func text(
+        _ entries: [SafetensorsHeader.Entry], metadata: [(String, String)], atLeast byteCount: Int = 0
+    ) throws -> [UInt8] {
         var parts: [String] = []
         if !metadata.isEmpty {
             let members = metadata.map { "\(JSONValue.quoted($0.0)):\(JSONValue.quoted($0.1))" }
@@ -87,8 +103,14 @@ enum SafetensorsLayout {
                     + "\"data_offsets\":[\(entry.range.lowerBound),\(entry.range.upperBound)]}")
         }
         var bytes = Array("{\(parts.joined(separator: ","))}".utf8)
-        // Padded so that the data is aligned for every element type.
-        while bytes.count % 8 != 0 { bytes.append(UInt8(ascii: " ")) }
+        // Padded so that the data is aligned for every element type, unless it is to stay where it is.
+        let length = bytes.count <= byteCount ? byteCount : (bytes.count + 7) / 8 * 8
+        bytes += [UInt8](repeating: UInt8(ascii: " "), count: length - bytes.count)
+        guard bytes.count <= SafetensorsHeader.maximumByteCount else {
+            throw UsageError(
+                "safetensors holds a header of at most \(SafetensorsHeader.maximumByteCount) bytes, this one would have"
+                    + " \(bytes.count); use another format or --shard-size")
+        }
         return bytes
     }
 }

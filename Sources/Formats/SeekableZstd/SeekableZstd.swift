@@ -8,6 +8,8 @@ public enum SeekableZstd<Inner: CheckpointFormat>: CheckpointFormat {
     public static var name: String { Inner.name + SeekableZstdFile.suffix }
     public static var fileExtensions: [String] { Inner.fileExtensions.map { $0 + SeekableZstdFile.suffix } }
 
+    public static var metadataOwner: String { Inner.metadataOwner }
+
     public static var capabilities: FormatCapabilities {
         var capabilities = Inner.capabilities
         capabilities.compresses = true

@@ -28,9 +28,7 @@ package struct ShardIndex {
         for (name, value) in map.members {
             fileByTensor[name] = try Self.fileName(value, of: name, file.path)
         }
-        fileNames = Set(fileByTensor.pairs.map { ExactName($0.value) }).map(\.text).sorted {
-            $0.utf8.lexicographicallyPrecedes($1.utf8)
-        }
+        fileNames = Set(fileByTensor.pairs.map { ExactName($0.value) }).sorted().map(\.text)
         let about = value.object?["metadata"]?.object
         totalSize = about?["total_size"]
         metadata = (about?.members ?? []).compactMap { key, value in

@@ -74,6 +74,7 @@ struct ShardedReader: CheckpointReader {
             contents.fileByteCount += reader.contents.fileByteCount
             contents.warnings += reader.contents.warnings
             contents.otherFiles += reader.contents.otherFiles
+            contents.fault = contents.fault ?? reader.contents.fault
             for entry in reader.contents.metadata
             where !contents.metadata.contains(where: { $0.key == entry.key }) {
                 contents.metadata.append(entry)
@@ -97,7 +98,8 @@ struct ShardedReader: CheckpointReader {
                 if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted()
+        let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map { ExactName($0.name) }.sorted()
+            .map(\.text)
         guard absent.isEmpty else {
             throw StructureError(
                 "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names:"

@@ -74,10 +74,9 @@ struct CertifiedFiles {
 
     private static func strangers(in folder: FilePath, _ certificate: Certificate) throws -> [String] {
         let known = NameSet(certificate.files.map(\.name))
-        return try SystemCall.names(in: folder).filter { name in
-            try !known.contains(name) && !name.hasPrefix(".") && !CertificateFile.isName(name)
-                && SystemCall.status(folder.appending(name))?.kind == .file
-        }
+        return try SystemCall.tree(in: folder).filter { name, isFile in
+            isFile && !known.contains(name) && !CertificateFile.isName(name)
+        }.map(\.name)
     }
 
     /// A folder's certificate names every JSON file there was; one more may change what the model computes.

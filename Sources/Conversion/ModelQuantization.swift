@@ -1,0 +1,113 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayModels
+import AssayPackings
+import AssayQuantization
+import AssayTensors
+
+/// What `quantize` does with a model: which weights are quantized, and what stays as it is and why.
+public struct ModelQuantization: Sendable {
+    public let plan: ConversionPlan
+
+    /// What becomes of a weight.
+    enum Decision {
+        /// `note` says what is not as the user might expect.
+        case quantize(any TensorStep, note: String?)
+        case keep(reason: String)
+    }
+
+    /// - Parameters:
+    ///   - configuration: the model's `config.json`; without it, `include` must name the weights.
+    ///   - exceptions: weights that stay as they are.
+    /// - Throws: `StructureError` where the model is not what its configuration says; `UsageError`.
+    public init(
+        _ source: Checkpoint, configuration: JSONObject?, _ scheme: Scheme, _ options: ConversionOptions,
+        quantization: QuantizationOptions, exceptions: [NamePattern] = []
+    ) throws {
+        let logical = try LogicalCheckpoint(
+            source.reader, configuration: configuration, name: source.path.forDisplay)
+        let names = logical.tensors.map(\.name)
+        try options.requireMatches(among: names)
+        try NamePattern.requireMatches(exceptions, among: names, option: "--keep", noun: "tensor")
+        let candidates = try Self.candidates(
+            source, logical, configuration, options: options, exceptions: exceptions)
+        switch scheme {
+        case .integers(let scheme):
+            let integers = try QuantizationPlan(scheme, weights: candidates, options: quantization)
+            let decisions = integers.decisions(on: source.contents, quantization)
+            plan = try Self.plan(
+                source, options, scheme.name, candidates, decisions,
+                changes: integers.configuration.map { [("quantization_config", .object($0))] } ?? [])
+        case .blocks(let type):
+            let blocks = BlockQuantization(type, candidates)
+            plan = try Self.plan(
+                source, try blocks.options(options, source), type.name, candidates,
+                blocks.decisions(on: source.contents), notes: blocks.notes)
+        }
+    }
+
+    private static func plan(
+        _ source: Checkpoint, _ options: ConversionOptions, _ schemeName: String, _ weights: [CandidateWeight],
+        _ decisions: [Decision], changes: [(key: String, value: JSONValue)] = [], notes: [String] = []
+    ) throws -> ConversionPlan {
+        var steps: [any TensorStep] = []
+        var unfit: [String] = []
+        var notes = notes
+        for (weight, decision) in zip(weights, decisions) {
+            let name = "tensor '\(weight.name.escapedForDisplay)'"
+            switch decision {
+            case .keep(let reason): if weight.isEligible { unfit.append("\(name) stays as it is: \(reason)") }
+            case .quantize(let step, let note):
+                if let note { notes.append("\(name): \(note)") }
+                steps.append(step)
+            }
+        }
+        guard !steps.isEmpty else {
+            throw UsageError(
+                "\(source.path.forDisplay): no weight can be quantized with \(schemeName)"
+                    + (unfit.first.map { "; \($0)" } ?? ""))
+        }
+        let taken = Set(steps.map(\.source))
+        var aliases: [TensorInfo] = []
+        for (index, info) in source.contents.tensors.enumerated() where !taken.contains(index) {
+            if info.aliasOf != nil { aliases.append(info) } else { steps.append(CopyStep(source: index, info: info)) }
+        }
+        steps.sort { $0.source < $1.source }
+        return try ConversionPlan(
+            source, options, steps: steps, aliases: aliases, dropped: [], changes: changes, notes: notes + unfit)
+    }
+
+    /// Every weight matrix with its orientation, from the architecture's table; or, for a bare file, what `--include`
+    /// names, taken as [out, in].
+    private static func candidates(
+        _ source: Checkpoint, _ logical: LogicalCheckpoint, _ configuration: JSONObject?, options: ConversionOptions,
+        exceptions: [NamePattern]
+    ) throws -> [CandidateWeight] {
+        func exception(_ name: String) -> String? {
+            if let rule = options.ruleDropping(name) { return rule }
+            return exceptions.first { $0.matches(name) }.map { "policy \($0)" }
+        }
+        guard let configuration else {
+            guard !options.include.isEmpty else {
+                throw UsageError(
+                    "\(source.path.forDisplay): without a config.json nothing says which tensors are linear weights;"
+                        + " name a model folder, or the weights with --include")
+            }
+            return logical.tensors.map { tensor in
+                let reason = exception(tensor.name)
+                return CandidateWeight(
+                    name: tensor.name, tensor: tensor, orientation: .outputInput, isEligible: reason == nil,
+                    reason: reason)
+            }
+        }
+        let model = try Model(logical, configuration: configuration, name: source.path.forDisplay)
+        try model.report.requireSound(source.path.forDisplay)
+        return logical.tensors.compactMap { tensor in
+            guard let entry = model.entry(named: tensor.name), let orientation = entry.orientation else { return nil }
+            let reason = entry.isQuantizable ? exception(tensor.name) : "is \(entry.role), which stays"
+            return CandidateWeight(
+                name: tensor.name, tensor: tensor, orientation: tensor.orientation ?? orientation,
+                isEligible: reason == nil, reason: reason)
+        }
+    }
+}

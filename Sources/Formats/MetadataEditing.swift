@@ -1,0 +1,83 @@
+import AssayCheckpoints
+
+/// Changes metadata as a user asks for it: text as text, and what is not text in the form its format gave it.
+public enum MetadataEditing {
+    /// - Parameters:
+    ///   - edits: done one after the other.
+    ///   - contents: of the source.
+    ///   - format: that will be written.
+    /// - Returns: the metadata for a `WritePlan`.
+    /// - Throws: `UsageError` where the format holds no metadata, an entry to be removed is not there, or a value is not of
+    ///   its entry's type.
+    public static func apply(
+        _ edits: [MetadataEdit], to contents: CheckpointContents, for format: any CheckpointFormat.Type
+    ) throws(UsageError) -> [(key: String, value: String)] {
+        guard let first = edits.first else { return contents.metadata }
+        guard format.capabilities.holdsMetadata else {
+            throw UsageError(
+                "\(first.option): \(format.name) holds no metadata; these do:"
+                    + " \(FormatRegistry.names { $0.capabilities.holdsMetadata })")
+        }
+        var table = MetadataTable(contents)
+        for edit in edits { try table.apply(edit, for: format) }
+        return table.metadata
+    }
+}
+
+/// Metadata that is being changed.
+private struct MetadataTable {
+    private var texts: [(key: String, value: String)]
+    private var foreign: JSONObject
+    /// Keys of what is not text, as people see it.
+    private let shown: NameSet
+
+    init(_ contents: CheckpointContents) {
+        let key = CheckpointContents.foreignKey
+        let text = contents.metadata.first { $0.key == key }?.value
+        let object = text.flatMap { JSONObject(foreign: $0) }
+        foreign = object ?? JSONObject()
+        texts = contents.metadata.filter { object == nil || $0.key != key }
+        shown = NameSet(contents.shownMetadata.map(\.key))
+    }
+
+    var metadata: [(key: String, value: String)] {
+        texts + (foreign.foreignText.map { [(CheckpointContents.foreignKey, $0)] } ?? [])
+    }
+
+    mutating func apply(_ edit: MetadataEdit, for format: any CheckpointFormat.Type) throws(UsageError) {
+        guard edit.key != CheckpointContents.foreignKey else {
+            throw UsageError("\(edit.option): is reserved for what other formats hold beside text")
+        }
+        let foreignKey = try applyToForeign(edit, for: format)
+        let key = ExactName(foreignKey ?? edit.key)
+        let position = texts.firstIndex { ExactName($0.key) == key }
+        texts.removeAll { ExactName($0.key) == key }
+        guard foreignKey == nil else { return }
+        guard position != nil || !shown.contains(edit.key) else {
+            throw UsageError("\(edit.option): is not text, and what is not text can only be changed in gguf metadata")
+        }
+        if let value = edit.value {
+            texts.insert((edit.key, value), at: position ?? texts.count)
+        } else if position == nil {
+            throw UsageError("\(edit.option): there is no such entry; there are: \(known.isEmpty ? "none" : known)")
+        }
+    }
+
+    private var known: String { texts.map(\.key).listed(first: 20) }
+
+    /// - Returns: the key under which a format holds the entry beside the text; nil where none does.
+    private mutating func applyToForeign(
+        _ edit: MetadataEdit, for written: any CheckpointFormat.Type
+    ) throws(UsageError) -> String? {
+        for format in FormatRegistry.all where format.metadataOwner == format.name {
+            let member = foreign[format.name]?.object
+            let isWritten = format.name == written.metadataOwner
+            guard member != nil || isWritten,
+                let (key, edited) = try format.edit(edit, in: member ?? JSONObject(), isWritten: isWritten)
+            else { continue }
+            foreign[format.name] = edited.members.isEmpty ? nil : .object(edited)
+            return key
+        }
+        return nil
+    }
+}

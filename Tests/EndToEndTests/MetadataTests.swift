@@ -1,0 +1,204 @@
+import AssayCheckpoints
+import AssayTestSupport
+import SystemPackage
+import Testing
+
+/// `--set-metadata`, `--remove-metadata` and `--in-place` through the real binary.
+@Suite struct MetadataEditing {
+    private static let gguf = GGUFFiles.folder.appending("metadata.gguf")
+    private let work: TemporaryFolder
+
+    init() throws { work = try TemporaryFolder() }
+
+    private func file(_ name: String) -> FilePath { work.path.appending(name) }
+
+    private static func metadata(_ path: FilePath) throws -> [String: String] {
+        let object = try assayJSON("inspect", path.string).object
+        let members = (object?["metadata"]?.object?.members ?? []).map { ($0.key, $0.value.string ?? "") }
+        return Dictionary(members) { first, _ in first }
+    }
+
+    private func assay(_ words: String...) throws -> AssayTool.Outcome { try AssayTool.run(words) }
+
+    /// A file with some room behind its header, as tools leave it that align the data.
+    private func safetensors(_ name: String, padding: Int) throws -> FilePath {
+        let header =
+            #"{"__metadata__":{"format":"pt","note":"first"},"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]},"#
+            + #""b":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#
+        let path = file(name)
+        try TestFiles.write(
+            SafetensorsBytes.file(header + String(repeating: " ", count: padding), data: Array(1...12)), to: path)
+        return path
+    }
+
+    // MARK: A new file
+
+    @Test func textIsSetAndTakenAwayAndTheDataStaysWhereItWas() throws {
+        let source = try safetensors("a.safetensors", padding: 60)
+        let target = file("b.safetensors")
+        let outcome = try assay(
+            "convert", source.string, target.string, "--set-metadata", "licence=MIT=yes", "--remove-metadata", "note")
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(outcome.output.contains("licence becomes 'MIT=yes'"))
+        #expect(outcome.output.contains("note is taken away"))
+        #expect(try Self.metadata(target) == ["format": "pt", "licence": "MIT=yes"])
+        let (old, new) = (try TestFiles.bytes(source), try TestFiles.bytes(target))
+        #expect(old.prefix(8) == new.prefix(8) && old.count == new.count)
+        #expect(old.suffix(12) == new.suffix(12))
+        // The certificate says so, and is no less one.
+        let certificate = String(decoding: try TestFiles.bytes(file("b.safetensors.certificate.json")), as: UTF8.self)
+        #expect(certificate.contains(#""metadataEdits":[{"remove":"note"},{"set":"licence","value":"MIT=yes"}]"#))
+        let verified = try assay("verify", target.string, "--against", source.string)
+        #expect(verified.exitCode == 0, "\(verified.output)\(verified.errors)")
+    }
+
+    @Test func aHeaderWithoutRoomGrows() throws {
+        let source = try safetensors("a.safetensors", padding: 0)
+        let target = file("b.safetensors")
+        #expect(try assay("convert", source.string, target.string, "--set-metadata", "k=a long value").exitCode == 0)
+        #expect(try Self.metadata(target) == ["format": "pt", "note": "first", "k": "a long value"])
+        #expect(try TestFiles.bytes(target).count % 8 == 12 % 8)
+    }
+
+    /// What the writer adds unasked it does not add against the user's word.
+    @Test func theFormatIsNotAddedAgain() throws {
+        let source = try safetensors("a.safetensors", padding: 0)
+        let target = file("b.safetensors")
+        #expect(
+            try assay(
+                "convert", source.string, target.string, "--dtype", "f16", "--remove-metadata", "format"
+            ).exitCode == 0)
+        #expect(try Self.metadata(target) == ["note": "first"])
+    }
+
+    @Test func typedEntriesKeepTheirTypes() throws {
+        let target = file("b.gguf")
+        let outcome = try assay(
+            "convert", Self.gguf.string, target.string, "--set-metadata", "number.u32.greatest=7", "--set-metadata",
+            "new.flag:bool=true", "--set-metadata", "general.name=Mine", "--remove-metadata", "tokenizer.ggml.tokens")
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        let shown = try assay("inspect", target.string).output
+        #expect(shown.contains("number.u32.greatest: u32 7"))
+        #expect(shown.contains("new.flag: bool true"))
+        #expect(shown.contains("general.name: Mine"))
+        #expect(!shown.contains("tokenizer.ggml.tokens:"))
+        // Everything else is as it was, in the same order.
+        func rest(_ path: FilePath) throws -> [String] {
+            try assay("inspect", path.string).output.split(separator: "\n").map(String.init).filter { line in
+                line.hasPrefix("  metadata")
+                    && !["number.u32.greatest:", "new.flag:", "general.name:", "tokenizer.ggml.tokens:"]
+                        .contains { line.contains($0) }
+            }
+        }
+        #expect(try rest(target) == rest(Self.gguf))
+    }
+
+    @Test(arguments: [
+        (["--set-metadata", "number.u32.greatest=-1"], "expected a value of type u32, found '-1'"),
+        (["--set-metadata", "number.u32.greatest=4294967296"], "expected a value of type u32"),
+        (["--set-metadata", "new.flag:bool=yes"], "expected a value of type bool, found 'yes'"),
+        (["--set-metadata", "tokenizer.ggml.tokens=x"], "is an array"),
+        (["--remove-metadata", "nothing.such"], "there is no such entry"),
+        (["--set-metadata", "assay.foreign={}"], "is reserved"),
+        (["--set-metadata", "=x"], "expected KEY=VALUE"),
+        (["--set-metadata", "x"], "expected KEY=VALUE"),
+    ]) func whatCannotBeIsRefused(_ options: [String], _ words: String) throws {
+        let outcome = try AssayTool.run(["convert", Self.gguf.string, file("x.gguf").string] + options)
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(work.names == [])
+    }
+
+    @Test func formatsWithoutMetadataRefuse() throws {
+        let source = try safetensors("a.safetensors", padding: 0)
+        let outcome = try assay("convert", source.string, file("x.npz").string, "--set-metadata", "k=v")
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("npz holds no metadata; these do: safetensors, pytorch"), "\(outcome.errors)")
+    }
+
+    /// safetensors says with such an entry that two names share their bytes.
+    @Test func textThatWouldBeASecondNameIsRefused() throws {
+        let source = try safetensors("a.safetensors", padding: 0)
+        let outcome = try assay("convert", source.string, file("x.safetensors").string, "--set-metadata", "c=a")
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("as a second name of that tensor"), "\(outcome.errors)")
+        #expect(work.names == ["a.safetensors"])
+    }
+
+    // MARK: In place
+
+    @Test func inPlaceOnlyTheHeaderChanges() throws {
+        let path = try safetensors("a.safetensors", padding: 60)
+        let old = try TestFiles.bytes(path)
+        let dry = try assay("convert", path.string, "--in-place", "--set-metadata", "licence=MIT", "--dry-run")
+        #expect(dry.exitCode == 0 && dry.output.contains("would be changed in place"), "\(dry.errors)")
+        #expect(try TestFiles.bytes(path) == old)
+        let outcome = try assay("convert", path.string, "--in-place", "--set-metadata", "licence=MIT")
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(try Self.metadata(path) == ["format": "pt", "note": "first", "licence": "MIT"])
+        let new = try TestFiles.bytes(path)
+        #expect(new.prefix(8) == old.prefix(8) && new.suffix(12) == old.suffix(12) && new.count == old.count)
+        #expect(work.names == ["a.safetensors"])
+    }
+
+    /// GGUF headers have no room as such: what is taken away makes some, and is given back.
+    @Test func inPlaceAHeaderShrinksAndGrowsAgain() throws {
+        let path = file("a.gguf")
+        try TestFiles.write(TestFiles.bytes(Self.gguf), to: path)
+        let old = try TestFiles.bytes(path)
+        var outcome = try assay("convert", path.string, "--in-place", "--remove-metadata", "tokenizer.ggml.tokens")
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(try TestFiles.bytes(path).count == old.count)
+        outcome = try assay(
+            "convert", path.string, "--in-place", "--set-metadata", "number.u8.greatest=3", "--set-metadata",
+            "new.text=some words")
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        let shown = try assay("inspect", path.string).output
+        #expect(shown.contains("new.text: some words") && shown.contains("number.u8.greatest: u8 3"))
+        #expect(!shown.contains("assay.pad") && !shown.contains("tokenizer.ggml.tokens:"))
+        let verified = try assay("verify", path.string, "--against", Self.gguf.string)
+        #expect(verified.exitCode == 0, "\(verified.output)\(verified.errors)")
+    }
+
+    @Test(arguments: [
+        (["--set-metadata", "k=\(String(repeating: "long ", count: 100))"], "the header has room for"),
+        (["--set-metadata", "k=v", "--dtype", "f16"], "--dtype: has no effect with --in-place"),
+        (["--set-metadata", "k=v", "--overwrite"], "--overwrite: has no effect with --in-place"),
+        ([], "use --set-metadata or --remove-metadata"),
+    ]) func inPlaceRefusesWithoutTouching(_ options: [String], _ words: String) throws {
+        let path = try safetensors("a.safetensors", padding: 10)
+        let old = try TestFiles.bytes(path)
+        let outcome = try AssayTool.run(["convert", path.string, "--in-place"] + options)
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(try TestFiles.bytes(path) == old)
+        #expect(work.names == ["a.safetensors"])
+    }
+
+    @Test func inPlaceTakesNoDestinationAndOtherwiseNeedsOne() throws {
+        let path = try safetensors("a.safetensors", padding: 10)
+        #expect(
+            try assay("convert", path.string, file("b.safetensors").string, "--in-place", "--set-metadata", "k=v")
+                .exitCode == 64)
+        #expect(try assay("convert", path.string, "--set-metadata", "k=v").exitCode == 64)
+        #expect(work.names == ["a.safetensors"])
+    }
+
+    @Test func aHeaderLeftByAnInterruptedChangeIsNotReplaced() throws {
+        let path = try safetensors("a.safetensors", padding: 60)
+        try TestFiles.write(Array("old".utf8), to: file("a.safetensors.old-header"))
+        let outcome = try assay("convert", path.string, "--in-place", "--set-metadata", "k=v")
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("put it back with 'dd if="), "\(outcome.errors)")
+        #expect(try TestFiles.bytes(file("a.safetensors.old-header")) == Array("old".utf8))
+    }
+
+    @Test func otherFormatsAreNotChangedInPlace() throws {
+        let source = try safetensors("a.safetensors", padding: 0)
+        let target = file("a.zplanes")
+        #expect(try assay("convert", source.string, target.string, "--certificate", "none").exitCode == 0)
+        let outcome = try assay("convert", target.string, "--in-place", "--set-metadata", "k=v")
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("the header of a zplanes file cannot be changed in place"), "\(outcome.errors)")
+    }
+}
