@@ -227,6 +227,8 @@ public struct ReadingOptions: Sendable {
     public var hdf5Helper: FilePath?
     /// Threads a reader may use for one request.
     public var threads: Int
+    /// Whether an invalid file whose header can be read is opened all the same: to be shown, its `fault` in the contents.
+    public var showsInvalid = false
     /// The name that the file will have, where it is still under construction: what a tensor without a name is called.
     public var fileName: String?
 

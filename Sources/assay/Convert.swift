@@ -142,6 +142,7 @@ extension MetadataEdit {
         guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")), equals > text.startIndex else {
             throw ValidationError("expected KEY=VALUE")
         }
+        guard Arguments.isText(text) else { throw ValidationError("expected text in UTF-8") }
         return MetadataEdit(key: String(text[..<equals]), value: String(text[text.utf8.index(after: equals)...]))
     }
 }
