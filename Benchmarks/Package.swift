@@ -14,6 +14,13 @@ let package = Package(
                 .product(name: "AssayFormats", package: "assay"), .product(name: "AssayTensors", package: "assay"),
                 .product(name: "AssayCheckpoints", package: "assay"),
             ],
-            path: "zplanes/codec")
+            path: "zplanes/codec"),
+        .executableTarget(
+            name: "format-reader",
+            dependencies: [
+                .product(name: "AssayFormats", package: "assay"), .product(name: "AssayTensors", package: "assay"),
+                .product(name: "AssayCheckpoints", package: "assay"),
+            ],
+            path: "formats/reader"),
     ]
 )

@@ -6,19 +6,24 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+/// A file of the library: some bytes of one of the system, whose addresses begin at 0.
+typedef struct {
+    int descriptor;
+    haddr_t begin, size;
+} extent;
 
 typedef struct {
     H5FD_t public; // Must be first: the library fills it.
-    int descriptor;
+    extent place;
     haddr_t end_of_allocation;
     haddr_t end_of_file;
 } descriptor_file;
 
 /// Handed from `chdf5_open` to the driver's open function, which the library calls once or twice for one file; the
 /// library itself is called under one lock.
-static int pending_descriptor = -1;
+static extent pending = {-1, 0, 0};
 static int last_errno = 0;
 
 /// While set, reads of raw data note their place here and read nothing.
@@ -33,12 +38,11 @@ void chdf5_clear_errno(void) { last_errno = 0; }
 
 static H5FD_t *driver_open(const char *name, unsigned flags, hid_t access, haddr_t maximum) {
     (void)name, (void)access, (void)maximum;
-    struct stat status;
-    if (pending_descriptor < 0 || fstat(pending_descriptor, &status) != 0) return NULL;
+    if (pending.descriptor < 0) return NULL;
     descriptor_file *file = calloc(1, sizeof *file);
     if (!file) return NULL;
-    file->descriptor = pending_descriptor;
-    file->end_of_file = (flags & H5F_ACC_TRUNC) ? 0 : (haddr_t)status.st_size;
+    file->place = pending;
+    file->end_of_file = (flags & H5F_ACC_TRUNC) ? 0 : pending.size;
     return &file->public;
 }
 
@@ -80,16 +84,23 @@ static herr_t driver_read(H5FD_t *raw, H5FD_mem_t type, hid_t transfer, haddr_t 
         location.size = size;
         return 0;
     }
+    const extent *place = &file->place;
     if (address > INT64_MAX || size > INT64_MAX - address) return -1;
     unsigned char *bytes = buffer;
+    // The library reads behind the end in places and expects zeros, not what lies behind it in the system's file.
+    haddr_t there = address < place->size ? place->size - address : 0;
+    if (size > there) {
+        memset(bytes + there, 0, size - there);
+        size = there;
+    }
     while (size > 0) {
-        ssize_t count = pread(file->descriptor, bytes, size, (off_t)address);
+        ssize_t count = pread(place->descriptor, bytes, size, (off_t)(place->begin + address));
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) {
             last_errno = errno;
             return -1;
         }
-        if (count == 0) { // The library reads behind the end in places and expects zeros.
+        if (count == 0) { // Not written yet.
             memset(bytes, 0, size);
             return 0;
         }
@@ -105,7 +116,7 @@ static herr_t driver_write(
     if (address > INT64_MAX || size > INT64_MAX - address) return -1;
     const unsigned char *bytes = buffer;
     while (size > 0) {
-        ssize_t count = pwrite(file->descriptor, bytes, size, (off_t)address);
+        ssize_t count = pwrite(file->place.descriptor, bytes, size, (off_t)address);
         if (count < 0 && errno == EINTR) continue;
         if (count <= 0) {
             last_errno = count < 0 ? errno : EIO;
@@ -121,7 +132,7 @@ static herr_t driver_truncate(H5FD_t *raw, hid_t transfer, hbool_t closing) {
     (void)transfer, (void)closing;
     descriptor_file *file = (descriptor_file *)raw;
     if (file->end_of_allocation == file->end_of_file) return 0;
-    while (ftruncate(file->descriptor, (off_t)file->end_of_allocation) != 0) {
+    while (ftruncate(file->place.descriptor, (off_t)file->end_of_allocation) != 0) {
         if (errno == EINTR) continue;
         last_errno = errno;
         return -1;
@@ -159,17 +170,18 @@ hid_t chdf5_access(void) {
     return access;
 }
 
-hid_t chdf5_open(int descriptor, hid_t access_list) {
-    pending_descriptor = descriptor;
+hid_t chdf5_open(int descriptor, haddr_t begin, haddr_t size, hid_t access_list) {
+    if (begin > INT64_MAX || size > INT64_MAX - begin) return -1;
+    pending = (extent){descriptor, begin, size};
     hid_t file = H5Fopen("descriptor", H5F_ACC_RDONLY, access_list);
-    pending_descriptor = -1;
+    pending.descriptor = -1;
     return file;
 }
 
 hid_t chdf5_create(int descriptor, hid_t file_creation, hid_t access_list) {
-    pending_descriptor = descriptor;
+    pending = (extent){descriptor, 0, INT64_MAX};
     hid_t file = H5Fcreate("descriptor", H5F_ACC_TRUNC, file_creation, access_list);
-    pending_descriptor = -1;
+    pending.descriptor = -1;
     return file;
 }
 

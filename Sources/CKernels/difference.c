@@ -21,18 +21,29 @@ static double half_unit(double value, int bits, int least_exponent) {
     return half;
 }
 
+/// Where the step of an element stands among the scales.
+static size_t step_of(const ck_storage *storage, size_t j) {
+    return (j + storage->offset) / storage->group * storage->scale_stride;
+}
+
 /// The farthest that rounding carries an element. The step itself is known to the rounding of its arithmetic only.
 static double radius(const ck_storage *storage, size_t j, double value) {
     if (storage->significant_bits > 0)
         return half_unit(value, storage->significant_bits, storage->least_exponent);
     if (!storage->scales) return 0;
-    const double step = magnitude(storage->scales[j / storage->group * storage->scale_stride]);
-    return 0.5 * step * (1 + 0x1p-10) + 2 * storage->unit * magnitude(value);
+    const size_t place = step_of(storage, j);
+    const double step = magnitude(storage->scales[place]);
+    // A step that was rounded afterwards moves an integer's value by as much of it, and the least value, which was rounded
+    // too, is no greater than this.
+    const double least = storage->zeros ? (magnitude(storage->zeros[place]) + storage->code_limit + 1) * step : 0;
+    return 0.5 * step * (1 + 0x1p-10) + 2 * storage->unit * magnitude(value)
+        + 2 * storage->step_unit * (magnitude(value) + least);
 }
 
 static int is_clipped(const ck_storage *storage, size_t j, double overshoot) {
     if (!storage->codes) return 0;
     const int code = storage->codes[j];
+    if (storage->scales[step_of(storage, j)] < 0) overshoot = -overshoot;
     return (code >= storage->code_limit && overshoot > 0) || (code <= -storage->code_limit && overshoot < 0);
 }
 
@@ -71,7 +82,7 @@ static double rounded(const ck_storage *storage, size_t j, double value) {
     if (storage->significant_bits >= 51) return value;
     if (storage->significant_bits > 0) return to_bits(value, storage->significant_bits, storage->least_exponent);
     if (!storage->scales) return value;
-    const size_t place = j / storage->group * storage->scale_stride;
+    const size_t place = step_of(storage, j);
     const double scale = storage->scales[place], zero = storage->zeros ? storage->zeros[place] : 0;
     if (!(scale != 0) || !(magnitude(value) < __builtin_inf())) return 0;
     const double limit = storage->code_limit, code = value / scale + zero;

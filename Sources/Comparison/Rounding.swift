@@ -10,6 +10,7 @@ struct Rounding: Sendable {
         case none
         case plain(significantBits: Int, leastExponent: Int)
         case steps(bits: Int, unit: Double)
+        case blocks(BlockSteps)
     }
 
     let tensor: any LogicalTensor
@@ -19,7 +20,14 @@ struct Rounding: Sendable {
         switch kind {
         case .none: false
         case .plain(let bits, _): bits < 24
-        case .steps: true
+        case .steps, .blocks: true
+        }
+    }
+    /// Whether it has scales, which lie as the tensor does.
+    var hasSteps: Bool {
+        switch kind {
+        case .none, .plain: false
+        case .steps, .blocks: true
         }
     }
     private let reader: any CheckpointReader
@@ -28,6 +36,8 @@ struct Rounding: Sendable {
         self.tensor = tensor
         reader = checkpoint.reader
         switch tensor.storage {
+        case .plain(let type) where type.isBlock:
+            kind = BlockSteps(type, reader: reader, tensor: tensor.parts[0]).map { .blocks($0) } ?? .none
         case .plain(let type):
             kind = Self.plain(type).map { .plain(significantBits: $0.bits, leastExponent: $0.least) } ?? .none
         case .quantized(let bits, _, _, _):
@@ -53,7 +63,6 @@ struct Rounding: Sendable {
         case .f6e2m3: (4, 0)
         case .f6e3m2: (3, -2)
         case .f4: (2, 0)
-        // What the blocks of a block type round is between their scales and the one who chose the integers.
         default: nil
         }
     }
@@ -87,35 +96,46 @@ struct Rounding: Sendable {
             return RoundingRows(storage: ck_storage(significantBits: bits, leastExponent: least))
         case .steps(let bits, let unit):
             guard let scales = try tensor.readScales(rows: rows), !rows.isEmpty else { return RoundingRows() }
-            let columns = tensor.shape.rowElementCount
-            let groups = scales.count / rows.count
-            let buffer = try ByteBuffer(byteCount: scales.count * 4)
-            scales.withUnsafeBytes { buffer.bytes.copyMemory(from: $0) }
-            var result = RoundingRows(storage: ck_storage(unit: unit, codeLimit: (1 << (bits - 1)) - 1))
-            result.scales = buffer
-            result.groupsPerRow = groups
-            result.groupElementCount = max(1, columns / max(1, groups))
-            if let zeros = try (tensor as? any QuantizedTensor)?.readZeroPoints(rows: rows) {
-                let buffer = try ByteBuffer(byteCount: zeros.count)
-                zeros.withUnsafeBytes { buffer.bytes.copyMemory(from: $0) }
-                result.zeros = buffer
-            }
+            var result = try RoundingRows(
+                storage: ck_storage(unit: unit, codeLimit: (1 << (bits - 1)) - 1), scales: scales,
+                zeros: (tensor as? any QuantizedTensor)?.readZeroPoints(rows: rows)?.map { Float($0) },
+                rowCount: rows.count, rowElementCount: tensor.shape.rowElementCount)
             if withCodes, let quantized = tensor as? any QuantizedTensor {
-                let codes = try ByteBuffer(byteCount: rows.count * columns)
-                try quantized.readCodes(rows: rows, into: codes.bytes.bindMemory(to: Int8.self))
-                result.codes = codes
-                result.rowElementCount = columns
+                result.codes = try codes(of: rows) { try quantized.readCodes(rows: rows, into: $0) }
+            }
+            return result
+        case .blocks(let blocks):
+            guard !rows.isEmpty else { return RoundingRows() }
+            let steps = try blocks.steps(of: rows)
+            var result = try RoundingRows(
+                storage: ck_storage(
+                    unit: Self.unit(of: .f32), stepUnit: Self.unit(of: .f16), codeLimit: blocks.codeLimit),
+                scales: steps.scales, zeros: steps.zeros, rowCount: rows.count,
+                rowElementCount: tensor.shape.rowElementCount)
+            if withCodes {
+                result.codes = try codes(of: rows) { try blocks.readCodes(rows, steps, of: tensor, into: $0) }
             }
             return result
         }
     }
+
+    private func codes(
+        of rows: Range<Int>, _ read: (UnsafeMutableBufferPointer<Int8>) throws -> Void
+    ) throws -> ByteBuffer {
+        let codes = try ByteBuffer(byteCount: rows.count * tensor.shape.rowElementCount)
+        try read(codes.bytes.bindMemory(to: Int8.self))
+        return codes
+    }
 }
 
 extension ck_storage {
-    fileprivate init(significantBits: Int = 0, leastExponent: Int = 0, unit: Double = 0, codeLimit: Int = 0) {
+    fileprivate init(
+        significantBits: Int = 0, leastExponent: Int = 0, unit: Double = 0, stepUnit: Double = 0, codeLimit: Int = 0
+    ) {
         self.init(
             significant_bits: CInt(significantBits), least_exponent: CInt(leastExponent), scales: nil, zeros: nil,
-            scale_stride: 1, group: 1, unit: unit, codes: nil, code_limit: CInt(codeLimit))
+            scale_stride: 1, group: 1, offset: 0, unit: unit, step_unit: stepUnit, codes: nil,
+            code_limit: CInt(codeLimit))
     }
 }
 
@@ -136,6 +156,20 @@ struct RoundingRows: Sendable {
 
     fileprivate init(storage: ck_storage = ck_storage()) { self.storage = StorageBox(value: storage) }
 
+    /// - Parameters:
+    ///   - scales: [rows, groups of a row].
+    ///   - zeros: the same, in steps.
+    fileprivate init(
+        storage: ck_storage, scales: [Float], zeros: [Float]?, rowCount: Int, rowElementCount: Int
+    ) throws {
+        self.init(storage: storage)
+        groupsPerRow = scales.count / rowCount
+        groupElementCount = max(1, rowElementCount / max(1, groupsPerRow))
+        self.rowElementCount = rowElementCount
+        self.scales = try ByteBuffer(copying: scales)
+        self.zeros = try zeros.map { try ByteBuffer(copying: $0) }
+    }
+
     /// Lends what concerns one of the rows.
     func withRow<R>(_ row: Int, _ body: (ck_storage) throws -> R) rethrows -> R {
         defer { withExtendedLifetime((scales, zeros, codes)) {} }
@@ -154,7 +188,7 @@ struct RoundingRows: Sendable {
         var result = storage.value
         guard let scales else { return result }
         result.scales = Self.start(scales, Float.self) + place
-        result.zeros = zeros.map { Self.start($0, Int8.self) + place }
+        result.zeros = zeros.map { Self.start($0, Float.self) + place }
         result.scale_stride = stride
         result.group = group
         return result
@@ -162,5 +196,12 @@ struct RoundingRows: Sendable {
 
     private static func start<T>(_ buffer: ByteBuffer, _ type: T.Type) -> UnsafePointer<T> {
         UnsafePointer(buffer.bytes.baseAddress!.assumingMemoryBound(to: type))
+    }
+}
+
+extension ByteBuffer {
+    fileprivate convenience init(copying values: [Float]) throws {
+        try self.init(byteCount: values.count * MemoryLayout<Float>.stride)
+        values.withUnsafeBytes { bytes.copyMemory(from: $0) }
     }
 }

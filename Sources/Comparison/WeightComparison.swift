@@ -177,18 +177,23 @@ struct WeightComparison: Sendable {
         _ block: BlockOfRows, _ reference: UnsafePointer<Double>, _ test: UnsafePointer<Double>, _ result: inout Block
     ) throws {
         let pair = block.pair
-        func rows(_ rounding: Rounding, isTurned: Bool) throws -> RoundingRows {
-            guard pair.hasOtherStorage else { return rounding.lastPlaces }
-            // A turned side is stored plainly: it has no scales to look up.
-            return try rounding.rows(isTurned ? 0..<1 : block.rows, withCodes: true)
+        func rows(_ rounding: Rounding, isTurned: Bool) throws -> LentRounding {
+            guard pair.hasOtherStorage else { return LentRounding(rows: rounding.lastPlaces, isTurned: false) }
+            // The steps of a turned side lie as the tensor does.
+            guard isTurned, rounding.hasSteps else {
+                return LentRounding(
+                    rows: try rounding.rows(isTurned ? 0..<1 : block.rows, withCodes: true), isTurned: false)
+            }
+            let all = try rounding.rows(0..<rounding.tensor.shape.rowCount, withCodes: false)
+            return LentRounding(rows: all, isTurned: true)
         }
         let own = try rows(pair.referenceRounding, isTurned: block.turnedReference != nil)
         let other = try rows(pair.testRounding, isTurned: block.turnedTest != nil)
         let columns = block.columnCount
         for row in block.rows {
             let local = row - block.rows.lowerBound
-            own.withRow(local) { own in
-                other.withRow(local) { other in
+            own.withRow(row, local) { own in
+                other.withRow(row, local) { other in
                     for (slice, range) in segments(of: row, block).enumerated() where !range.isEmpty {
                         let place = local * columns + range.lowerBound
                         var a = own.moved(by: range.lowerBound)
@@ -243,13 +248,25 @@ struct WeightComparison: Sendable {
     }
 }
 
+/// The rounding of some rows, or, of a turned side, of some columns of what is stored.
+private struct LentRounding {
+    let rows: RoundingRows
+    let isTurned: Bool
+
+    /// - Parameters:
+    ///   - row: of the whole, as it is compared.
+    ///   - local: the same, counted from the first of the rows.
+    func withRow(_ row: Int, _ local: Int, _ body: (ck_storage) -> Void) {
+        isTurned ? rows.withColumn(row, body) : rows.withRow(local, body)
+    }
+}
+
 extension ck_storage {
     /// The same from a later element of the row on.
-    ///
-    /// - Precondition: where there are scales, the elements begin at 0: only matrices [in, out] are cut along rows, and
-    ///   those are stored plainly.
     fileprivate func moved(by element: Int) -> ck_storage {
-        precondition(scales == nil || element == 0)
-        return self
+        var result = self
+        result.offset += element
+        if let codes { result.codes = codes + element }
+        return result
     }
 }

@@ -53,7 +53,7 @@ public struct Checkpoint: Sendable {
         _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, warnings: [String] = []
     ) throws -> Checkpoint {
         let index = try ShardIndex(of: InputFile(path))
-        let reader = try ShardedReader(index, path) { try Self.reader(of: $0, options) }
+        let reader = try ShardedReader(index, path, threads: options.threads) { try Self.reader(of: $0, options) }
         let parent = path.removingLastComponent()
         return Checkpoint(
             path: folder ?? path, reader: reader,
@@ -166,7 +166,7 @@ public struct Checkpoint: Sendable {
 
         init?(_ format: any CheckpointFormat.Type, names all: [String]) {
             func belongs(_ name: some StringProtocol) -> Bool {
-                !name.hasPrefix(".") && name.fileExtension(among: format.fileExtensions) != nil
+                !name.hasPrefix(".") && name.fileExtension(among: format.readExtensions) != nil
             }
             formatName = format.name
             numbersParts = format.capabilities.numbersParts

@@ -13,6 +13,9 @@ public protocol CheckpointFormat: Sendable {
     /// With the dot, the preferred one first: ".safetensors".
     static var fileExtensions: [String] { get }
 
+    /// Of the files that are looked for in a model folder; `fileExtensions`, unless more can be read than is written.
+    static var readExtensions: [String] { get }
+
     static var capabilities: FormatCapabilities { get }
 
     /// What the weights of a model folder are called, with the preferred extension: "model.safetensors".
@@ -31,6 +34,13 @@ public protocol CheckpointFormat: Sendable {
     static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter
+
+    /// What a shard may call the tensor that the index of its checkpoint calls `name`, where not so; nil where the names
+    /// are always the same.
+    static func nameInShard(ofIndexed name: String) -> String?
+
+    /// The value of a metadata key that two shards have with different values; the first where nothing of both can be said.
+    static func joined(_ key: String, _ first: String, _ second: String) -> String
 
     /// The member under `CheckpointContents.foreignKey` that holds this format's own metadata; its name, unless it contains
     /// another format's files.
@@ -59,6 +69,12 @@ public protocol CheckpointFormat: Sendable {
 }
 
 extension CheckpointFormat {
+    public static var readExtensions: [String] { fileExtensions }
+
+    public static func nameInShard(ofIndexed name: String) -> String? { nil }
+
+    public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }
+
     public static var metadataOwner: String { name }
 
     public static func edit(
@@ -195,8 +211,8 @@ public struct FormatCapabilities: Sendable {
 
 /// How files are opened.
 public struct ReadingOptions: Sendable {
-    /// The program that reads the structure of HDF5 files in a process of its own: called as `PROGRAM hdf5-listing`
-    /// with the file as descriptor 3. Without it HDF5 files are refused.
+    /// The program that reads the structure of HDF5 files in a process of its own: called as `PROGRAM hdf5-listing
+    /// BEGIN COUNT` with the file as descriptor 3. Without it HDF5 files are refused.
     public var hdf5Helper: FilePath?
     /// Threads a reader may use for one request.
     public var threads: Int

@@ -30,8 +30,7 @@ enum ForeignContent {
 
     private static let magics: [(magic: [UInt8], name: String)] = [
         (
-            Array("PK\u{3}\u{4}".utf8),
-            "a zip archive that holds no checkpoint that can be read here (.keras files cannot be read yet)"
+            Array("PK\u{3}\u{4}".utf8), "a zip archive that holds no checkpoint that can be read here"
         ),
         ([0x89, 0x48, 0x44, 0x46], "an HDF5 file"),
         ([0x1F, 0x8B], "gzip data; unpack it first"),

@@ -5,5 +5,11 @@ import AssayFormats
 struct HDF5ListingCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "hdf5-listing", shouldDisplay: false)
 
-    func run() { HDF5Listing.serve() }
+    @Argument(help: "Where the HDF5 file begins in the file that is open as descriptor 3.")
+    var begin: UInt64
+
+    @Argument(help: "Its bytes.")
+    var byteCount: UInt64
+
+    func run() { HDF5Listing.serve(begin: begin, byteCount: byteCount) }
 }

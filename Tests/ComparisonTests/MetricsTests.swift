@@ -135,7 +135,9 @@ private func beyond(_ reference: [Double], _ test: [Double], _ a: ck_storage, _ 
 
 private func plainStorage(_ bits: Int32, _ least: Int32) -> ck_storage {
     ck_storage(
-        significant_bits: bits, least_exponent: least, scales: nil, zeros: nil, scale_stride: 1, group: 1, unit: 0,
+        significant_bits: bits, least_exponent: least, scales: nil, zeros: nil, scale_stride: 1, group: 1, offset: 0,
+        unit: 0,
+        step_unit: 0,
         codes: nil,
         code_limit: 0)
 }
@@ -190,20 +192,20 @@ func whatATypeRoundsIsWithinItsHalfUnit(_ type: ElementType, _ bits: Int32, _ le
 @Test func roundingToStepsIsThatOfTheDefinition() {
     var numbers = SeededRandom(seed: 21)
     let scales: [Float] = [0.25, 0.1, 0]
-    let zeros: [Int8] = [0, 3, 0]
+    let zeros: [Float] = [0, 3, 0]
     let values = numbers.floats(24, 1.5)
     var own = values
     scales.withUnsafeBufferPointer { scales in
         zeros.withUnsafeBufferPointer { zeros in
             var storage = ck_storage(
                 significant_bits: 0, least_exponent: 0, scales: scales.baseAddress, zeros: zeros.baseAddress,
-                scale_stride: 1, group: 8, unit: 0x1p-24, codes: nil, code_limit: 7)
+                scale_stride: 1, group: 8, offset: 0, unit: 0x1p-24, step_unit: 0, codes: nil, code_limit: 7)
             ck_round_to_storage_f32(&own, own.count, &storage)
         }
     }
     for (index, value) in values.enumerated() {
         let scale = scales[index / 8]
-        let zero = Float(zeros[index / 8])
+        let zero = zeros[index / 8]
         let code = min(7, max(-8, (Double(value) / Double(scale) + Double(zero)).rounded(.toNearestOrEven)))
         #expect(own[index] == (scale == 0 ? 0 : Float((code - Double(zero)) * Double(scale))))
     }
@@ -217,7 +219,7 @@ func whatATypeRoundsIsWithinItsHalfUnit(_ type: ElementType, _ bits: Int32, _ le
         codes.withUnsafeBufferPointer { codes in
             let storage = ck_storage(
                 significant_bits: 0, least_exponent: 0, scales: scales.baseAddress, zeros: nil, scale_stride: 1,
-                group: 5, unit: 0x1p-24,
+                group: 5, offset: 0, unit: 0x1p-24, step_unit: 0,
                 codes: codes.baseAddress, code_limit: 7)
             let plain = plainStorage(24, -126)
             #expect(beyond([3.7, 9, -9, 1.7, -6], test, plain, storage).count == 0)

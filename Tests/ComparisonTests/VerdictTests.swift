@@ -435,3 +435,39 @@ private func trained() throws -> (weights: MemoryCheckpoint, configuration: JSON
         }
     }
 }
+
+/// Types whose blocks have one scale, and what every step is made of.
+private let blockTypes: [ElementType] = [.q40, .q41, .q50, .q51, .q80]
+
+@Test(arguments: blockTypes) func blocksAreExplainedByTheirScales(_ type: ElementType) throws {
+    let (weights, configuration, tokens) = try trained()
+    let blocks = weights.inBlocks(of: type)
+    for (a, b) in [(weights, blocks), (blocks, weights)] {
+        let result = try Comparison.result(
+            ComparisonSide(a, configuration: configuration, name: "a"),
+            ComparisonSide(b, configuration: configuration, name: "b"), tokens)
+        #expect(result.differenceClass == .storage)
+        #expect(result.exitStatus == .done, "\(result.firstOutside?.name ?? "")")
+        #expect(result.suspects.isEmpty, "\(result.suspects.map(\.name))")
+    }
+}
+
+@Test(arguments: blockTypes, [UInt8(0x04), 0x80]) func aDamagedBlockIsFoundBehindItsTap(
+    _ type: ElementType, _ bits: UInt8
+)
+    throws
+{
+    let (weights, configuration, tokens) = try trained()
+    let name = "h.3.mlp.c_fc.weight"
+    var blocks = weights.inBlocks(of: type)
+    // The high byte of every scale of the first 16 rows: twice the scale, or its other sign.
+    blocks.change(name) { bytes in
+        for block in 0..<16 * 512 / 32 { bytes[block * type.unitByteCount + 1] ^= bits }
+    }
+    let result = try Comparison.result(
+        ComparisonSide(weights, configuration: configuration, name: "a"),
+        ComparisonSide(blocks, configuration: configuration, name: "b"), tokens)
+    #expect(result.firstOutside?.name == "layers.3.mlp_act")
+    #expect(result.suspects.map(\.name) == [name])
+    #expect(result.exitStatus == .numbersDiffer)
+}

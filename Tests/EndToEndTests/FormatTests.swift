@@ -111,20 +111,6 @@ import Testing
         try EveryCommand.mustRefuse(path, words: ["unpack it with 'zstd -d'"], twin: twin)
     }
 
-    @Test(arguments: try! SystemCall.names(in: goldens.appending("hdf5").appending("refuse")))
-    func refusedHDF5IsOneSentenceAndNothingIsWritten(_ name: String) throws {
-        // Legal by itself: visited once, or listed with a warning.
-        let accepted = ["group-loop.h5"]
-        let folder = try TemporaryFolder()
-        let source = Self.goldens.appending("hdf5").appending("refuse").appending(name).string
-        let outcome = try AssayTool.run(["convert", source, folder.path.appending("out.safetensors").string])
-        if accepted.contains(name) { return }
-        #expect(outcome.exitCode == 3, "\(name): \(outcome.exitCode) \(outcome.errors)")
-        #expect(outcome.errors.contains(name))
-        #expect(outcome.errors.split(separator: "\n").count { $0.hasPrefix("error:") } == 1)
-        #expect(folder.names.isEmpty)
-    }
-
     @Test func zTensorIsVerifiedByItsOwnDigests() throws {
         let model = try TestModel()
         var files: Set<[UInt8]> = []

@@ -23,9 +23,9 @@ struct GoldenManifest: Sendable {
     func record(of name: String) -> JSONObject { files[name]!.object! }
 
     /// Opens a file and compares every tensor's type, shape and bytes, and the content digest.
-    func check(_ name: String) throws {
+    func check(_ name: String, _ options: ReadingOptions = ReadingOptions()) throws {
         let expected = record(of: name)
-        let checkpoint = try Checkpoint.open(folder.appending(name))
+        let checkpoint = try Checkpoint.open(folder.appending(name), options)
         let infos = checkpoint.contents.tensors
         let tensors = expected["tensors"]!.object!
         #expect(infos.count == tensors.members.count)
@@ -41,8 +41,8 @@ struct GoldenManifest: Sendable {
     }
 
     /// Requires that a file is refused with the words of the manifest.
-    func checkRefusal(_ name: String) {
-        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.appending(name)) }
+    func checkRefusal(_ name: String, _ options: ReadingOptions = ReadingOptions()) {
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.appending(name), options) }
         #expect(error?.description.contains(refused[name]!.string!) == true, "\(name): \(error?.description ?? "")")
     }
 }

@@ -81,6 +81,26 @@ public struct MemoryCheckpoint: CheckpointReader {
         return result
     }
 
+    /// The same with every float32 matrix of a block of the model, whose name has a number, in blocks of a type.
+    public func inBlocks(of type: ElementType) -> MemoryCheckpoint {
+        let conversion = ElementConversion(from: .f32, to: type)!
+        var result = self
+        for (info, data) in zip(contents.tensors, bytes)
+        where info.shape.rank == 2 && info.name.contains(where: \.isNumber) && info.elementType == .f32 {
+            var converted = [UInt8](repeating: 0, count: type.byteCount(of: info.shape)!)
+            converted.withUnsafeMutableBytes { target in
+                data.withUnsafeBytes { source in
+                    _ = conversion.convert(source, to: target, count: info.shape.elementCount)
+                }
+            }
+            result.set(info.name, type, info.shape.dimensions, converted)
+        }
+        return result
+    }
+
+    /// Changes the bytes of a tensor.
+    public mutating func change(_ name: String, _ body: (inout [UInt8]) -> Void) { body(&bytes[index(of: name)!]) }
+
     public func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         bytes[tensor].withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
     }

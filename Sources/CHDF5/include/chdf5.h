@@ -39,8 +39,8 @@ void chdf5_silence(void);
 void chdf5_error_text(char *text, size_t capacity);
 
 /// Opens or creates a file through a descriptor that the caller keeps open: libhdf5 never sees a path, so it opens
-/// nothing by itself.
-hid_t chdf5_open(int descriptor, hid_t access_list);
+/// nothing by itself. What is opened is `size` bytes from `begin` on, which the library sees as a whole file.
+hid_t chdf5_open(int descriptor, haddr_t begin, haddr_t size, hid_t access_list);
 hid_t chdf5_create(int descriptor, hid_t file_creation, hid_t access_list);
 
 /// A file access property list with the driver of `chdf5_open`.

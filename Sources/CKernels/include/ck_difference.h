@@ -11,13 +11,18 @@ typedef struct {
     /// A plain floating-point type: its significant bits, the leading one counted, and the exponent of its least normal
     /// number. 0 bits: no such type.
     int significant_bits, least_exponent;
-    /// Quantized: element j was rounded to steps of scales[j / group * scale_stride]. NULL: it is not.
+    /// Quantized: element j was rounded to steps of scales[(j + offset) / group * scale_stride]. NULL: it is not.
     const float *scales;
-    /// Zero points beside the scales; NULL where all are zero.
-    const int8_t *zeros;
+    /// Zero points beside the scales, in steps, whole or not; NULL where all are zero.
+    const float *zeros;
     size_t scale_stride, group;
+    /// Elements of a group that lie before the first one.
+    size_t offset;
     /// Half a unit in the last place of the type in which steps are multiplied, relative to the value.
     double unit;
+    /// Half a unit in the last place of the type to which a step was rounded after the integers were chosen; 0 where it
+    /// was rounded before.
+    double step_unit;
     /// The integers, NULL where they are not known; from the limit on, up and down, an element may have been clipped.
     const int8_t *codes;
     int code_limit;  ///< the greatest integer; the least is one further down

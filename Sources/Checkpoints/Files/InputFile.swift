@@ -33,8 +33,8 @@ public final class InputFile: ByteSource {
     /// Of the regular file.
     public let path: FilePath
     public let byteCount: Int
-    /// Nil where the file lies inside another.
-    package let descriptor: CInt?
+    /// The open file of the system and the bytes of it that these are; nil where they are made of others (unpacked).
+    package let place: (descriptor: CInt, range: Range<Int>)?
     private let source: any ByteSource
 
     /// - Throws: `SystemError` where it cannot be opened; `CheckpointError` where it is no regular file.
@@ -42,7 +42,7 @@ public final class InputFile: ByteSource {
         let file = try RegularFile(path)
         self.path = path
         byteCount = file.byteCount
-        descriptor = file.descriptor
+        place = (file.descriptor, 0..<file.byteCount)
         source = file
     }
 
@@ -50,8 +50,21 @@ public final class InputFile: ByteSource {
     public init(_ path: FilePath, holding source: any ByteSource) {
         self.path = path
         byteCount = source.byteCount
-        descriptor = nil
+        place = nil
         self.source = source
+    }
+
+    /// A file that lies whole inside another.
+    package init(_ part: FileRange) {
+        path = part.file.path
+        byteCount = part.byteCount
+        place = part.file.place.map { outer in
+            (
+                outer.descriptor,
+                outer.range.lowerBound + part.range.lowerBound..<outer.range.lowerBound + part.range.upperBound
+            )
+        }
+        source = part
     }
 
     public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {

@@ -131,16 +131,15 @@ public struct JSONScanner {
         skipWhitespace()
         switch peek {
         case UInt8(ascii: "{"):
-            var members: [(key: String, value: JSONValue)] = []
-            var seen = NameSet()
+            var result = JSONObject()
             try object { scanner, key, offset in
-                guard seen.insert(key) else {
+                guard let position = result.add(key) else {
                     throw JSONError(
                         offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
                 }
-                members.append((key, try scanner.value()))
+                result.members[position].value = try scanner.value()
             }
-            return .object(JSONObject(members))
+            return .object(result)
         case UInt8(ascii: "["):
             var elements: [JSONValue] = []
             try array { scanner, _ in elements.append(try scanner.value()) }

@@ -59,13 +59,25 @@ public enum JSONValue: Sendable, Equatable {
 
 /// The members of a JSON object, in order, each key once.
 public struct JSONObject: Sendable, Equatable {
-    public private(set) var members: [(key: String, value: JSONValue)]
+    public internal(set) var members: [(key: String, value: JSONValue)]
     private var positions: NameMap<Int>
 
     /// - Precondition: no key stands twice.
     public init(_ members: [(key: String, value: JSONValue)] = []) {
         self.members = members
         positions = NameMap(members.enumerated().map { ($1.key, $0) })
+    }
+
+    /// Adds a member, null until it is given its value.
+    ///
+    /// - Returns: its position in `members`; nil where the key is there already.
+    mutating func add(_ key: String) -> Int? {
+        if let position = positions.updateValue(members.count, forKey: key) {
+            positions[key] = position
+            return nil
+        }
+        members.append((key, .null))
+        return members.count - 1
     }
 
     public subscript(key: String) -> JSONValue? {

@@ -7,6 +7,10 @@ final class InflatedMember: ByteSource {
     /// What one member may take of memory.
     static let maximumByteCount = 64 << 20
 
+    /// Where formats have their headers: asked for alone, such bytes are unpacked alone, so that opening a file does not
+    /// unpack all of it.
+    private static let frontByteCount = 16 << 10
+
     private let stored: FileRange
     private let member: ZipMember
     private let isChecked: Bool
@@ -27,25 +31,20 @@ final class InflatedMember: ByteSource {
 
     var byteCount: Int { member.byteCount }
 
-    /// A header in front of large data is decoded alone.
-    private static let headByteCount = 16 << 10
-    private static let largeByteCount = 1 << 20
-
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
-        if offset + buffer.count <= Self.headByteCount, byteCount >= Self.largeByteCount, cache.bytes(key) == nil {
-            let head = try head(offset + buffer.count)
-            defer { withExtendedLifetime(head) {} }
-            return buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: head.readOnly[offset...]))
+        if offset + buffer.count <= Self.frontByteCount, byteCount > Self.frontByteCount, cache.bytes(key) == nil {
+            return try readFront(at: offset, into: buffer)
         }
         let whole = try cache.bytes(key) { try inflated() }
         defer { withExtendedLifetime(whole) {} }
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: whole.readOnly[offset..<offset + buffer.count]))
     }
 
-    private func head(_ count: Int) throws -> ByteBuffer {
-        let result = try ByteBuffer(byteCount: count)
-        guard try DeflateDecoder(stored).fill(result.prefix(count)) else { throw member.inflationError(path) }
-        return result
+    private func readFront(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let front = try ByteBuffer(byteCount: offset + buffer.count)
+        defer { withExtendedLifetime(front) {} }
+        guard try DeflateDecoder(stored).fill(front.bytes) else { throw member.inflationError(path) }
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: front.readOnly[offset...]))
     }
 
     private func inflated() throws -> ByteBuffer {

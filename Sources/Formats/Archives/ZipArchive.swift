@@ -27,11 +27,16 @@ struct ZipArchive: Sendable {
 
     func position(of name: String) -> Int? { positions[name] }
 
+    /// A member's bytes as they lie in the archive, deflated or not.
+    func storedRange(of position: Int) -> FileRange {
+        let begin = dataOffsets[position]
+        return FileRange(file: file, range: begin..<begin + members[position].storedByteCount)
+    }
+
     /// - Parameter isChecked: whether the member's CRC-32 is compared once all of its bytes were read.
     func source(of position: Int, isChecked: Bool) -> any ByteSource {
         let member = members[position]
-        let begin = dataOffsets[position]
-        let stored = FileRange(file: file, range: begin..<begin + member.storedByteCount)
+        let stored = storedRange(of: position)
         switch member.method {
         case .stored:
             return isChecked ? CheckedSource(stored, member, file.path) : stored

@@ -2,10 +2,12 @@ import AssayCheckpoints
 import AssayTensors
 import SystemPackage
 
-/// HDF5: any tree of numeric datasets as tensors named by their paths. `formats/hdf5.md` has the rules.
+/// HDF5: any tree of numeric datasets as tensors named by their paths, by itself or in Keras' archives. `formats/hdf5.md`
+/// has the rules.
 public enum HDF5: CheckpointFormat {
     public static let name = "hdf5"
     public static let fileExtensions = [".h5", ".hdf5"]
+    public static let readExtensions = fileExtensions + [".keras"]
     public static let capabilities = FormatCapabilities(
         maximumRank: 32, holdsAliases: true, holdsMetadata: true, storesDigests: false, deflates: true,
         objection: objection)
@@ -14,7 +16,9 @@ public enum HDF5: CheckpointFormat {
 
     private static let latestSuperblockVersion = 3
 
-    public static func recognizes(_ file: InputFile) throws -> Bool { try signatureOffset(in: file) != nil }
+    public static func recognizes(_ file: InputFile) throws -> Bool {
+        try signatureOffset(in: file) != nil || KerasArchive.recognizes(file)
+    }
 
     /// The signature stands at the start, or behind a user block of 512 bytes times a power of two.
     private static func signatureOffset(in file: InputFile) throws -> Int? {
@@ -32,10 +36,18 @@ public enum HDF5: CheckpointFormat {
                 "\(file.path.forDisplay): HDF5 is read with the help of a process of its own; name its program in"
                     + " ReadingOptions.hdf5Helper")
         }
+        guard try KerasArchive.recognizes(file) else { return try reader(of: file, program, options) }
+        let archive = try KerasArchive(file)
+        return try archive.withWeights { try reader(of: $0, in: archive, program, options) }
+    }
+
+    private static func reader(
+        of file: InputFile, in archive: KerasArchive? = nil, _ program: FilePath, _ options: ReadingOptions
+    ) throws -> HDF5Reader {
         try checkVersion(of: file)
         let listing = try HDF5Helper(program: program).listing(of: file)
         do {
-            return try reader(of: file, HDF5Structure(parsing: listing, of: file), options)
+            return try reader(of: file, in: archive, HDF5Structure(parsing: listing, of: file), options)
         } catch let error as JSONError {
             throw malformed(program, file, error.offset, error.expected, error.found)
         } catch let error as HDF5Structure.Malformed {
@@ -63,7 +75,7 @@ public enum HDF5: CheckpointFormat {
     }
 
     private static func reader(
-        of file: InputFile, _ structure: HDF5Structure, _ options: ReadingOptions
+        of file: InputFile, in archive: KerasArchive?, _ structure: HDF5Structure, _ options: ReadingOptions
     ) throws -> HDF5Reader {
         try checkPaths(of: structure, file)
         var checker = HDF5LayoutChecker(file: file)
@@ -74,9 +86,11 @@ public enum HDF5: CheckpointFormat {
             ($0.firstOffset ?? .max, $0.info.name) < ($1.firstOffset ?? .max, $1.info.name)
         }
         try addAliases(structure.aliases, to: &tensors, file)
-        let contents = CheckpointContents(
+        let warnings = try structure.warnings + KerasNames.check(structure, of: file) + (archive?.warnings ?? [])
+        var contents = CheckpointContents(
             formatName: name, tensors: tensors.map(\.info), metadata: HDF5Metadata.metadata(of: structure),
-            fileByteCount: file.byteCount, warnings: structure.warnings)
+            fileByteCount: archive?.byteCount ?? file.byteCount, warnings: warnings)
+        contents.details = archive?.details ?? []
         return HDF5Reader(file, contents, tensors, threads: options.threads)
     }
 
@@ -113,6 +127,10 @@ public enum HDF5: CheckpointFormat {
         }
     }
 
+    public static func joined(_ key: String, _ first: String, _ second: String) -> String {
+        key == CheckpointContents.foreignKey ? HDF5Metadata.joined(first, second) : first
+    }
+
     public static func makeWriter(
         _ plan: WritePlan, _ output: OutputFile, _ options: WritingOptions
     ) throws -> any CheckpointWriter {
@@ -121,6 +139,11 @@ public enum HDF5: CheckpointFormat {
     }
 
     // MARK: Names
+
+    /// transformers' index of TensorFlow shards has the model's name before every path.
+    public static func nameInShard(ofIndexed name: String) -> String? {
+        name.utf8.firstIndex(of: UInt8(ascii: "/")).map { String(name[name.utf8.index(after: $0)...]) }
+    }
 
     @Sendable private static func objection(_ name: String) -> String? {
         if name.isEmpty { return "is empty" }

@@ -20,8 +20,8 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     private let deflateLevel: Int?
     private var file: hid_t = -1
     private var groups = NameSet([""])
-    /// Paths of objects that get attributes back.
-    private let attributed: NameSet
+    /// Attributes that objects get back, by path.
+    private let attributes: NameMap<JSONObject>
     /// The dataset whose chunks are being written.
     private var current: (tensor: Int, dataset: hid_t)?
 
@@ -34,7 +34,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         self.output = output
         self.deflateLevel = deflateLevel
         let attributes = try HDF5Metadata.attributes(for: plan.metadata)
-        attributed = NameSet(attributes.foreign.map(\.path))
+        self.attributes = NameMap(attributes.foreign.map { ($0.path, $0.attributes) })
         try HDF5Library.withLibrary {
             chdf5_clear_errno()
             do {
@@ -173,22 +173,27 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
 
     private func makeDataset(_ tensor: TensorInfo, _ link: hid_t) throws -> Place {
         let operation = "create the dataset '\(tensor.name.escapedForDisplay)'"
-        let substitute = HDF5Substitute(for: tensor.elementType)
+        let attributes = attributes["/" + tensor.name]
+        let substitute = HDF5Substitute(for: tensor.elementType, attributes: attributes ?? JSONObject())
         let storedType = substitute?.storedType ?? tensor.elementType
         let shape = substitute?.isPacked == true ? [tensor.byteCount] : tensor.shape.dimensions
         let chunks = deflateLevel == nil ? nil : HDF5ChunkPlan(shape: shape, elementSize: storedType.bitCount / 8)
-        guard let type = HDF5Identifier(HDF5TypeFactory.makeType(storedType)),
+        guard let type = HDF5Identifier(Self.makeType(storedType, isOpaque: substitute?.isOpaque == true)),
             let space = HDF5Identifier(Self.makeSpace(shape)),
-            let properties = HDF5Identifier(makeProperties(chunks, keepsOrder: attributed.contains("/" + tensor.name))),
+            let properties = HDF5Identifier(makeProperties(chunks, keepsOrder: attributes != nil)),
             let dataset = HDF5Identifier(
                 H5Dcreate2(file, tensor.name, type.raw, space.raw, link, properties.raw, chdf5_default()))
         else { throw failure(operation) }
-        if let substitute { try note(substitute, of: tensor, on: dataset.raw) }
+        if let substitute, !substitute.isOpaque { try note(substitute, of: tensor, on: dataset.raw) }
         if let chunks { return .chunks(chunks) }
         guard tensor.byteCount > 0 else { return .nowhere }
         let offset = H5Dget_offset(dataset.raw)
         guard offset != chdf5_undefined_address(), let place = Int(exactly: offset) else { throw failure(operation) }
         return .offset(place)
+    }
+
+    private static func makeType(_ type: ElementType, isOpaque: Bool) -> hid_t {
+        isOpaque ? H5Tcreate(H5T_OPAQUE, type.bitCount / 8) : HDF5TypeFactory.makeType(type)
     }
 
     private static func makeSpace(_ shape: [Int]) -> hid_t {
@@ -240,24 +245,34 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
                 try HDF5AttributeWriter.write(value, key, on: root.raw)
             }
         }
-        let names = NameSet(plan.tensors.map(\.name))
-        for (path, members) in attributes.foreign {
+        let types = NameMap(plan.tensors.map { ($0.name, $0.elementType) })
+        // A group that a tensor's name has become since is no group any more.
+        let foreign = attributes.foreign.filter { path, _ in
             let name = String(path.dropFirst())
-            if path.hasSuffix("/") {
-                // A group that a tensor's name has become since is no group any more.
-                guard !names.contains(String(name.dropLast())) else { continue }
-                try makeGroups(to: name)
-            } else if !names.contains(name) {
-                continue
-            }
+            return path.hasSuffix("/") ? types[String(name.dropLast())] == nil : types[name] != nil
+        }
+        for (path, _) in foreign where path.hasSuffix("/") { try makeGroups(to: String(path.dropFirst())) }
+        for (path, members) in foreign {
             guard let object = HDF5Identifier(H5Oopen(file, path, chdf5_default())) else {
                 throw failure("open '\(path.escapedForDisplay)'")
             }
+            let members = current(members, of: path, types)
             for (key, value) in members.members where path != "/" || !text.contains(key) {
                 try attempt("attribute '\(key.escapedForDisplay)' of '\(path.escapedForDisplay)'") {
                     try HDF5AttributeWriter.write(value, key, on: object.raw)
                 }
             }
+        }
+    }
+
+    /// Attributes without what is no longer true of the tensors that are written.
+    private func current(_ attributes: JSONObject, of path: String, _ types: NameMap<ElementType>) -> JSONObject {
+        guard path.hasSuffix("/") else {
+            return types[String(path.dropFirst())] == .bf16 ? attributes : KerasBFloat16.withoutNote(attributes)
+        }
+        return KerasNames.attributes(attributes, of: path) { listing, path in
+            let name = String(path.dropFirst())
+            return types[name] != nil || listing == .layers && groups.contains(name)
         }
     }
 }

@@ -7,6 +7,8 @@ import AssayTensors
 struct HDF5FilterPipeline: Sendable, Equatable {
     enum Filter: Sendable, Equatable {
         case deflate
+        /// h5py's own.
+        case lzf
         /// Of elements of so many bytes.
         case shuffle(Int)
         case fletcher32
@@ -31,9 +33,12 @@ struct HDF5FilterPipeline: Sendable, Equatable {
                 }
                 filters.append(.shuffle(elementSize))
             case 3: filters.append(.fletcher32)
+            case 32000: filters.append(.lzf)
             default:
-                let name = filter.name.isEmpty ? Self.names[filter.identifier] ?? "no name" : filter.name
-                throw refuse("filter \(filter.identifier) (\(name.escapedForDisplay)), which is not available")
+                let name = Self.names[filter.identifier] ?? (filter.name.isEmpty ? "no name" : filter.name)
+                throw refuse(
+                    "filter \(filter.identifier) (\(name.escapedForDisplay)), which is not available; rewrite the file"
+                        + " where it is: 'h5repack -f GZIP=4 OLD NEW'")
             }
         }
         guard Set(stored.map(\.identifier)).count == stored.count else { throw refuse("one of them twice") }
@@ -42,7 +47,12 @@ struct HDF5FilterPipeline: Sendable, Equatable {
 
     init(_ filters: [Filter]) { self.filters = filters }
 
-    private static let names = [4: "szip", 5: "nbit", 6: "scaleoffset"]
+    /// libhdf5's own, and of the registered ones those that h5py, PyTables and hdf5plugin write.
+    private static let names = [
+        4: "szip", 5: "nbit", 6: "scaleoffset", 305: "lzo", 307: "bzip2", 32001: "blosc", 32004: "lz4",
+        32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32017: "sz", 32018: "fcidecomp", 32024: "sz3",
+        32026: "blosc2",
+    ]
 
     /// The filters that a chunk with this mask went through.
     private func active(_ mask: UInt32) -> [Filter] {
@@ -57,7 +67,7 @@ struct HDF5FilterPipeline: Sendable, Equatable {
     /// What a chunk of `byteCount` bytes takes up.
     func storedSize(of byteCount: Int, mask: UInt32) -> StoredSize {
         let active = active(mask)
-        if active.contains(.deflate) { return .compressed }
+        if active.contains(.deflate) || active.contains(.lzf) { return .compressed }
         return .exactly(byteCount + (active.contains(.fletcher32) ? Self.checksumByteCount : 0))
     }
 
@@ -83,10 +93,14 @@ struct HDF5FilterPipeline: Sendable, Equatable {
             let isLast = !steps.contains { $0 != .fletcher32 }
             switch step {
             case .fletcher32: current = try Self.checked(current)
-            case .deflate:
+            case .deflate, .lzf:
                 let size = result.count + (steps.contains(.fletcher32) ? Self.checksumByteCount : 0)
                 let target = isLast && size == result.count ? result : try worker.inflated.bytes(size)
-                try worker.inflate(current, into: target)
+                if step == .lzf {
+                    try LZF.decompress(current, into: target)
+                } else {
+                    try worker.inflate(current, into: target)
+                }
                 current = UnsafeRawBufferPointer(target)
                 isInResult = isLast && size == result.count
             case .shuffle(let size):

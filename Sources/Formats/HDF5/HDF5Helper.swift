@@ -61,9 +61,10 @@ struct HDF5Helper {
     }
 
     private func spawn(_ file: InputFile, _ output: Pipe, _ errors: Pipe) throws -> pid_t {
-        guard let descriptor = file.descriptor else {
+        guard let place = file.place else {
             throw CheckpointError(
-                file.path, .file, expected: "an HDF5 file by itself", found: "one inside another; unpack it first")
+                file.path, .file, expected: "an HDF5 file that lies there as it is",
+                found: "a compressed one; unpack it first")
         }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -71,9 +72,10 @@ struct HDF5Helper {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
         posix_spawn_file_actions_adddup2(&actions, errors.writing, 2)
-        posix_spawn_file_actions_adddup2(&actions, descriptor, HDF5Listing.descriptor)
+        posix_spawn_file_actions_adddup2(&actions, place.descriptor, HDF5Listing.descriptor)
         var child: pid_t = 0
-        let code = Self.withStrings([program.string, "hdf5-listing"]) { arguments in
+        let words = [program.string, "hdf5-listing", "\(place.range.lowerBound)", "\(place.range.count)"]
+        let code = Self.withStrings(words) { arguments in
             Self.withStrings(Self.environment) { environment in
                 posix_spawn(&child, program.string, &actions, nil, arguments, environment)
             }

@@ -68,7 +68,7 @@ struct HDF5LayoutChecker {
 
     private func type(of dataset: HDF5Structure.Dataset, _ name: String) throws -> HDF5StoredType {
         do {
-            return try HDF5StoredType(dataset.type)
+            return try HDF5StoredType(dataset.type, attributes: dataset.attributes)
         } catch let refusal as HDF5StoredType.Refusal {
             throw refuse(name, "plain integers or floating-point numbers", refusal.found)
         }
@@ -168,7 +168,7 @@ struct HDF5LayoutChecker {
             throw refuse(name, "chunks of at most \(HDF5Limits.chunkByteCount) bytes", "chunks of [\(text)]")
         }
         let pipeline = try HDF5FilterPipeline(chunks.filters, elementSize: type.size) {
-            refuse(name, "the filters deflate, shuffle and fletcher32 alone", $0)
+            refuse(name, "the filters deflate, LZF, shuffle and fletcher32 alone", $0)
         }
         var table = HDF5ChunkTable(
             shape: shape.dimensions, chunk: dimensions, elementSize: type.size, pipeline: pipeline)
@@ -235,18 +235,23 @@ struct HDF5LayoutChecker {
 }
 
 /// How element types that HDF5 lacks are stored: as unsigned integers of the same width, or packed in a row of bytes,
-/// with attributes that restore them.
+/// with attributes that restore them; bfloat16 of Keras as Keras stores it.
 struct HDF5Substitute {
     static let typeAttribute = "assay_type"
     static let shapeAttribute = "assay_shape"
 
+    /// The type of the same width, and of the dataset unless that is opaque.
     var storedType: ElementType
     /// Whether the dataset is a row of bytes, whatever the shape.
     var isPacked: Bool
+    /// Whether elements are opaque, with the attribute of Keras instead of ours.
+    var isOpaque = false
 
+    /// - Parameter attributes: that the dataset had elsewhere and gets again.
     /// - Returns: nil for types that HDF5 has.
-    init?(for type: ElementType) {
+    init?(for type: ElementType, attributes: JSONObject = JSONObject()) {
         switch type {
+        case .bf16 where KerasBFloat16.isNoted(in: attributes): (storedType, isPacked, isOpaque) = (.u16, false, true)
         case .bf16: (storedType, isPacked) = (.u16, false)
         case .f8e5m2, .f8e4m3, .f8e8m0, .f8e4m3fnuz, .f8e5m2fnuz: (storedType, isPacked) = (.u8, false)
         case .f4, .f6e2m3, .f6e3m2: (storedType, isPacked) = (.u8, true)

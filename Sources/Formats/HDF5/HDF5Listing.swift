@@ -7,24 +7,28 @@ import AssayCheckpoints
 
 /// The far side of the wall: a process of its own that asks libhdf5 where the bytes of a file lie.
 ///
-/// It reads the file that is open as descriptor 3 and prints a listing, one JSON object a line: groups, datasets,
+/// It reads a range of the file that is open as descriptor 3, which is a HDF5 file by itself, and prints a listing, one JSON object a line: groups, datasets,
 /// second links, warnings, and as its last line either `{"end":LINES}` or what is wrong. The page
 /// `formats/hdf5.md` shows the lines.
 public enum HDF5Listing {
     /// The descriptor under which the file is handed over.
     static let descriptor: CInt = 3
 
-    /// Serves one listing on standard output. To be called by a program's subcommand `hdf5-listing`.
-    public static func serve() -> Never {
+    /// Serves one listing on standard output. To be called by a program's subcommand `hdf5-listing BEGIN COUNT`.
+    ///
+    /// - Parameters:
+    ///   - begin: where the HDF5 file begins in the file that is open, in bytes.
+    ///   - byteCount: its bytes; places in the listing count from its begin.
+    public static func serve(begin: UInt64, byteCount: UInt64) -> Never {
         // First of all the limits: nothing of the file has been looked at yet.
         limit(RLIMIT_AS, HDF5Limits.helperMemory, HDF5Limits.helperMemory)
-        let seconds = UInt(HDF5Limits.helperProcessorSeconds(fileByteCount: byteCount(descriptor)))
+        let seconds = UInt(HDF5Limits.helperProcessorSeconds(fileByteCount: Int(clamping: byteCount)))
         limit(RLIMIT_CPU, seconds, seconds + 1)
         limit(RLIMIT_CORE, 0, 0)
         chdf5_lock_down()
         var output = ListingOutput()
         do {
-            try list(descriptor, into: &output)
+            try list(begin, byteCount, into: &output)
         } catch let failure as ListingFailure {
             output.line(failure.json)
         } catch {
@@ -40,14 +44,9 @@ public enum HDF5Listing {
         guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else { _exit(4) }
     }
 
-    private static func byteCount(_ descriptor: CInt) -> Int {
-        var status = stat()
-        return fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
-    }
-
-    private static func list(_ descriptor: CInt, into output: inout ListingOutput) throws {
+    private static func list(_ begin: UInt64, _ byteCount: UInt64, into output: inout ListingOutput) throws {
         guard let access = HDF5Identifier(chdf5_access()),
-            let file = HDF5Identifier(chdf5_open(descriptor, access.raw))
+            let file = HDF5Identifier(chdf5_open(descriptor, haddr_t(begin), haddr_t(byteCount), access.raw))
         else { throw ListingFailure.damaged("file") }
         guard let root = HDF5Identifier(H5Oopen(file.raw, "/", chdf5_default())) else {
             throw ListingFailure.damaged("group '/'")

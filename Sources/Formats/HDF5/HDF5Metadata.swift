@@ -64,6 +64,25 @@ enum HDF5Metadata {
         return String(validating: bytes, as: UTF8.self)
     }
 
+    /// The attributes of two shards as those of one file: of an attribute that both have the first's value, but lists of
+    /// Keras one behind the other.
+    static func joined(_ first: String, _ second: String) -> String {
+        guard var object = JSONObject(foreign: first), let others = JSONObject(foreign: second)?[member]?.object else {
+            return first
+        }
+        var paths = object[member]?.object ?? JSONObject()
+        for (path, attributes) in others.members {
+            var joined = paths[path]?.object ?? JSONObject()
+            for (name, value) in attributes.object?.members ?? [] {
+                joined[name] = joined[name].map { KerasNames.joined(name, $0, value) } ?? value
+            }
+            paths[path] = .object(joined)
+        }
+        let sorted = paths.members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        object[member] = .object(JSONObject(sorted))
+        return object.foreignText ?? first
+    }
+
     // MARK: Writing
 
     /// What a writer makes of the metadata of a plan.

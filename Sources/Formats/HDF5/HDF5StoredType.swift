@@ -22,8 +22,9 @@ struct HDF5StoredType: Sendable, Equatable {
         try self.init(JSONValue(parsing: Array(text.utf8)).object ?? JSONObject())
     }
 
+    /// - Parameter attributes: of the dataset; they may say what opaque bytes are.
     /// - Throws: `Refusal`.
-    init(_ description: JSONObject) throws {
+    init(_ description: JSONObject, attributes: JSONObject = JSONObject()) throws {
         let name = description["class"]?.string ?? "?"
         guard let size = description["size"]?.int, size > 0 else { throw Refusal(found: "\(name) of no size") }
         switch name {
@@ -31,6 +32,7 @@ struct HDF5StoredType: Sendable, Equatable {
         case "float": self = try Self.float(description, size)
         case "enumeration": self = try Self.enumeration(description, size)
         case "compound": self = try Self.compound(description, size)
+        case "opaque" where size == 2 && KerasBFloat16.isNoted(in: attributes): self.init(.bf16, size: size)
         default: throw Refusal(found: "the type '\(name)' of \(size) bytes")
         }
     }

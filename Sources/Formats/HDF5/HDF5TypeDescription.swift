@@ -18,7 +18,7 @@ enum HDF5TypeDescription {
     /// Whether elements are plain bits, with nothing that points elsewhere.
     static func isPlain(_ type: hid_t) -> Bool {
         switch H5Tget_class(type) {
-        case H5T_INTEGER, H5T_FLOAT, H5T_ENUM: true
+        case H5T_INTEGER, H5T_FLOAT, H5T_ENUM, H5T_OPAQUE: true
         case H5T_COMPOUND:
             H5Tdetect_class(type, H5T_VLEN) <= 0 && H5Tdetect_class(type, H5T_REFERENCE) <= 0
                 && H5Tdetect_class(type, H5T_STRING) <= 0

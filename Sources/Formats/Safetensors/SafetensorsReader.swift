@@ -13,13 +13,10 @@ struct SafetensorsReader: CheckpointReader {
         if let fault = header.surplus, !options.showsInvalid { throw fault }
         self.file = file
         let (aliases, metadata) = Self.aliases(in: header)
-        let positions = NameMap(header.entries.enumerated().map { ($1.info.name, $0) })
-        let begin = header.dataOffset
-        offsets =
-            header.entries.map { begin + $0.range.lowerBound }
-            + aliases.map { begin + header.entries[positions[$0.aliasOf!]!].range.lowerBound }
+        let begins = header.entries.map { header.dataOffset + $0.range.lowerBound }
+        offsets = begins + aliases.map { begins[$0.position] }
         contents = CheckpointContents(
-            formatName: Safetensors.name, tensors: header.entries.map(\.info) + aliases, metadata: metadata,
+            formatName: Safetensors.name, tensors: header.entries.map(\.info) + aliases.map(\.info), metadata: metadata,
             originalHeader: OriginalHeader(formatName: Safetensors.name, bytes: header.bytes),
             fileByteCount: file.byteCount)
         contents.fault = header.surplus
@@ -27,21 +24,24 @@ struct SafetensorsReader: CheckpointReader {
 
     /// The names that `save_model` of the safetensors library dropped because their bytes are stored under another name:
     /// it notes each as metadata `dropped name: kept name`. Everything else is metadata proper.
+    ///
+    /// - Returns: each alias with the position of the entry whose bytes it has.
     private static func aliases(
         in header: SafetensorsHeader
-    ) -> (aliases: [TensorInfo], metadata: [(key: String, value: String)]) {
-        guard !header.metadata.isEmpty else { return ([], []) }
-        let stored = NameMap(header.entries.map { ($0.info.name, $0.info) })
-        var aliases: [TensorInfo] = []
+    ) -> (aliases: [(info: TensorInfo, position: Int)], metadata: [(key: String, value: String)]) {
+        guard header.metadata.contains(where: { $0.key != "format" }) else { return ([], header.metadata) }
+        let stored = NameMap(header.entries.enumerated().map { ($1.info.name, $0) })
+        var aliases: [(info: TensorInfo, position: Int)] = []
         var metadata: [(key: String, value: String)] = []
         for (key, value) in header.metadata {
-            guard stored[key] == nil, var info = stored[value], key != "format" else {
+            guard stored[key] == nil, let position = stored[value], key != "format" else {
                 metadata.append((key, value))
                 continue
             }
+            var info = header.entries[position].info
             info.name = key
             info.aliasOf = value
-            aliases.append(info)
+            aliases.append((info, position))
         }
         return (aliases, metadata)
     }

@@ -9,8 +9,8 @@ package struct ShardIndex {
 
     /// Each file once, in the order of their names.
     var fileNames: [String]
-    /// The file of every tensor.
-    var fileByTensor: NameMap<String>
+    /// The file of every tensor, a string each.
+    private var weightMap: JSONObject
     /// As it stands there: other programs write all sorts of it.
     var totalSize: JSONValue?
     /// What else `metadata` says.
@@ -24,11 +24,14 @@ package struct ShardIndex {
                 file.path, .part("weight_map"), expected: "an object from tensor names to file names",
                 found: value.object?["weight_map"]?.kind ?? "none")
         }
-        fileByTensor = NameMap()
+        weightMap = map
+        var known = NameSet()
+        fileNames = []
         for (name, value) in map.members {
-            fileByTensor[name] = try Self.fileName(value, of: name, file.path)
+            let fileName = try Self.fileName(value, of: name, file.path)
+            if known.insert(fileName) { fileNames.append(fileName) }
         }
-        fileNames = Set(fileByTensor.pairs.map { ExactName($0.value) }).sorted().map(\.text)
+        fileNames.sort { ExactName($0) < ExactName($1) }
         let about = value.object?["metadata"]?.object
         totalSize = about?["total_size"]
         metadata = (about?.members ?? []).compactMap { key, value in
@@ -37,21 +40,42 @@ package struct ShardIndex {
         }
     }
 
+    /// The file that a tensor is said to be in, or nil.
+    func fileName(of tensor: String) -> String? { weightMap[tensor]?.string }
+
+    /// All tensors that it lists.
+    var tensorNames: [String] { weightMap.members.map(\.key) }
+
+    /// How many tensors it lists.
+    var tensorCount: Int { weightMap.members.count }
+
+    /// The same with other names for some tensors; where that name is listed already, both stay.
+    ///
+    /// - Parameter name: the other name of a tensor, or nil.
+    func renamed(_ name: (String) -> String?) -> ShardIndex {
+        var result = self
+        result.weightMap = JSONObject(
+            weightMap.members.map { member in
+                guard let other = name(member.key), weightMap[other] == nil else { return member }
+                return (other, member.value)
+            })
+        return result
+    }
+
     /// A plain file name inside the folder of the index; everything else could lead out of it.
     private static func fileName(_ value: JSONValue, of tensor: String, _ path: FilePath) throws -> String {
-        let place = CheckpointError.Place.part("weight_map: '\(tensor.escapedForDisplay)'")
-        guard let name = value.string else {
-            throw CheckpointError(path, place, expected: "a file name", found: value.kind)
+        func refuse(_ expected: String, _ found: String) -> CheckpointError {
+            CheckpointError(
+                path, .part("weight_map: '\(tensor.escapedForDisplay)'"), expected: expected, found: found)
         }
+        guard let name = value.string else { throw refuse("a file name", value.kind) }
         guard !name.isEmpty, name != ".", name != "..",
             !name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
         else {
-            throw CheckpointError(
-                path, place, expected: "a plain file name beside the index", found: "'\(name.escapedForDisplay)'")
+            throw refuse("a plain file name beside the index", "'\(name.escapedForDisplay)'")
         }
         guard !name.hasSuffix(fileSuffix) else {
-            throw CheckpointError(
-                path, place, expected: "a file of tensors", found: "another index, '\(name.escapedForDisplay)'")
+            throw refuse("a file of tensors", "another index, '\(name.escapedForDisplay)'")
         }
         return name
     }

@@ -15,11 +15,16 @@ struct ShardedReader: CheckpointReader {
     /// Opens the shards of an index, all of which must be there and hold exactly what it says.
     ///
     /// - Throws: `StructureError` where the index and the shards disagree.
-    init(_ index: ShardIndex, _ indexPath: FilePath, open: (FilePath) throws -> any CheckpointReader) throws {
+    init(
+        _ index: ShardIndex, _ indexPath: FilePath, threads: Int,
+        open: @Sendable (FilePath) throws -> any CheckpointReader
+    ) throws {
         let folder = indexPath.removingLastComponent()
         let paths = index.fileNames.map { folder.appending($0) }
         try Self.requirePresent(paths, of: indexPath)
-        let shards = try paths.map(open)
+        let opened = ResultSlots<any CheckpointReader>(count: paths.count)
+        try Parallel.forEach(paths.count, threads: threads) { opened.set($0, try open(paths[$0])) }
+        let shards = opened.all
         try Self.check(index, indexPath, shards)
         self.init(shards)
         for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
@@ -75,10 +80,7 @@ struct ShardedReader: CheckpointReader {
             contents.warnings += reader.contents.warnings
             contents.otherFiles += reader.contents.otherFiles
             contents.fault = contents.fault ?? reader.contents.fault
-            for entry in reader.contents.metadata
-            where !contents.metadata.contains(where: { $0.key == entry.key }) {
-                contents.metadata.append(entry)
-            }
+            for entry in reader.contents.metadata { Self.join(entry, to: &contents) }
         }
         contents.details = shards.first?.contents.details ?? []
         contents.shownMetadata = shards.first?.contents.shownMetadata ?? []
@@ -90,16 +92,41 @@ struct ShardedReader: CheckpointReader {
         self.contents = contents
     }
 
+    /// Takes over a shard's metadata: of a key that is known already what the format makes of both values.
+    private static func join(_ entry: (key: String, value: String), to contents: inout CheckpointContents) {
+        guard let known = contents.metadata.firstIndex(where: { $0.key == entry.key }) else {
+            return contents.metadata.append(entry)
+        }
+        let value = contents.metadata[known].value
+        guard value != entry.value, let format = FormatRegistry.format(named: contents.formatName) else { return }
+        contents.metadata[known].value = format.joined(entry.key, value, entry.value)
+    }
+
+    /// The index with the names that the shards have, where their format lets an index have others.
+    private static func matched(_ index: ShardIndex, to shards: [any CheckpointReader]) -> ShardIndex {
+        guard let first = shards.first, let format = FormatRegistry.format(named: first.contents.formatName) else {
+            return index
+        }
+        let names = NameSet(shards.flatMap { $0.contents.tensors.map(\.name) })
+        return index.renamed { name in
+            names.contains(name) ? nil : format.nameInShard(ofIndexed: name).flatMap { names.contains($0) ? $0 : nil }
+        }
+    }
+
     private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
+        if agree(index, shards) { return }
+        let index = matched(index, to: shards)
+        if agree(index, shards) { return }
         let found = try checkNames(index.fileNames, shards, indexPath)
         var unlisted: [String] = []
         for (fileName, reader) in zip(index.fileNames, shards) {
             for tensor in reader.contents.tensors {
-                if index.fileByTensor[tensor.name] != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
+                if index.fileName(of: tensor.name) != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.fileByTensor.pairs.filter { found[$0.name] != $0.value }.map { ExactName($0.name) }.sorted()
-            .map(\.text)
+        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.sorted {
+            ExactName($0) < ExactName($1)
+        }
         guard absent.isEmpty else {
             throw StructureError(
                 "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names:"
@@ -110,6 +137,15 @@ struct ShardedReader: CheckpointReader {
                 "\(indexPath.forDisplay): \(unlisted.count) tensors of the shards are not in the index:"
                     + " \(unlisted.listed(first: listedCount))")
         }
+    }
+
+    /// Whether every tensor stands where the index says, and no other: names are different within a file, so that as many
+    /// tensors as the index has, each in its file, are all of them. One look-up a tensor; who is at fault takes more.
+    private static func agree(_ index: ShardIndex, _ shards: [any CheckpointReader]) -> Bool {
+        shards.reduce(0) { $0 + $1.contents.tensors.count } == index.tensorCount
+            && zip(index.fileNames, shards).allSatisfy { fileName, reader in
+                reader.contents.tensors.allSatisfy { index.fileName(of: $0.name) == fileName }
+            }
     }
 
     /// - Returns: the file of every tensor, each in one only.

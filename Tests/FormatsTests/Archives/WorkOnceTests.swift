@@ -55,6 +55,33 @@ private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws ->
         #expect(source.ranges == (0..<3).map { $0 << 20..<($0 + 1) << 20 })
     }
 
+    @Test func theFrontOfADeflatedMemberIsUnpackedAlone() throws {
+        let bytes = SeededBytes.random(200_000, seed: 2)
+        let stored = Self.deflatedInStoredBlocks(bytes)
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.npz", stored)
+        let source = SlowSource(try InputFile(path))
+        let member = ZipMember(
+            name: "x", method: .deflated, checksum: bytes.withUnsafeBytes { PieceChecksums.checksum(of: $0) },
+            storedByteCount: stored.count, byteCount: bytes.count, headerOffset: 0)
+        let inflated = InflatedMember(
+            FileRange(file: InputFile(path, holding: source), range: 0..<stored.count), member, isChecked: true, path,
+            BufferCache(), key: 0)
+        #expect(try inflated.bytes(8..<100) == Array(bytes[8..<100]))
+        #expect(source.ranges.allSatisfy { $0.upperBound < stored.count / 2 })
+        #expect(try inflated.bytes(0..<bytes.count) == bytes)
+    }
+
+    /// A deflate stream that compresses nothing.
+    private static func deflatedInStoredBlocks(_ bytes: [UInt8]) -> [UInt8] {
+        stride(from: 0, to: bytes.count, by: 0xFFFF).flatMap { begin in
+            let block = bytes[begin..<min(begin + 0xFFFF, bytes.count)]
+            let count = UInt16(block.count)
+            let head = [count, ~count].flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+            return [begin + block.count == bytes.count ? 1 : 0] + head + block
+        }
+    }
+
     @Test func bytesThatAreKeptAreMadeByOneThread() throws {
         let cache = BufferCache<Int>()
         let made = Mutex<[Int]>([])

@@ -114,11 +114,11 @@ import Testing
                 dataset(
                     "/x", "[4]",
                     chunked("[2]", "[0,8]", "[8,8]", filters: #"[[1,"deflate",[1]],[1,"deflate",[1]]]"#))
-            ], "tensor 'x': expected the filters deflate, shuffle and fletcher32 alone, found one of them twice"),
+            ], "tensor 'x': expected the filters deflate, LZF, shuffle and fletcher32 alone, found one of them twice"),
         Claim(
             "a shuffle of other elements",
             [dataset("/x", "[4]", chunked("[2]", "[0,8]", "[8,8]", filters: #"[[2,"shuffle",[0]]]"#))],
-            "tensor 'x': expected the filters deflate, shuffle and fletcher32 alone, found a shuffle of 0-byte elements"
+            "tensor 'x': expected the filters deflate, LZF, shuffle and fletcher32 alone, found a shuffle of 0-byte elements"
                 + " over 4-byte ones"),
         Claim(
             "a chunk that deflate cannot have made so small",
@@ -157,5 +157,19 @@ import Testing
         let folder = try TemporaryFolder()
         let file = try InputFile(folder.write("a.h5", [UInt8](repeating: 1, count: 1000)))
         #expect(throws: (any Error).self) { try HDF5Structure(parsing: Array((text + "\n").utf8), of: file) }
+    }
+
+    /// What lies before and behind it in the file is nothing to it, wherever it is cut off.
+    @Test(arguments: [0, 8, 9, 40, 96, 512, 4000, .max]) func aRangeIsListedAsAFileByItself(_ limit: Int) throws {
+        let folder = try TemporaryFolder()
+        let bytes = try HDF5BadInputTests.golden("types.h5")
+        let count = min(limit, bytes.count)
+        let outer = try InputFile(folder.write("outer", [UInt8](repeating: 7, count: 100) + bytes + bytes))
+        let range = InputFile(FileRange(file: outer, range: 100..<100 + count))
+        let alone = try InputFile(folder.write("alone", Array(bytes[..<count])))
+        let helper = HDF5Helper(program: AssayTool.path)
+        let listing = try helper.listing(of: range)
+        #expect(try listing == helper.listing(of: alone))
+        #expect(String(decoding: listing, as: UTF8.self).contains("\"end\":") == (count == bytes.count))
     }
 }
