@@ -31,7 +31,7 @@ package struct ShardIndex {
             let fileName = try Self.fileName(value, of: name, file.path)
             if known.insert(fileName) { fileNames.append(fileName) }
         }
-        fileNames = fileNames.map { ExactName($0) }.sorted().map(\.text)
+        fileNames.sort { ExactName($0) < ExactName($1) }
         let about = value.object?["metadata"]?.object
         totalSize = about?["total_size"]
         metadata = (about?.members ?? []).compactMap { key, value in

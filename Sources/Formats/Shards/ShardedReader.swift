@@ -124,8 +124,9 @@ struct ShardedReader: CheckpointReader {
                 if index.fileName(of: tensor.name) != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.map { ExactName($0) }.sorted()
-            .map(\.text)
+        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.sorted {
+            ExactName($0) < ExactName($1)
+        }
         guard absent.isEmpty else {
             throw StructureError(
                 "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names:"
