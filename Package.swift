@@ -89,7 +89,7 @@ let package = Package(
         tests(of: "Quantization"),
         tests(of: "Conversion"),
         tests(of: "Verification"),
-        tests(of: "Comparison"),
+        tests(of: "Comparison", over: ["AssayQuantization"]),
         tests(of: "Reporting"),
         .testTarget(
             name: "EndToEndTests", dependencies: ["assay", "AssayTestSupport"], path: "Tests/EndToEndTests",

@@ -24,7 +24,7 @@ public enum ContentDigest {
         return "[\(JSONValue.quoted(tensor.name)),\"\(tensor.elementType.name)\",[\(shape)],\"\(digest)\"]\n"
     }
 
-    private static func precedes(_ a: String, _ b: String) -> Bool { a.utf8.lexicographicallyPrecedes(b.utf8) }
+    private static func precedes(_ a: String, _ b: String) -> Bool { ExactName(a) < ExactName(b) }
 }
 
 extension DigestHasher {

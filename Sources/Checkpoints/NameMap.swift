@@ -33,6 +33,21 @@ public struct ExactName: Hashable, Sendable {
     }
 }
 
+extension ExactName: Comparable {
+    /// The order of the bytes.
+    public static func < (a: ExactName, b: ExactName) -> Bool {
+        // Strings made by Swift are contiguous: the loop over single bytes is for others.
+        let order = a.text.utf8.withContiguousStorageIfAvailable { a in
+            b.text.utf8.withContiguousStorageIfAvailable { b in
+                let count = min(a.count, b.count)
+                let order = count == 0 ? 0 : memcmp(a.baseAddress!, b.baseAddress!, count)
+                return order != 0 ? order < 0 : a.count < b.count
+            }
+        }
+        return (order ?? nil) ?? a.text.utf8.lexicographicallyPrecedes(b.text.utf8)
+    }
+}
+
 /// Values by exact names.
 public struct NameMap<Value> {
     private var values: [ExactName: Value]

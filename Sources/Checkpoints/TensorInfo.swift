@@ -47,6 +47,8 @@ public struct CheckpointContents: Sendable {
     public var otherFiles: [FilePath] = []
     /// Sentences about what was seen and tolerated.
     public var warnings: [String] = []
+    /// What makes the file invalid; only where it was opened all the same, to be shown.
+    public var fault: CheckpointError?
 
     public init(
         formatName: String, tensors: [TensorInfo], metadata: [(key: String, value: String)] = [],

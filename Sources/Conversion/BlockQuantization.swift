@@ -14,7 +14,7 @@ struct BlockQuantization {
         self.weights = weights
     }
 
-    /// The destination's format where its name does not tell it, and what GGUF wants said of quantized files.
+    /// The destination's format where its name does not tell it.
     ///
     /// - Throws: `UsageError` where the format that the name tells lacks the type.
     func options(_ options: ConversionOptions, _ source: Checkpoint) throws -> ConversionOptions {
@@ -26,18 +26,18 @@ struct BlockQuantization {
                     + " \(FormatRegistry.names { $0.capabilities.elementTypes.contains(type) })")
         }
         options.formatName = format?.name ?? GGUF.name
-        if format.map({ $0.metadataOwner == GGUF.name }) ?? true {
-            options.metadataEdits = GGUF.edits(quantizedTo: type) + options.metadataEdits
-        }
         return options
+    }
+
+    /// What GGUF wants said of quantized files.
+    func edits(_ options: ConversionOptions) -> [MetadataEdit] {
+        let format = options.formatName.flatMap { FormatRegistry.format(named: $0) }
+        return format?.metadataOwner == GGUF.name ? GGUF.edits(quantizedTo: type) : []
     }
 
     func decisions(on contents: CheckpointContents) -> [ModelQuantization.Decision] {
         weights.map { weight in
             if let reason = weight.reasonToKeep { return .keep(reason: reason) }
-            guard case .plain(let stored) = weight.tensor.storage, !stored.isBlock else {
-                return .keep(reason: "is already \(weight.tensor.storage.label)")
-            }
             let source = weight.tensor.parts[0]
             let info = contents.tensors[source]
             guard let output = TensorInfo(name: info.name, elementType: type, shape: info.shape) else {
@@ -45,8 +45,9 @@ struct BlockQuantization {
                     reason: "its rows of \(info.shape.dimensions.last ?? 1) elements are no multiple of"
                         + " \(type.elementsPerUnit)")
             }
-            guard let conversion = ElementConversion(from: stored, to: type) else {
-                return .keep(reason: ElementConversion.refusal(from: stored, to: type) ?? "no conversion exists")
+            guard let conversion = ElementConversion(from: info.elementType, to: type) else {
+                return .keep(
+                    reason: ElementConversion.refusal(from: info.elementType, to: type) ?? "no conversion exists")
             }
             return .quantize(BlockStep(source: source, from: info, to: output, conversion), note: nil)
         }

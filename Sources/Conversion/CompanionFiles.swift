@@ -55,9 +55,6 @@ public struct CompanionFiles: Sendable {
         configuration = try changes.isEmpty ? nil : Self.configuration(in: folder, changes)
     }
 
-    /// Folders that the destination will hold.
-    var innerFolders: NameSet { NameSet(copied.compactMap { Self.innerFolder(of: $0) }) }
-
     /// "1_Pooling" of "1_Pooling/config.json"; nil of a name that stands in the folder itself.
     private static func innerFolder(of name: String) -> String? {
         name.utf8.firstIndex(of: UInt8(ascii: "/")).map { String(name[..<$0]) }
@@ -86,7 +83,7 @@ public struct CompanionFiles: Sendable {
         try SystemCall.status(folder.appending(name))?.kind == .folder ? name + "/" : name
     }
 
-    private static func isWeight(_ name: String) -> Bool {
+    static func isWeight(_ name: String) -> Bool {
         let lowered = name.lowercased()
         return FormatRegistry.format(forFileName: lowered) != nil || lowered.hasSuffix(ShardIndex.fileSuffix)
             || UnwrittenFormat.format(forFileName: lowered) != nil

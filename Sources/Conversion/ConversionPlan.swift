@@ -16,6 +16,8 @@ public struct ConversionPlan: Sendable {
     public let dropped: [(name: String, rule: String)]
     /// How many tensors are parts of packed weights, which the wanted element type does not apply to.
     public let packedCount: Int
+    /// Changes of the metadata, done one after the other: what the conversion makes untrue, then what the user asked for.
+    public let metadataEdits: [MetadataEdit]
     /// Files of the model folder that come along.
     public let companions: CompanionFiles
     /// Sentences for the user.
@@ -48,15 +50,17 @@ public struct ConversionPlan: Sendable {
     ///   - steps: for stored tensors, in the source's order.
     ///   - aliases: names that share the bytes of a step's only output.
     ///   - changes: what becomes different in `config.json`.
+    ///   - implied: changes of the metadata that what is done asks for, where the format holds any.
     /// - Throws: `UsageError` where the format cannot hold the result, or the destination is unfit.
     public init(
         _ source: Checkpoint, _ options: ConversionOptions, steps: [any TensorStep], aliases: [TensorInfo],
         dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [],
-        packedCount: Int = 0, notes: [String] = []
+        implied: [MetadataEdit] = [], packedCount: Int = 0, notes: [String] = []
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
-        let metadata = try MetadataEditing.apply(options.metadataEdits, to: source.contents, for: target.format)
+        metadataEdits = (target.format.capabilities.holdsMetadata ? implied : []) + options.metadataEdits
+        let metadata = try MetadataEditing.apply(metadataEdits, to: source.contents, for: target.format)
         let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
         self.options = options
@@ -226,7 +230,18 @@ extension ConversionPlan {
         let changes = elementType.flatMap { dtypeChange($0, configuration) }
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
+            implied: implied(by: elementType, steps, source.contents),
             packedCount: steps.count { packed.contains($0.source) })
+    }
+
+    /// Where blocks are dequantized, GGUF's word for what the weights are is no longer true.
+    private static func implied(
+        by type: ElementType?, _ steps: [any TensorStep], _ contents: CheckpointContents
+    ) -> [MetadataEdit] {
+        guard let type, steps.contains(where: { !$0.isCopy && contents.tensors[$0.source].elementType.isBlock }) else {
+            return []
+        }
+        return GGUF.edits(dequantizedTo: type, in: contents)
     }
 
     private static func packedParts(_ source: Checkpoint, _ configuration: JSONObject?) throws -> Set<Int> {

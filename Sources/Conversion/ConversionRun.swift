@@ -82,7 +82,7 @@ extension ConversionPlan {
         try checkSpace()
         let before = try sourceStatuses()
         let staged = try StagedOutput(
-            destination, isFolder: isFolder, overwrite: options.overwrite, innerFolders: companions.innerFolders)
+            destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable())
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
         for file in files {
             let path = isFolder ? staged.staging.appending(file.name) : staged.staging
@@ -133,6 +133,7 @@ extension ConversionPlan {
             threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests,
             progress: progress)
         let results = try pipeline.run()
+        try requireStoredDigests(file.steps, results)
         let digests = takesDigests ? Self.digests(of: file.plan, results.flatMap { $0.outputDigests.map { $0! } }) : nil
         try writer.finish(digests: digests ?? [])
         let written = clock.now
@@ -148,6 +149,19 @@ extension ConversionPlan {
                 .init(
                     source: source.contents.tensors[step.source].name, sourceDigest: result.sourceDigest,
                     transform: step.transform, outputs: step.outputs.map(\.name), findings: result.findings))
+        }
+    }
+
+    /// What was read must be what the source's own digests speak of.
+    private func requireStoredDigests(
+        _ steps: [any TensorStep], _ results: [Pipeline.StepResult]
+    ) throws(CheckpointError) {
+        guard let stored = source.contents.storedDigests else { return }
+        for (step, result) in zip(steps, results) {
+            guard let found = result.sourceDigest, found != stored[step.source] else { continue }
+            throw CheckpointError(
+                source.path, .tensor(source.contents.tensors[step.source].name),
+                expected: "bytes of the SHA-256 \(stored[step.source]), as the container says", found: "\(found)")
         }
     }
 

@@ -10,12 +10,11 @@ public struct HeaderEdit: Sendable {
     public let path: FilePath
     public let format: any CheckpointFormat.Type
     public let edits: [MetadataEdit]
-    /// Sentences for the user.
-    public let notes: [String]
     /// What the file begins with, as long as what it replaces.
     public let header: [UInt8]
     private let old: [UInt8]
-    private let contents: CheckpointContents
+    /// Of the file as it was.
+    public let contents: CheckpointContents
     private let metadata: [(key: String, value: String)]
     private let reading: ReadingOptions
 
@@ -37,12 +36,6 @@ public struct HeaderEdit: Sendable {
         plan.removedMetadata = NameSet(edits.filter { $0.value == nil }.map(\.key))
         header = try format.header(of: plan, fitting: file)
         old = try file.bytes(0..<min(header.count, file.byteCount))
-        let name = path.lastComponent?.string ?? ""
-        let certificates = [name + ".certificate.json", CompanionFiles.certificateName]
-            .map { path.removingLastComponent().appending($0) }
-        notes = try certificates.filter { try SystemCall.status($0) != nil }.map {
-            "\($0.forDisplay) says what the metadata was before; 'assay verify' will find the difference"
-        }
         self.path = path
         self.format = format
         self.edits = edits

@@ -40,15 +40,17 @@ public struct ModelQuantization: Sendable {
                 changes: integers.configuration.map { [("quantization_config", .object($0))] } ?? [])
         case .blocks(let type):
             let blocks = BlockQuantization(type, candidates)
+            let options = try blocks.options(options, source)
             plan = try Self.plan(
-                source, try blocks.options(options, source), type.name, candidates,
-                blocks.decisions(on: source.contents), notes: blocks.notes)
+                source, options, type.name, candidates, blocks.decisions(on: source.contents),
+                implied: blocks.edits(options), notes: blocks.notes)
         }
     }
 
     private static func plan(
         _ source: Checkpoint, _ options: ConversionOptions, _ schemeName: String, _ weights: [CandidateWeight],
-        _ decisions: [Decision], changes: [(key: String, value: JSONValue)] = [], notes: [String] = []
+        _ decisions: [Decision], changes: [(key: String, value: JSONValue)] = [],
+        implied: [MetadataEdit] = [], notes: [String] = []
     ) throws -> ConversionPlan {
         var steps: [any TensorStep] = []
         var unfit: [String] = []
@@ -74,7 +76,8 @@ public struct ModelQuantization: Sendable {
         }
         steps.sort { $0.source < $1.source }
         return try ConversionPlan(
-            source, options, steps: steps, aliases: aliases, dropped: [], changes: changes, notes: notes + unfit)
+            source, options, steps: steps, aliases: aliases, dropped: [], changes: changes, implied: implied,
+            notes: notes + unfit)
     }
 
     /// Every weight matrix with its orientation, from the architecture's table; or, for a bare file, what `--include`

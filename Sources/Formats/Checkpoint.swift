@@ -190,7 +190,7 @@ public struct Checkpoint: Sendable {
             $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial")
         }
         return CheckpointError(
-            folder, .file, expected: "a model folder with weights (\(FormatRegistry.extensions))",
+            folder, .file, expected: "a model folder with weights (\(FormatRegistry.readExtensions))",
             found: unfinished.map { "none, but '\($0.escapedForDisplay)', an unfinished download" }
                 ?? (names.isEmpty ? "an empty folder" : "a folder without them"))
     }

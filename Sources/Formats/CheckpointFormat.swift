@@ -51,12 +51,13 @@ public protocol CheckpointFormat: Sendable {
     /// - Parameters:
     ///   - edit: as the user gave it.
     ///   - member: what stands under `metadataOwner` in the JSON under `CheckpointContents.foreignKey`.
+    ///   - texts: the keys of the text beside it, in order.
     ///   - isWritten: whether the output is of this format, so that new entries make sense.
-    /// - Returns: the entry's key and the member as it becomes; nil where the entry is text, or not there.
+    /// - Returns: nil where the format has nothing to say of the entry.
     /// - Throws: `UsageError` where the value is not of the entry's type.
     static func edit(
-        _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
-    ) throws(UsageError) -> (key: String, member: JSONObject)?
+        _ edit: MetadataEdit, in member: JSONObject, beside texts: [String], isWritten: Bool
+    ) throws(UsageError) -> ForeignEdit?
 
     /// What a file begins with, up to its first tensor, if it is to hold other metadata and everything else where it is.
     ///
@@ -78,8 +79,8 @@ extension CheckpointFormat {
     public static var metadataOwner: String { name }
 
     public static func edit(
-        _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
-    ) throws(UsageError) -> (key: String, member: JSONObject)? { nil }
+        _ edit: MetadataEdit, in member: JSONObject, beside texts: [String], isWritten: Bool
+    ) throws(UsageError) -> ForeignEdit? { nil }
 
     public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
         throw UsageError(
@@ -102,6 +103,16 @@ extension CheckpointFormat {
     public static func stem(of fileName: String) -> String {
         String(fileName.dropLast(fileName.fileExtension(among: fileExtensions)?.count ?? 0))
     }
+}
+
+/// What became of a format's own metadata by an edit.
+public struct ForeignEdit {
+    /// The entry's key, as the format has it.
+    public var key: String
+    /// What stands under the format's `metadataOwner`.
+    public var member: JSONObject
+    /// The value where the entry is text after all; text then has to be changed too.
+    public var text: String?
 }
 
 extension StringProtocol {
@@ -216,6 +227,8 @@ public struct ReadingOptions: Sendable {
     public var hdf5Helper: FilePath?
     /// Threads a reader may use for one request.
     public var threads: Int
+    /// Whether an invalid file whose header can be read is opened all the same: to be shown, its `fault` in the contents.
+    public var showsInvalid = false
     /// The name that the file will have, where it is still under construction: what a tensor without a name is called.
     public var fileName: String?
 

@@ -24,6 +24,9 @@ public enum FormatRegistry {
     /// The extensions of all: ".safetensors, .bin, .pt".
     public static var extensions: String { all.flatMap { $0.fileExtensions }.joined(separator: ", ") }
 
+    /// Those of files that are read, some of which are not written.
+    static var readExtensions: String { all.flatMap { $0.readExtensions }.joined(separator: ", ") }
+
     /// The format that the name of an output calls for.
     ///
     /// - Returns: nil where the name has no extension of a format.

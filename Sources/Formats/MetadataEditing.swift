@@ -48,35 +48,40 @@ private struct MetadataTable {
         guard edit.key != CheckpointContents.foreignKey else {
             throw UsageError("\(edit.option): is reserved for what other formats hold beside text")
         }
-        let foreignKey = try applyToForeign(edit, for: format)
-        let key = ExactName(foreignKey ?? edit.key)
-        let position = texts.firstIndex { ExactName($0.key) == key }
-        texts.removeAll { ExactName($0.key) == key }
-        guard foreignKey == nil else { return }
-        guard position != nil || !shown.contains(edit.key) else {
-            throw UsageError("\(edit.option): is not text, and what is not text can only be changed in gguf metadata")
-        }
-        if let value = edit.value {
-            texts.insert((edit.key, value), at: position ?? texts.count)
-        } else if position == nil {
+        let foreign = try applyToForeign(edit, for: format)
+        let key = foreign?.key ?? edit.key
+        let position = texts.firstIndex { ExactName($0.key) == ExactName(key) }
+        texts.removeAll { ExactName($0.key) == ExactName(key) }
+        let value = foreign == nil ? edit.value : foreign?.text
+        if let value {
+            guard foreign != nil || position != nil || !shown.contains(key) else {
+                throw UsageError(
+                    "\(edit.option): is not text, and what is not text can only be changed in gguf metadata")
+            }
+            guard foreign != nil || position != nil || !GGUF.namesType(key) else {
+                throw UsageError("\(edit.option): only gguf has entries with types; \(format.name) holds text")
+            }
+            texts.insert((key, value), at: position ?? texts.count)
+        } else if foreign == nil, position == nil {
             throw UsageError("\(edit.option): there is no such entry; there are: \(known.isEmpty ? "none" : known)")
         }
     }
 
     private var known: String { texts.map(\.key).listed(first: 20) }
 
-    /// - Returns: the key under which a format holds the entry beside the text; nil where none does.
+    /// - Returns: what the format makes of it that holds the entry beside the text, or will; nil where none does.
     private mutating func applyToForeign(
         _ edit: MetadataEdit, for written: any CheckpointFormat.Type
-    ) throws(UsageError) -> String? {
+    ) throws(UsageError) -> ForeignEdit? {
         for format in FormatRegistry.all where format.metadataOwner == format.name {
             let member = foreign[format.name]?.object
             let isWritten = format.name == written.metadataOwner
             guard member != nil || isWritten,
-                let (key, edited) = try format.edit(edit, in: member ?? JSONObject(), isWritten: isWritten)
+                let edited = try format.edit(
+                    edit, in: member ?? JSONObject(), beside: texts.map(\.key), isWritten: isWritten)
             else { continue }
-            foreign[format.name] = edited.members.isEmpty ? nil : .object(edited)
-            return key
+            foreign[format.name] = edited.member.members.isEmpty ? nil : .object(edited.member)
+            return edited
         }
         return nil
     }

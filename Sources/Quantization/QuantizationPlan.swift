@@ -135,6 +135,7 @@ extension CandidateWeight {
         guard isEligible else { return reason ?? "is not to be quantized" }
         let shape = tensor.shape
         guard case .plain(let type) = tensor.storage else { return "is already \(tensor.storage.label)" }
+        guard !type.isBlock else { return "is already \(tensor.storage.label)" }
         guard type.isFloating else { return "holds \(type.name), no floating-point numbers" }
         guard shape.rank == 2 else { return "has \(shape.rank) dimensions, a linear weight has 2" }
         return shape.elementCount > 0 ? nil : "holds no elements"

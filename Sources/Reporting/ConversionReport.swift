@@ -16,7 +16,7 @@ public enum ConversionReport {
         lines.add("transforms", transforms(plan.files.flatMap { $0.steps.map(\.transform) }))
         for (name, rule) in plan.dropped.prefix(10) { lines.add("dropped", "\(name.shownAsName): \(rule)") }
         if plan.dropped.count > 10 { lines.add("dropped", "... \(plan.dropped.count) in all") }
-        lines.add(plan.options.metadataEdits)
+        lines.add(plan.metadataEdits)
         lines.addPacked(plan)
         if plan.files.count > 1 { lines.add("files", "\(plan.files.count)") }
         lines.add("along", names: plan.companions.copied)
@@ -90,7 +90,7 @@ public enum ConversionReport {
                     ]
                 }),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
-            "metadataEdits": json(plan.options.metadataEdits),
+            "metadataEdits": json(plan.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
             "bytesIn": JSONValue(plan.sourceByteCount), "bytesOut": JSONValue(plan.destinationByteCount),
             "expectedPeakBytes": JSONValue(plan.expectedPeakByteCount),
@@ -114,7 +114,7 @@ public enum ConversionReport {
                 + " \(Quantities.bytes(written))")
         lines.add("transforms", transforms(outcome.steps.map(\.transform)))
         if !plan.dropped.isEmpty { lines.add("dropped", "\(Quantities.plural(plan.dropped.count, "tensor")) by rule") }
-        lines.add(plan.options.metadataEdits)
+        lines.add(plan.metadataEdits)
         lines.addPacked(plan)
         if outcome.tally.overflowed > 0 {
             lines.add("overflowed", "\(Quantities.plural(outcome.tally.overflowed, "value")) too large for the type")
@@ -172,7 +172,7 @@ public enum ConversionReport {
             "contentDigest": JSONValue(outcome.destinationContentDigest?.description),
             "steps": .array(outcome.steps.map(json)),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
-            "metadataEdits": json(plan.options.metadataEdits),
+            "metadataEdits": json(plan.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
             "overflowed": JSONValue(outcome.tally.overflowed), "underflowed": JSONValue(outcome.tally.underflowed),
             "verified": .bool(outcome.wasVerified), "certificate": JSONValue(certificate?.string),
@@ -186,21 +186,25 @@ public enum ConversionReport {
 
     // MARK: In place
 
-    /// - Parameter wasDone: false of a dry run.
-    public static func text(of edit: HeaderEdit, wasDone: Bool, width: Int?) -> String {
+    /// - Parameters:
+    ///   - wasDone: false of a dry run.
+    ///   - renewed: certificates that were written anew.
+    public static func text(of edit: HeaderEdit, wasDone: Bool, _ renewed: [FilePath], width: Int?) -> String {
         var lines = Lines(width)
         lines.addHead(
             "\(edit.path.forDisplay): \(edit.format.name), the header\(wasDone ? " was changed" : " would be changed") in place"
         )
         lines.add(edit.edits)
         lines.add("header", "\(Quantities.bytes(edit.header.count)); the data stays as it is, where it is")
+        for path in renewed { lines.add("certificate", "\(path.forDisplay), renewed") }
         return lines.text
     }
 
-    public static func json(of edit: HeaderEdit, wasDone: Bool) -> String {
+    public static func json(of edit: HeaderEdit, wasDone: Bool, _ renewed: [FilePath]) -> String {
         let value: JSONValue = [
             "file": .string(edit.path.string), "format": .string(edit.format.name),
             "metadataEdits": json(edit.edits), "headerBytes": JSONValue(edit.header.count), "done": .bool(wasDone),
+            "renewedCertificates": .array(renewed.map { .string($0.string) }),
         ]
         return value.prettyText + "\n"
     }

@@ -62,7 +62,7 @@ public struct Certificate: Sendable, Equatable {
     public var files: [File]
     public var transforms: [Transform]
     public var dropped: [Drop]
-    /// Changes of the metadata that the user asked for, in order.
+    /// Changes of the metadata, in order: by request, and of what was no longer true.
     public var metadataEdits: [MetadataEdit]
     /// Whether the destination was read again and compared before it was published.
     public var wasReread: Bool
@@ -109,7 +109,7 @@ extension Certificate {
                 underflowed: $0.findings.tally.underflowed, quantization: $0.findings.quantization)
         }
         dropped = plan.dropped.map { Drop(name: $0.name, rule: $0.rule) }
-        metadataEdits = plan.options.metadataEdits
+        metadataEdits = plan.metadataEdits
         wasReread = outcome.wasVerified
     }
 

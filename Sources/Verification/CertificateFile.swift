@@ -94,7 +94,7 @@ public enum CertificateFile {
         }
     }
 
-    private static func write(_ certificate: Certificate, to path: FilePath) throws {
+    static func write(_ certificate: Certificate, to path: FilePath) throws {
         let staged = try StagedOutput(path, isFolder: false, overwrite: true)
         let output = try OutputFile(creating: staged.staging)
         try output.write(at: 0, certificate.fileBytes)

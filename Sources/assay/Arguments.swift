@@ -27,6 +27,9 @@ enum Arguments {
         return String(text)
     }
 
+    /// Whether an argument is text in UTF-8.
+    static func isText(_ argument: String) -> Bool { !argument.unicodeScalars.contains(where: isStandIn) }
+
     private static func isStandIn(_ scalar: Unicode.Scalar) -> Bool { standIns.contains(scalar) }
 
     fileprivate static func bytes(of text: String) -> [UInt8] {

@@ -35,9 +35,8 @@ struct CommonOptions: ParsableArguments {
     }
 
     /// Opens a checkpoint and passes on what was seen and tolerated.
-    func open(_ path: String, notesWarnings: Bool = true) throws -> Checkpoint {
+    func open(_ path: String) throws -> Checkpoint {
         let checkpoint = try Checkpoint.open(FilePath(argument: path), reading)
-        guard notesWarnings else { return checkpoint }
         for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
         return checkpoint
     }

@@ -16,6 +16,7 @@ struct ConversionSession {
         if output.certificate != "none" {
             try CertificateFile.check(output.certificate.map { FilePath(argument: $0) }, for: plan)
         }
+        try plan.checkDestination()
         if output.dryRun {
             return try Terminal.write(
                 common.json

@@ -20,8 +20,8 @@ struct Convert: ParsableCommand {
               assay convert gpt2/ gpt2-bf16 --dtype bf16
               assay convert gpt2/ gpt2-shards --shard-size 500MB --to safetensors
               assay convert model.h5 model.safetensors --dry-run
-              assay convert a.gguf b.gguf --set-metadata general.name=Mine --remove-metadata tokenizer.chat_template
-              assay convert model.safetensors --in-place --set-metadata licence=MIT
+              assay convert a.gguf b.gguf --set-metadata general.name=Mine
+              assay convert a.gguf --in-place --remove-metadata general.url
             """)
 
     @Argument(help: "A checkpoint file, an index file or a model folder.")
@@ -65,8 +65,9 @@ struct Convert: ParsableCommand {
     @Flag(
         name: .long,
         help: """
-            Write the changed metadata into SRC itself, which otherwise nothing does: its data stays where it is, and the \
-            header must have room. Safetensors and gguf only.
+            Write the changed metadata into SRC itself, which otherwise nothing does; its data stays where it is. The \
+            header must have room: few have more than some bytes, unless something is taken away. Safetensors and \
+            gguf only; a certificate that speaks of SRC is renewed.
             """)
     var inPlace = false
 
@@ -123,12 +124,15 @@ struct Convert: ParsableCommand {
 
     private func changeInPlace(_ checkpoint: Checkpoint) throws {
         let edit = try HeaderEdit(checkpoint, metadataEdits, common.reading)
-        if !output.dryRun { try edit.run() }
-        for note in edit.notes { common.note("note: \(note)") }
+        var renewed: [FilePath] = []
+        if !output.dryRun {
+            try edit.run()
+            renewed = try CertificateFile.renew(after: edit, common.reading)
+        }
         try Terminal.write(
             common.json
-                ? ConversionReport.json(of: edit, wasDone: !output.dryRun)
-                : ConversionReport.text(of: edit, wasDone: !output.dryRun, width: Terminal.outputWidth))
+                ? ConversionReport.json(of: edit, wasDone: !output.dryRun, renewed)
+                : ConversionReport.text(of: edit, wasDone: !output.dryRun, renewed, width: Terminal.outputWidth))
     }
 }
 
@@ -138,6 +142,7 @@ extension MetadataEdit {
         guard let equals = text.utf8.firstIndex(of: UInt8(ascii: "=")), equals > text.startIndex else {
             throw ValidationError("expected KEY=VALUE")
         }
+        guard Arguments.isText(text) else { throw ValidationError("expected text in UTF-8") }
         return MetadataEdit(key: String(text[..<equals]), value: String(text[text.utf8.index(after: equals)...]))
     }
 }

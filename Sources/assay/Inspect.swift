@@ -3,6 +3,7 @@ import AssayCheckpoints
 import AssayFormats
 import AssayReporting
 import AssayVerification
+import SystemPackage
 
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -33,11 +34,14 @@ struct Inspect: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        let checkpoint = try common.open(path, notesWarnings: false)
+        var reading = common.reading
+        reading.showsInvalid = true
+        let checkpoint = try Checkpoint.open(FilePath(argument: path), reading)
         let inspection = try Inspection(
             of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest, computesStatistics: stats,
             threads: common.threadCount)
         try Terminal.write(common.json ? inspection.json : inspection.text(width: Terminal.outputWidth))
+        if let fault = checkpoint.contents.fault { throw fault }
         if inspection.exitStatus != .done { throw ExitCode(inspection.exitStatus.rawValue) }
     }
 }

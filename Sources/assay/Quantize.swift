@@ -16,9 +16,9 @@ struct Quantize: ParsableCommand {
 
             Examples:
               assay quantize gpt2/ gpt2-int8 --scheme int8
-              assay quantize gpt2/ gpt2-int4 --scheme int4-g32 --keep '*.mlp.c_proj.weight'
+              assay quantize gpt2/ gpt2-int4 --scheme int4-g32 --keep '*.mlp.*'
               assay quantize gpt2/ gpt2-q4_0.gguf --scheme q4_0
-              assay quantize a.safetensors b.safetensors --scheme int8 --include '*_proj.weight'
+              assay quantize a.h5 b.safetensors --scheme int8 --include '*_proj.weight'
             """)
 
     @Argument(help: "A model folder, or a checkpoint file with --include.")

@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayFormats
 import AssayModels
+import AssayQuantization
 import AssayTensors
 import AssayTestSupport
 import Testing
@@ -437,7 +438,7 @@ private func trained() throws -> (weights: MemoryCheckpoint, configuration: JSON
 }
 
 /// Types whose blocks have one scale, and what every step is made of.
-private let blockTypes: [ElementType] = [.q40, .q41, .q50, .q51, .q80]
+private let blockTypes = SchemeRegistry.blockTypes
 
 @Test(arguments: blockTypes) func blocksAreExplainedByTheirScales(_ type: ElementType) throws {
     let (weights, configuration, tokens) = try trained()

@@ -97,6 +97,8 @@ import Testing
         (["--set-metadata", "number.u32.greatest=-1"], "expected a value of type u32, found '-1'"),
         (["--set-metadata", "number.u32.greatest=4294967296"], "expected a value of type u32"),
         (["--set-metadata", "new.flag:bool=yes"], "expected a value of type bool, found 'yes'"),
+        (["--set-metadata", "new.flag:float=1"], "'float' is no type of a gguf entry; choose one of u8, i8"),
+        (["--set-metadata", "general.alignment=48"], "expected a power of two (u32), found '48'"),
         (["--set-metadata", "tokenizer.ggml.tokens=x"], "is an array"),
         (["--remove-metadata", "nothing.such"], "there is no such entry"),
         (["--set-metadata", "assay.foreign={}"], "is reserved"),
@@ -107,6 +109,55 @@ import Testing
         #expect(outcome.exitCode == 64)
         #expect(outcome.errors.contains(words), "\(outcome.errors)")
         #expect(work.names == [])
+    }
+
+    /// The first entry that is not text leaves the text as it was, also what safetensors files have to say.
+    @Test(arguments: [
+        ["--set-metadata", "a.b:U32=7"], ["--set-metadata", "a.b:u32=7", "--set-metadata", "c:string=d"],
+    ])
+    func aFirstTypedEntryLeavesTheText(_ options: [String]) throws {
+        let source = try safetensors("a.safetensors", padding: 0)
+        let (first, second) = (file("b.gguf").string, file("c.gguf").string)
+        #expect(try assay("convert", source.string, first).exitCode == 0)
+        let outcome = try AssayTool.run(["convert", first, second] + options)
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        let shown = try assay("inspect", second).output
+        for line in ["format: pt", "note: first", "a.b: u32 7"] + (options.count > 2 ? ["c: d"] : []) {
+            #expect(shown.contains("  metadata    \(line)\n"), "\(shown)")
+        }
+        // And in place too, once there is room.
+        #expect(try assay("convert", first, "--in-place", "--remove-metadata", "note").exitCode == 0)
+        let inPlace = try assay("convert", first, "--in-place", "--set-metadata", "b:u8=1")
+        #expect(inPlace.exitCode == 0, "\(inPlace.errors)")
+        #expect(try assay("inspect", first).output.contains("  metadata    format: pt\n"))
+    }
+
+    @Test func alignmentIsANumber() throws {
+        let target = file("b.gguf").string
+        #expect(try assay("convert", Self.gguf.string, target, "--set-metadata", "general.alignment=128").exitCode == 0)
+        #expect(try assay("inspect", target).output.contains("  alignment   128"))
+    }
+
+    @Test func typesAreForGGUF() throws {
+        let source = try safetensors("a.safetensors", padding: 0)
+        let outcome = try assay("convert", source.string, file("b.h5").string, "--set-metadata", "a:u32=5")
+        #expect(
+            outcome.exitCode == 64 && outcome.errors.contains("only gguf has entries with types"), "\(outcome.errors)")
+    }
+
+    /// What says that the weights are quantized goes when they no longer are.
+    @Test func dequantizedFilesDoNotSayOtherwise() throws {
+        let wide = try work.write(
+            "w.safetensors",
+            SafetensorsBytes.file(
+                #"{"w":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]}}"#, data: SafetensorsBytes.zeros(256)))
+        let (packed, back) = (file("q.gguf").string, file("d.gguf").string)
+        #expect(
+            try assay("quantize", wide.string, packed, "--scheme", "q4_0", "--include", "w").exitCode == 0)
+        #expect(try assay("inspect", packed).output.contains("general.file_type: u32 2"))
+        #expect(try assay("convert", packed, back, "--dtype", "f16").exitCode == 0)
+        let shown = try assay("inspect", back).output
+        #expect(shown.contains("general.file_type: u32 1") && !shown.contains("quantization_version"), "\(shown)")
     }
 
     @Test func formatsWithoutMetadataRefuse() throws {
@@ -139,6 +190,25 @@ import Testing
         let new = try TestFiles.bytes(path)
         #expect(new.prefix(8) == old.prefix(8) && new.suffix(12) == old.suffix(12) && new.count == old.count)
         #expect(work.names == ["a.safetensors"])
+    }
+
+    /// A certificate that was true stays so; one that was not is not made true.
+    @Test(arguments: [true, false]) func inPlaceRenewsACertificateThatWasTrue(_ isTrue: Bool) throws {
+        let source = try safetensors("a.safetensors", padding: 60)
+        let path = file("b.safetensors")
+        #expect(try assay("convert", source.string, path.string, "--file-digest").exitCode == 0)
+        if !isTrue {
+            let certificate = file("b.safetensors.certificate.json")
+            #expect(try assay("convert", path.string, "--in-place", "--set-metadata", "k=v").exitCode == 0)
+            let text = String(decoding: try TestFiles.bytes(certificate), as: UTF8.self)
+            #expect(text.contains(#""metadataEdits":[{"set":"k","value":"v"}]"#))
+            #expect(try assay("convert", source.string, path.string, "--overwrite").exitCode == 0)
+            try TestFiles.write(Array(text.utf8), to: certificate)
+        }
+        let outcome = try assay("convert", path.string, "--in-place", "--set-metadata", "licence=MIT")
+        #expect(outcome.exitCode == 0 && outcome.output.contains(", renewed") == isTrue, "\(outcome.output)")
+        let verified = try assay("verify", path.string, "--against", source.string)
+        #expect(verified.exitCode == (isTrue ? 0 : 3), "\(verified.output)")
     }
 
     /// GGUF headers have no room as such: what is taken away makes some, and is given back.

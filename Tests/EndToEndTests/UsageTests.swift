@@ -248,9 +248,16 @@ import Testing
         #expect(try TestFiles.bytes(copy.appending("2_Dense/model.safetensors")) == [1])
 
         // Whatever lies there otherwise is not thrown away with it.
-        try SystemCall.makeFolder(copy.appending("mine"))
-        var outcome = try AssayTool.run(["convert", model.path, copy.string, "--overwrite"])
-        #expect(outcome.exitCode == 64 && outcome.errors.contains("it holds 'mine'"), "\(outcome.errors)")
+        var outcome: AssayTool.Outcome
+        for name in ["mine.txt", ".hidden", "optimizer.pt"] {
+            try TestFiles.write([1], to: copy.appending(name))
+            for options in [["--dry-run"], []] {
+                outcome = try AssayTool.run(["convert", model.path, copy.string, "--overwrite"] + options)
+                #expect(outcome.exitCode == 64 && outcome.errors.contains("it holds '\(name)'"), "\(outcome.errors)")
+            }
+            #expect(try TestFiles.bytes(copy.appending(name)) == [1])
+            SystemCall.removeIfPresent(copy.appending(name))
+        }
 
         outcome = try AssayTool.run(["verify", copy.string, "--against", model.path])
         #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")

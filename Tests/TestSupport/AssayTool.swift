@@ -30,12 +30,31 @@ public enum AssayTool {
     /// Runs a command and waits for it.
     ///
     /// - Parameter environment: set beside what this process has.
-    public static func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Outcome {
-        try run(arguments.map { Array($0.utf8) }, environment: environment)
+    public static func run(
+        _ arguments: [String], environment: [String: String] = [:], limits: Limits? = nil
+    ) throws -> Outcome {
+        try run(arguments.map { Array($0.utf8) }, environment: environment, limits: limits)
+    }
+
+    /// What the process may take; beyond that memory is refused, and the process killed.
+    public struct Limits: Sendable {
+        /// Of memory that is its own, whether touched or not.
+        public var byteCount: Int
+        /// Of processor time.
+        public var seconds: Int
+
+        public init(byteCount: Int, seconds: Int) { (self.byteCount, self.seconds) = (byteCount, seconds) }
+
+        /// A shell that sets them and becomes the program.
+        fileprivate var words: [String] {
+            ["/bin/sh", "-c", "ulimit -d \(byteCount >> 10) && ulimit -t \(seconds) && exec \"$0\" \"$@\""]
+        }
     }
 
     /// The same with arguments that need not be UTF-8.
-    public static func run(_ arguments: [[UInt8]], environment: [String: String] = [:]) throws -> Outcome {
+    public static func run(
+        _ arguments: [[UInt8]], environment: [String: String] = [:], limits: Limits? = nil
+    ) throws -> Outcome {
         let folder = try TemporaryFolder()
         let (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
         var actions = posix_spawn_file_actions_t()
@@ -45,7 +64,7 @@ public enum AssayTool {
         posix_spawn_file_actions_addopen(&actions, 1, output.string, O_WRONLY | O_CREAT, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors.string, O_WRONLY | O_CREAT, 0o600)
         let words =
-            ([Array(path.string.utf8)] + arguments).map { word in
+            (((limits?.words ?? []) + [path.string]).map { Array($0.utf8) } + arguments).map { word in
                 (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
             } + [nil]
         let variables = environment.map { "\($0.key)=\($0.value)" }
@@ -61,7 +80,7 @@ public enum AssayTool {
         let settings = (kept + variables).map { strdup($0) } + [nil]
         defer { (words + settings).forEach { free($0) } }
         var child: pid_t = 0
-        let code = posix_spawn(&child, path.string, &actions, nil, words, settings)
+        let code = posix_spawn(&child, words[0]!, &actions, nil, words, settings)
         guard code == 0 else { throw Errno(rawValue: code) }
         var status: Int32 = 0
         while waitpid(child, &status, 0) == -1 && errno == EINTR {}

@@ -1,8 +1,12 @@
 import SystemPackage
 
 /// Every command that reads, given a path as its user gives it. Each finds out for itself what is wrong with a file; none
-/// may crash, say nothing, or leave anything behind.
+/// may crash, say nothing, leave anything behind, or take more memory and time than the bytes that are there deserve,
+/// whatever numbers they hold.
 public enum EveryCommand {
+    /// 100 MB above what an idle process takes.
+    private static let limits = AssayTool.Limits(byteCount: 120_000_000, seconds: 1)
+
     /// When a fault shows: data are read by those commands only that have a use for them.
     public enum Moment: Sendable { case opening, reading }
 
@@ -15,13 +19,13 @@ public enum EveryCommand {
     ///
     /// - Parameters:
     ///   - name: how the sentence names the file, where that is not the last part of the path.
-    ///   - twin: the nearest that is accepted; `diff` compares with it.
+    ///   - twin: the nearest that is accepted, for `diff` to compare with; nil compares it with itself.
     /// - Throws: `Misconduct`.
     public static func mustRefuse(
-        _ path: FilePath, named name: String? = nil, exitCode: Int32 = 3, words: [String], twin: FilePath,
+        _ path: FilePath, named name: String? = nil, exitCode: Int32 = 3, words: [String], twin: FilePath?,
         at moment: Moment = .opening
     ) throws {
-        try forEach(path, twin) { command, outcome, leftovers in
+        try forEach(path, twin ?? path) { command, outcome, leftovers in
             // What has no weights for a scheme is refused before its data are read.
             if moment == .reading, command == "quantize", outcome.exitCode == 64 { return nil }
             let sentences = outcome.errors.split(separator: "\n").filter { !$0.hasPrefix("note: ") }
@@ -59,13 +63,14 @@ public enum EveryCommand {
     ) throws {
         let source = path.string
         for arguments in [
-            ["inspect", source, "--stats"], ["verify", source, "--against", source, "--certificate", "none"],
+            ["inspect", source, "--stats", "--digest"],
+            ["verify", source, "--against", source, "--certificate", "none"],
             ["diff", twin.string, source], ["convert", source, "x.zplanes"],
             ["quantize", source, "x.safetensors", "--scheme", "int8", "--include", "*"],
         ] {
             let folder = try TemporaryFolder()
             let outcome = try AssayTool.run(
-                arguments.map { $0.hasPrefix("x.") ? folder.path.appending($0).string : $0 })
+                arguments.map { $0.hasPrefix("x.") ? folder.path.appending($0).string : $0 }, limits: limits)
             guard let fault = fault(arguments[0], outcome, folder.names) else { continue }
             throw Misconduct(description: "\(arguments): \(fault): \(outcome.output)\(outcome.errors)")
         }

@@ -16,16 +16,16 @@ public final class StagedOutput: Sendable {
     /// - Parameters:
     ///   - isFolder: makes the staging folder; a file is left for the writer to create.
     ///   - overwrite: whether an existing destination is replaced.
-    ///   - innerFolders: names of folders that the new one will hold, and the one it replaces may.
+    ///   - replaceable: names, relative to it, of files that may go with a folder that is replaced.
     /// - Throws: `UsageError` where the destination exists and may not be replaced, or its folder does not exist;
     ///   `SystemError`.
     public init(
-        _ destination: FilePath, isFolder: Bool, overwrite: Bool, innerFolders: NameSet = NameSet()
+        _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet = NameSet()
     ) throws {
         // A trailing slash or a final dot would stage inside the destination instead of beside it.
         let normalized = destination.lexicallyNormalized()
         let staging = try Self.stagingPath(
-            for: normalized, isFolder: isFolder, overwrite: overwrite, innerFolders)
+            for: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
         if isFolder { try SystemCall.makeFolder(staging) }
         Temporaries.add(staging)
         self.destination = normalized
@@ -36,12 +36,12 @@ public final class StagedOutput: Sendable {
 
     /// Where to stage, after everything has been checked that can be known before the work.
     private static func stagingPath(
-        for destination: FilePath, isFolder: Bool, overwrite: Bool, _ innerFolders: NameSet
+        for destination: FilePath, isFolder: Bool, overwrite: Bool, _ replaceable: NameSet
     ) throws -> FilePath {
         guard let name = destination.lastComponent else {
             throw UsageError("\(destination.forDisplay): this names no file that could be written")
         }
-        try check(destination, isFolder: isFolder, overwrite: overwrite, innerFolders)
+        try check(destination, isFolder: isFolder, overwrite: overwrite, replaceable)
         let folder = destination.removingLastComponent()
         let parent: FilePath = folder.isEmpty ? "." : folder
         guard let status = try SystemCall.status(parent) else {
@@ -55,7 +55,7 @@ public final class StagedOutput: Sendable {
     }
 
     private static func check(
-        _ destination: FilePath, isFolder: Bool, overwrite: Bool, _ innerFolders: NameSet
+        _ destination: FilePath, isFolder: Bool, overwrite: Bool, _ replaceable: NameSet
     ) throws {
         guard let status = try SystemCall.status(destination, followingLinks: false) else { return }
         guard overwrite else {
@@ -63,7 +63,7 @@ public final class StagedOutput: Sendable {
         }
         switch (status.kind, isFolder) {
         case (.file, false): return
-        case (.folder, true): try requireCheckpoint(in: destination, innerFolders)
+        case (.folder, true): try requireReplaceable(destination, replaceable)
         case (.link, _):
             throw UsageError("\(destination.forDisplay): is a symbolic link; name its target, or remove the link")
         default:
@@ -73,20 +73,31 @@ public final class StagedOutput: Sendable {
         }
     }
 
-    /// A folder is replaced whole, so it must be one that a conversion could have made: files and folders
-    /// of known names, among them a certificate, a configuration, or nothing at all.
-    private static func requireCheckpoint(in folder: FilePath, _ innerFolders: NameSet) throws {
+    /// A folder is replaced whole, so it must be one that a conversion could have made: nothing in it that is not known, and
+    /// a certificate, a configuration, or nothing at all.
+    private static func requireReplaceable(_ folder: FilePath, _ replaceable: NameSet) throws {
         let names = try SystemCall.names(in: folder)
-        let isOurs = names.isEmpty || names.contains("certificate.json") || names.contains("config.json")
-        let inner = try names.first {
-            try !innerFolders.contains($0)
-                && SystemCall.status(folder.appending($0), followingLinks: false)?.kind == .folder
-        }
-        guard isOurs, inner == nil else {
+        guard names.isEmpty || names.contains("certificate.json") || names.contains("config.json") else {
             throw UsageError(
-                "\(folder.forDisplay): does not look like a model folder (it holds '"
-                    + "\((inner ?? names.first ?? "").escapedForDisplay)'); remove it yourself if it is not needed")
+                "\(folder.forDisplay): does not look like a model folder (it holds '\(names[0].escapedForDisplay)');"
+                    + " remove it yourself if it is not needed")
         }
+        let known = replaceable
+        let all = try SystemCall.tree(in: folder).map(\.name) + names.filter { $0.hasPrefix(".") }
+        guard let stranger = all.first(where: { !known.contains($0) }) else { return }
+        throw UsageError(
+            "\(folder.forDisplay): would be replaced whole, but it holds '\(stranger.escapedForDisplay)', which no conversion put"
+                + " there; move that away, or remove the folder yourself")
+    }
+
+    /// Checks what can be known before the work.
+    ///
+    /// - Throws: as `init`.
+    public static func check(
+        _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet
+    ) throws {
+        _ = try stagingPath(
+            for: destination.lexicallyNormalized(), isFolder: isFolder, overwrite: overwrite, replaceable)
     }
 
     /// Hidden, and recognisable as ours: `.NAME.PID-RANDOM.assay-partial`. Cut to what file systems allow.

@@ -226,7 +226,7 @@ package enum SystemCall {
             }
             if name != "." && name != ".." { names.append(name) }
         }
-        return names.sorted { Array($0.utf8).lexicographicallyPrecedes(Array($1.utf8)) }
+        return names.sorted { ExactName($0) < ExactName($1) }
     }
 
     /// Everything in a folder and the folders in it that is no folder itself, or that is not looked into: links to folders,

@@ -36,18 +36,39 @@ public enum GGUF: CheckpointFormat {
     }
 
     public static func edit(
-        _ edit: MetadataEdit, in member: JSONObject, isWritten: Bool
-    ) throws(UsageError) -> (key: String, member: JSONObject)? {
-        try GGUFMetadataEdit(edit, in: member, isWritten: isWritten)?.result
+        _ edit: MetadataEdit, in member: JSONObject, beside texts: [String], isWritten: Bool
+    ) throws(UsageError) -> ForeignEdit? {
+        try GGUFMetadataEdit(edit, in: member, beside: texts, isWritten: isWritten)?.result
+    }
+
+    /// Whether a key ends as one that names a type for `edit`: "general.file_type:u32".
+    static func namesType(_ key: String) -> Bool {
+        key.utf8.lastIndex(of: UInt8(ascii: ":")).map {
+            GGUFValueType(name: key[key.utf8.index(after: $0)...].lowercased()) != nil
+        } ?? false
     }
 
     /// What the specification wants to stand in a file whose weights are in blocks of a type: which, and that their encoding
     /// is the one of version 2.
     public static func edits(quantizedTo type: ElementType) -> [MetadataEdit] {
-        let version = MetadataEdit(key: "general.quantization_version:u32", value: "2")
+        let version = MetadataEdit(key: quantizationVersionKey + ":u32", value: "2")
         guard let fileType = GGUFType.fileType(of: type) else { return [version] }
-        return [MetadataEdit(key: "general.file_type:u32", value: "\(fileType)"), version]
+        return [MetadataEdit(key: fileTypeKey + ":u32", value: "\(fileType)"), version]
     }
+
+    /// The same of entries that were right before blocks were dequantized, where there are any.
+    public static func edits(dequantizedTo type: ElementType, in contents: CheckpointContents) -> [MetadataEdit] {
+        let text = contents.metadata.first { $0.key == CheckpointContents.foreignKey }?.value
+        let member = text.flatMap { JSONObject(foreign: $0) }?[name]?.object
+        let edits = [
+            MetadataEdit(key: fileTypeKey, value: GGUFType.fileType(of: type).map { "\($0)" }),
+            MetadataEdit(key: quantizationVersionKey, value: nil),
+        ]
+        return edits.filter { member?[$0.key]?.object?["type"] == .string(GGUFValueType.u32.name) }
+    }
+
+    private static let fileTypeKey = "general.file_type"
+    private static let quantizationVersionKey = "general.quantization_version"
 
     public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
         try GGUFLayout.header(of: plan, fitting: GGUFHeader(of: file), file.path)

@@ -39,7 +39,7 @@ struct GGUFMetadataWriter {
     }
 
     /// Whether text may stand under a key: one that the format has and gives no other meaning.
-    private static func isFree(_ key: String) -> Bool {
+    static func isFree(_ key: String) -> Bool {
         isKey(key) && key != GGUFMetadata.alignmentKey && key != GGUFMetadata.pairsKey && key != GGUFMetadata.fillerKey
             && !GGUFMetadata.isPartKey(key)
     }

@@ -29,6 +29,7 @@ enum GGUFType {
         case .q80: 7
         case .q50: 8
         case .q51: 9
+        case .bf16: 32
         default: nil
         }
     }

@@ -20,7 +20,7 @@ public enum Safetensors: CheckpointFormat {
     }
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
-        try SafetensorsReader(file)
+        try SafetensorsReader(file, options)
     }
 
     public static func makeWriter(

@@ -20,6 +20,8 @@ struct SafetensorsHeader {
     var metadata: [(key: String, value: String)]
     /// The header as it stands, padding included.
     var bytes: [UInt8]
+    /// What is wrong with the end of the file: bytes behind the last tensor, where anything could hide.
+    private(set) var surplus: CheckpointError?
 
     /// Where the data begins.
     var dataOffset: Int { 8 + bytes.count }
@@ -33,7 +35,8 @@ struct SafetensorsHeader {
         entries = parser.entries
         metadata = parser.metadata
         self.bytes = bytes
-        try Self.checkCoverage(&entries, dataByteCount: file.byteCount - 8 - bytes.count, file.path)
+        try Self.checkCoverage(&entries, file.path)
+        surplus = try Self.surplus(behind: entries.last, of: file.byteCount - 8 - bytes.count, file.path)
     }
 
     /// Parses a header that is kept elsewhere; its data is not at hand.
@@ -42,7 +45,7 @@ struct SafetensorsHeader {
         entries = parser.entries
         metadata = parser.metadata
         self.bytes = bytes
-        try Self.checkCoverage(&entries, dataByteCount: nil, path)
+        try Self.checkCoverage(&entries, path)
     }
 
     /// The header length that opens a file: 8 bytes, unsigned, little-endian.
@@ -73,8 +76,8 @@ struct SafetensorsHeader {
         return try file.bytes(8..<8 + Int(length))
     }
 
-    /// Sorts the entries by position and checks that they cover the data without overlap, hole or rest.
-    private static func checkCoverage(_ entries: inout [Entry], dataByteCount: Int?, _ path: FilePath) throws {
+    /// Sorts the entries by position and checks that they cover the data without overlap or hole.
+    private static func checkCoverage(_ entries: inout [Entry], _ path: FilePath) throws {
         entries.sort {
             ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
         }
@@ -97,23 +100,23 @@ struct SafetensorsHeader {
             end = entry.range.upperBound
             previous = entry
         }
-        guard let dataByteCount else { return }
-        try checkEnd(end, dataByteCount, last: previous, path)
     }
 
-    private static func checkEnd(_ end: Int, _ dataByteCount: Int, last: Entry?, _ path: FilePath) throws {
+    /// - Throws: `CheckpointError` where the data ends before the last tensor does.
+    private static func surplus(
+        behind last: Entry?, of dataByteCount: Int, _ path: FilePath
+    ) throws -> CheckpointError? {
+        let end = last?.range.upperBound ?? 0
         if end > dataByteCount {
             throw CheckpointError(
                 path, last.map { .tensor($0.info.name) } ?? .file,
                 expected: "\(end) bytes of data behind the header",
                 found: "\(dataByteCount): the file is cut off, \(end - dataByteCount) bytes are missing")
         }
-        if end < dataByteCount {
-            let surplus = dataByteCount - end
-            throw CheckpointError(
-                path, .part("end"), expected: "the file to end with the last tensor",
-                found: "\(surplus) bytes more; if they are not wanted, cut them off with 'truncate -s -\(surplus) FILE'"
-            )
-        }
+        guard end < dataByteCount else { return nil }
+        let surplus = dataByteCount - end
+        return CheckpointError(
+            path, .part("end"), expected: "the file to end with the last tensor",
+            found: "\(surplus) bytes more; if they are not wanted, cut them off with 'truncate -s -\(surplus) FILE'")
     }
 }

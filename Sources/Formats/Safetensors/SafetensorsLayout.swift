@@ -48,7 +48,7 @@ enum SafetensorsLayout {
         if !plan.keepsOrder {
             ordered.sort {
                 let (a, b) = (rank($0.elementType), rank($1.elementType))
-                return a != b ? a > b : $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+                return a != b ? a > b : ExactName($0.name) < ExactName($1.name)
             }
         }
         var end = 0

@@ -3,13 +3,14 @@ import AssayTensors
 
 /// Reads a safetensors file: the header when it is opened, data only when it is asked for.
 struct SafetensorsReader: CheckpointReader {
-    let contents: CheckpointContents
+    private(set) var contents: CheckpointContents
     private let file: InputFile
     /// Where each tensor's data begins in the file.
     private let offsets: [Int]
 
-    init(_ file: InputFile) throws {
+    init(_ file: InputFile, _ options: ReadingOptions = ReadingOptions()) throws {
         let header = try SafetensorsHeader(of: file)
+        if let fault = header.surplus, !options.showsInvalid { throw fault }
         self.file = file
         let (aliases, metadata) = Self.aliases(in: header)
         let begins = header.entries.map { header.dataOffset + $0.range.lowerBound }
@@ -18,6 +19,7 @@ struct SafetensorsReader: CheckpointReader {
             formatName: Safetensors.name, tensors: header.entries.map(\.info) + aliases.map(\.info), metadata: metadata,
             originalHeader: OriginalHeader(formatName: Safetensors.name, bytes: header.bytes),
             fileByteCount: file.byteCount)
+        contents.fault = header.surplus
     }
 
     /// The names that `save_model` of the safetensors library dropped because their bytes are stored under another name:

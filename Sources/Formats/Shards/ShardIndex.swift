@@ -31,7 +31,7 @@ package struct ShardIndex {
             let fileName = try Self.fileName(value, of: name, file.path)
             if known.insert(fileName) { fileNames.append(fileName) }
         }
-        fileNames.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        fileNames = fileNames.map { ExactName($0) }.sorted().map(\.text)
         let about = value.object?["metadata"]?.object
         totalSize = about?["total_size"]
         metadata = (about?.members ?? []).compactMap { key, value in

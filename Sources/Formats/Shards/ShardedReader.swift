@@ -79,6 +79,7 @@ struct ShardedReader: CheckpointReader {
             contents.fileByteCount += reader.contents.fileByteCount
             contents.warnings += reader.contents.warnings
             contents.otherFiles += reader.contents.otherFiles
+            contents.fault = contents.fault ?? reader.contents.fault
             for entry in reader.contents.metadata { Self.join(entry, to: &contents) }
         }
         contents.details = shards.first?.contents.details ?? []
@@ -123,7 +124,8 @@ struct ShardedReader: CheckpointReader {
                 if index.fileName(of: tensor.name) != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
             }
         }
-        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.sorted()
+        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.map { ExactName($0) }.sorted()
+            .map(\.text)
         guard absent.isEmpty else {
             throw StructureError(
                 "\(indexPath.forDisplay): \(absent.count) tensors are not in the shard the index names:"

@@ -134,6 +134,34 @@ import Testing
         }
     }
 
+    /// A header in front is read without what is behind it.
+    @Test func theHeadOfALargeMemberIsDecodedAlone() throws {
+        var random = SeededRandom(seed: 7)
+        let data = random.bytes(2 << 20)
+        var packed = deflated(data)
+        let cut = packed.count / 2
+        packed[cut..<cut + 4096] = packed[..<4096]
+        var zip = ZipBytes([Member("a", packed), Member("b", deflated(data))])
+        for index in [0, 1] {
+            zip.members[index].method = 8
+            zip.members[index].byteCount = UInt32(data.count)
+            zip.members[index].checksum = ZipBytes.crc(data)
+        }
+        let folder = try TemporaryFolder()
+        let archive = try ZipArchive(InputFile(folder.write("x.zip", zip.bytes)))
+        for index in [0, 1] {
+            let source = archive.source(of: index, isChecked: true)
+            #expect(try source.bytes(0..<100) == Array(data[..<100]))
+            #expect(try source.bytes(10_000..<16_384) == Array(data[10_000..<16_384]))
+        }
+        #expect(throws: CheckpointError.self) {
+            try archive.source(of: 0, isChecked: true).bytes(0..<data.count)
+        }
+        #expect(try archive.source(of: 1, isChecked: true).bytes(0..<data.count) == data)
+        // What was unpacked meanwhile serves the head too.
+        #expect(try archive.source(of: 1, isChecked: true).bytes(50..<60) == Array(data[50..<60]))
+    }
+
     // MARK: Writing
 
     @Test func whatIsWrittenIsAlignedAndReadBack() throws {

@@ -202,6 +202,17 @@ private let rejections: [SafetensorsRejection] =
         }
     }
 
+    /// S15: what is in front of the bytes too many is shown.
+    @Test func theHeaderOfAFileWithARestIsShown() throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.write("rest.safetensors", goodTwo + [1, 2, 3])
+        for options in [[], ["--json"], ["--stats"], ["--digest"]] {
+            let outcome = try AssayTool.run(["inspect", file.string] + options)
+            #expect(outcome.exitCode == 3 && outcome.errors.contains("3 bytes more"), "\(outcome.errors)")
+            #expect(outcome.output.contains("rest.safetensors") && outcome.output.contains("U8"), "\(outcome.output)")
+        }
+    }
+
     /// Data that is aligned to nothing, entries in another order than the data, and many of them.
     @Test func oddButLegalHeadersAreAccepted() throws {
         let folder = try TemporaryFolder()

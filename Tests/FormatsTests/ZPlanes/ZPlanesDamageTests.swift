@@ -672,6 +672,14 @@ private let accepted: [ZPlanesRejection] =
             let error = try refusal(try Handmade.file(data, Handmade.index(tensors)))
             #expect(error?.expected.prefix { $0 != " " }.description == words)
             #expect(error?.place == words.map { _ in .tensor("t") })
+            let path = try folder.write("x.zplanes", try Handmade.file(data, Handmade.index(tensors))).string
+            for command in [["verify", path], ["convert", path, folder.path.appending("x.safetensors").string]] {
+                let outcome = try AssayTool.run(command)
+                #expect(outcome.exitCode == (words == nil ? 0 : 3), "\(command): \(outcome.output)\(outcome.errors)")
+            }
+            #expect(folder.names.contains("x.safetensors") == (words == nil))
+            SystemCall.removeIfPresent(folder.path.appending("x.safetensors"))
+            SystemCall.removeIfPresent(folder.path.appending("x.safetensors.certificate.json"))
         }
     }
 

@@ -1,0 +1,43 @@
+import AssayCheckpoints
+import AssayFormats
+import SystemPackage
+
+extension ConversionPlan {
+    /// Checks, before any work, that the destination can be made or replaced.
+    ///
+    /// - Throws: `UsageError` where something is in the way.
+    public func checkDestination() throws {
+        try source.refuse(output: destination)
+        try StagedOutput.check(
+            destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable())
+    }
+
+    /// What may go with a folder that this conversion replaces, by names relative to it: what the new one has too, and what
+    /// its certificate says a conversion put there; without a certificate weights with the usual names.
+    func replaceable() throws -> NameSet {
+        guard isFolder, options.overwrite, try SystemCall.status(destination)?.kind == .folder else { return NameSet() }
+        var names = NameSet(files.map(\.name) + companions.copied + [CompanionFiles.certificateName])
+        if let certified = try certifiedNames() {
+            names.formUnion(certified)
+        } else {
+            names.formUnion(try SystemCall.names(in: destination).filter(Self.isUsualWeight))
+        }
+        return names
+    }
+
+    /// The files that the certificate in the destination names; nil where there is none that can be read.
+    private func certifiedNames() throws -> [String]? {
+        let path = destination.appending(CompanionFiles.certificateName)
+        guard try SystemCall.status(path)?.kind == .file,
+            let text = try? JSONValue(reading: InputFile(path), "a certificate", atMost: 1 << 30),
+            let predicate = text.object?["predicate"]?.object,
+            let files = predicate["destination"]?.object?["files"]?.array
+        else { return nil }
+        return files.compactMap { $0.object?["name"]?.string }
+    }
+
+    private static func isUsualWeight(_ name: String) -> Bool {
+        CompanionFiles.isWeight(name)
+            && FormatRegistry.all.contains { name.hasPrefix($0.stem(of: $0.weightsFileName)) }
+    }
+}
