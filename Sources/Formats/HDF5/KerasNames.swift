@@ -43,14 +43,20 @@ struct KerasNames {
         for group in structure.groups {
             for listing in Listing.allCases { try names.check(listing, of: group) }
         }
-        let withLayers = structure.groups.filter { group in
-            group.attributes.members.contains { Listing(attribute: $0.key) == .layers }
-        }
+        let withLayers = NameSet(
+            structure.groups.filter { group in
+                group.attributes.members.contains { Listing(attribute: $0.key) == .layers }
+            }.map(\.path))
         let unlisted = (structure.datasets.map(\.path) + structure.aliases.map(\.path)).filter { path in
-            !names.listed.contains(path) && withLayers.contains { path.utf8.starts(with: $0.path.utf8) }
+            !names.listed.contains(path) && groups(around: path).contains { withLayers.contains($0) }
         }
         guard !unlisted.isEmpty else { return [] }
         return ["no list of Keras names, so that it does not load (\(unlisted.count)): \(unlisted.listed(first: 5))"]
+    }
+
+    /// The paths of the groups that an object lies in, each with a final slash.
+    private static func groups(around path: String) -> [String] {
+        path.utf8.indices.filter { path.utf8[$0] == UInt8(ascii: "/") }.map { String(path[...$0]) }
     }
 
     private init(_ structure: HDF5Structure, _ file: FilePath) {
@@ -170,24 +176,6 @@ struct KerasNames {
             object["shape"] = [JSONValue(kept.count)]
             if kept.count < values.count { result[key] = .object(object) }
         }
-        return result
-    }
-}
-
-/// Keras' bfloat16: opaque elements of two bytes, little-endian, and an attribute that says so.
-enum KerasBFloat16 {
-    private static let attribute = "dtype"
-
-    /// Whether the attributes of a dataset say so.
-    static func isNoted(in attributes: JSONObject) -> Bool {
-        guard let note = attributes[attribute]?.object, note["shape"] == [] else { return false }
-        return note["value"]?.string == "bfloat16"
-    }
-
-    /// The attributes without saying so: Keras would round numbers of another type.
-    static func withoutNote(_ attributes: JSONObject) -> JSONObject {
-        var result = attributes
-        if isNoted(in: attributes) { result[attribute] = nil }
         return result
     }
 }

@@ -250,16 +250,24 @@ import Testing
         }
     }
 
+    /// Those beside the layers are; those of other groups belong to others.
     @Test func weightsThatNoListNamesAreMentioned() throws {
         let folder = try TemporaryFolder()
         let path = folder.path.appending("a.h5")
         try HDF5BadInputTests.make(path) { file in
-            for name in ["w", "x"] { HDF5BadInputTests.dataset(file, name, [2], values: [1, 2]) }
-            let names = try JSONValue(parsing: Array(Self.list(["w"]).utf8))
-            try HDF5AttributeWriter.write(names, "layer_names", on: file)
+            for group in ["/m", "/m/a", "/n"] {
+                H5Gclose(H5Gcreate2(file, group, chdf5_default(), chdf5_default(), chdf5_default()))
+            }
+            for name in ["/m/w", "/m/x", "/m/a/y", "/n/z"] {
+                HDF5BadInputTests.dataset(file, name, [2], values: [1, 2])
+            }
+            let object = H5Oopen(file, "/m", chdf5_default())
+            defer { H5Oclose(object) }
+            let names = try JSONValue(parsing: Array(Self.list(["w", "a"]).utf8))
+            try HDF5AttributeWriter.write(names, "layer_names", on: object)
         }
         let warnings = try HDF5Tests.open(path).contents.warnings
-        #expect(warnings == ["no list of Keras names, so that it does not load (1): /x"])
+        #expect(warnings == ["no list of Keras names, so that it does not load (2): /m/x, /m/a/y"])
     }
 
     /// Lists follow what is left out on writing, so that the file is a whole one.
