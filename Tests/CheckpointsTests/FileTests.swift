@@ -69,7 +69,9 @@ import Testing
         try SystemCall.makeFolder(path)
         try TestFiles.write([1], to: path.appending("config.json"))
         do {
-            let staged = try StagedOutput(path, isFolder: true, overwrite: true)
+            #expect(throws: UsageError.self) { try StagedOutput(path, isFolder: true, overwrite: true) }
+            let staged = try StagedOutput(
+                path, isFolder: true, overwrite: true, replaceable: NameSet(["config.json"]))
             _ = try OutputFile(creating: staged.staging.appending("new"))
             try staged.publish()
         }

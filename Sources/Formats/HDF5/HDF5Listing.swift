@@ -39,9 +39,14 @@ public enum HDF5Listing {
         _exit(0)
     }
 
+    /// A stricter limit that the user set stays: nobody may raise it.
     private static func limit(_ resource: __rlimit_resource, _ soft: UInt, _ hard: UInt) {
-        var bound = rlimit(rlim_cur: soft, rlim_max: hard)
-        guard setrlimit(__rlimit_resource_t(resource.rawValue), &bound) == 0 else { _exit(4) }
+        let resource = __rlimit_resource_t(resource.rawValue)
+        var bound = rlimit()
+        guard getrlimit(resource, &bound) == 0 else { _exit(4) }
+        bound.rlim_max = min(bound.rlim_max, rlim_t(hard))
+        bound.rlim_cur = min(bound.rlim_max, rlim_t(soft))
+        guard setrlimit(resource, &bound) == 0 else { _exit(4) }
     }
 
     private static func list(_ begin: UInt64, _ byteCount: UInt64, into output: inout ListingOutput) throws {
