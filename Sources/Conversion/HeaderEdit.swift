@@ -52,7 +52,7 @@ public struct HeaderEdit: Sendable {
     ///
     /// - Throws: `SystemError`; the old header is then put back, or, where that fails too, left beside the file.
     public func run() throws {
-        let target = try ExistingFile(path)
+        let target = try OutputFile(changing: path)
         try keepOldHeader()
         do {
             try target.write(at: 0, header)

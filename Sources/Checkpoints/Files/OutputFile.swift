@@ -4,8 +4,8 @@ import SystemPackage
     import Glibc
 #endif
 
-/// A file under construction: it lies beside its destination under a temporary name until it is published, and is
-/// removed if it never is.
+/// A file that is written to. Nearly always one under construction: it lies beside its destination under a temporary name
+/// until it is published, and is removed if it never is.
 public final class OutputFile: Sendable {
     public let path: FilePath
     package let descriptor: CInt
@@ -22,6 +22,14 @@ public final class OutputFile: Sendable {
         self.path = path.removingLastComponent().appending(name)
         descriptor = try SystemCall.create(self.path)
         SystemCall.removeIfPresent(self.path)
+    }
+
+    /// Opens a file that exists, to be changed where it lies.
+    ///
+    /// - Throws: `SystemError` where it cannot be written to.
+    package init(changing path: FilePath) throws {
+        self.path = path
+        descriptor = try SystemCall.openForWriting(path)
     }
 
     deinit { close(descriptor) }
@@ -56,24 +64,4 @@ public final class OutputFile: Sendable {
     }
 
     public func synchronize() throws { try SystemCall.synchronize(descriptor, path) }
-}
-
-/// A file that exists and is changed where it lies.
-package final class ExistingFile: Sendable {
-    private let path: FilePath
-    private let descriptor: CInt
-
-    /// - Throws: `SystemError` where it cannot be written to.
-    package init(_ path: FilePath) throws {
-        self.path = path
-        descriptor = try SystemCall.openForWriting(path)
-    }
-
-    deinit { close(descriptor) }
-
-    package func write(at offset: Int, _ bytes: [UInt8]) throws {
-        try bytes.withUnsafeBytes { try SystemCall.write(descriptor, at: offset, $0, path) }
-    }
-
-    package func synchronize() throws { try SystemCall.synchronize(descriptor, path) }
 }

@@ -82,9 +82,8 @@ public final class StagedOutput: Sendable {
                 "\(folder.forDisplay): does not look like a model folder (it holds '\(names[0].escapedForDisplay)');"
                     + " remove it yourself if it is not needed")
         }
-        let known = replaceable
         let all = try SystemCall.tree(in: folder).map(\.name) + names.filter { $0.hasPrefix(".") }
-        guard let stranger = all.first(where: { !known.contains($0) }) else { return }
+        guard let stranger = all.first(where: { !replaceable.contains($0) }) else { return }
         throw UsageError(
             "\(folder.forDisplay): would be replaced whole, but it holds '\(stranger.escapedForDisplay)', which no conversion put"
                 + " there; move that away, or remove the folder yourself")
