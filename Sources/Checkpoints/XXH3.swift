@@ -20,7 +20,9 @@ package struct XXH3: Sendable {
 
     /// The hash of a text's UTF-8.
     package static func hash(ofText text: String) -> UInt64 {
-        if let hash = text.utf8.withContiguousStorageIfAvailable({ hash(of: UnsafeRawBufferPointer($0)) }) { return hash }
+        if let hash = text.utf8.withContiguousStorageIfAvailable({ hash(of: UnsafeRawBufferPointer($0)) }) {
+            return hash
+        }
         return Array(text.utf8).withUnsafeBytes { hash(of: $0) }
     }
 

@@ -29,12 +29,6 @@ struct BlockQuantization {
         return options
     }
 
-    /// What GGUF wants said of quantized files.
-    func edits(_ options: ConversionOptions) -> [MetadataEdit] {
-        let format = options.formatName.flatMap { FormatRegistry.format(named: $0) }
-        return format?.metadataOwner == GGUF.name ? GGUF.edits(quantizedTo: type) : []
-    }
-
     func decisions(on contents: CheckpointContents) -> [ModelQuantization.Decision] {
         weights.map { weight in
             if let reason = weight.reasonToKeep { return .keep(reason: reason) }

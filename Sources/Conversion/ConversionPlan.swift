@@ -50,16 +50,19 @@ public struct ConversionPlan: Sendable {
     ///   - steps: for stored tensors, in the source's order.
     ///   - aliases: names that share the bytes of a step's only output.
     ///   - changes: what becomes different in `config.json`.
-    ///   - implied: changes of the metadata that what is done asks for, where the format holds any.
+    ///   - weightType: what weights become, where that is more than a cast: the metadata may have to follow.
     /// - Throws: `UsageError` where the format cannot hold the result, or the destination is unfit.
     public init(
         _ source: Checkpoint, _ options: ConversionOptions, steps: [any TensorStep], aliases: [TensorInfo],
         dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [],
-        implied: [MetadataEdit] = [], packedCount: Int = 0, notes: [String] = []
+        weightType: ElementType? = nil, packedCount: Int = 0, notes: [String] = []
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
-        metadataEdits = (target.format.capabilities.holdsMetadata ? implied : []) + options.metadataEdits
+        let implied = weightType.map {
+            FormatRegistry.edits(forWeightsOf: $0, in: source.contents, writing: target.format)
+        }
+        metadataEdits = (target.format.capabilities.holdsMetadata ? implied ?? [] : []) + options.metadataEdits
         let metadata = try MetadataEditing.apply(metadataEdits, to: source.contents, for: target.format)
         let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
@@ -230,18 +233,12 @@ extension ConversionPlan {
         let changes = elementType.flatMap { dtypeChange($0, configuration) }
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
-            implied: implied(by: elementType, steps, source.contents),
+            weightType: steps.contains { dequantizes($0, source.contents) } ? elementType : nil,
             packedCount: steps.count { packed.contains($0.source) })
     }
 
-    /// Where blocks are dequantized, GGUF's word for what the weights are is no longer true.
-    private static func implied(
-        by type: ElementType?, _ steps: [any TensorStep], _ contents: CheckpointContents
-    ) -> [MetadataEdit] {
-        guard let type, steps.contains(where: { !$0.isCopy && contents.tensors[$0.source].elementType.isBlock }) else {
-            return []
-        }
-        return GGUF.edits(dequantizedTo: type, in: contents)
+    private static func dequantizes(_ step: any TensorStep, _ contents: CheckpointContents) -> Bool {
+        !step.isCopy && contents.tensors[step.source].elementType.isBlock
     }
 
     private static func packedParts(_ source: Checkpoint, _ configuration: JSONObject?) throws -> Set<Int> {

@@ -122,7 +122,8 @@ public struct JSONScanner {
         guard count == 1 || count > 1 && bytes[offset] != UInt8(ascii: "0") else { return nil }
         if end < bytes.count {
             switch bytes[end] {
-            case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "0")...UInt8(ascii: "9"): return nil
+            case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                return nil
             default: break
             }
         }
