@@ -19,7 +19,7 @@ struct BlockQuantization {
     /// - Throws: `UsageError` where the format that the name tells lacks the type.
     func options(_ options: ConversionOptions, _ source: Checkpoint) throws -> ConversionOptions {
         var options = options
-        let format = try FormatRegistry.format(forOutput: options.destination.lexicallyNormalized())
+        let format = try options.formatByName()
         guard format?.capabilities.elementTypes.contains(type) ?? true else {
             throw UsageError(
                 "\(options.destination.forDisplay): \(format!.name) cannot hold \(type.name); these can:"
