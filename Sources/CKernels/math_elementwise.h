@@ -62,6 +62,16 @@ static void OF(add_row)(REAL *x, const float *bias, size_t rows, size_t columns)
             OF(settle_at)(x, i, columns, OF(load_at)(x, i, columns, 0) + OF(weights_at)(bias, i, columns));
 }
 
+static void OF(rotate)(REAL *x, const REAL *cosines, const REAL *sines, size_t pairs, int are_neighbours) {
+    const size_t step = are_neighbours ? 2 : 1, distance = are_neighbours ? 1 : pairs;
+    for (size_t m = 0; m < pairs; m++) {
+        REAL *first = x + m * step, *second = first + distance;
+        const REAL a = *first, b = *second;
+        *first = a * cosines[m] - b * sines[m];
+        *second = b * cosines[m] + a * sines[m];
+    }
+}
+
 static void OF(scale)(REAL *x, REAL factor, size_t count) {
     for (size_t i = 0; i < count; i += CK_LANES) OF(settle_at)(x, i, count, OF(load_at)(x, i, count, 0) * factor);
 }

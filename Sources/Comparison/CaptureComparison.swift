@@ -37,7 +37,7 @@ struct CaptureComparison {
         let rows = RowComparison(threads: settings.threads)
         let ledger = TapLedger(
             planned, columns: [.floor], rows: rows, floorScale: settings.profile == .ref64 ? 0x1p-29 : 1)
-        var logits = LogitsFigures(isCausal: model.spec.block.attention.isCausal)
+        var logits = LogitsFigures(isCausal: model.spec.blocks[0].attention.isCausal)
         let step = batchCount ?? LockstepComparison.sequencesPerPart(planned, tokens)
         for first in stride(from: 0, to: tokens.batchCount, by: step) {
             let part = try tokens.part(first..<min(first + step, tokens.batchCount))

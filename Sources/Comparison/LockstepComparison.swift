@@ -28,7 +28,7 @@ struct LockstepComparison {
         let ledger = TapLedger(
             planned, columns: rounded == nil ? [.isolated, .floor] : [.isolated, .floor, .storage], rows: rows,
             floorScale: isWide ? 0x1p-29 : 1)
-        var logits = LogitsFigures(isCausal: reference.spec.block.attention.isCausal)
+        var logits = LogitsFigures(isCausal: reference.spec.blocks[0].attention.isCausal)
         let step = batchCount ?? Self.sequencesPerPart(planned, tokens)
         for first in stride(from: 0, to: tokens.batchCount, by: step) {
             let part = try tokens.part(first..<min(first + step, tokens.batchCount))

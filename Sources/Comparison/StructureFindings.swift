@@ -100,28 +100,34 @@ extension TensorTable.Entry {
 extension TransformerSpec {
     /// Every fact of the specification, in an order that is the same for all.
     var facts: [(name: String, value: String)] {
-        let attention = block.attention
-        return [
+        [
             ("architecture", architecture), ("layers", "\(layerCount)"), ("hidden size", "\(hiddenSize)"),
             ("vocabulary size", "\(vocabularySize)"), ("context length", "\(contextLength)"),
-            ("token types", "\(embedding.tokenTypeCount)"), ("embedding norm epsilon", Self.show(embedding.norm)),
-            ("norm placement", block.normPlacement == .beforeSublayer ? "before the sublayer" : "after the residual"),
-            ("norm epsilon", Self.show(block.norm)), ("heads", "\(attention.headCount)"),
-            ("head dimension", "\(attention.headDimension)"), ("attention scale", "\(attention.baseScale)"),
-            ("scale divided by layer", "\(attention.isScaledByInverseLayer)"), ("causal", "\(attention.isCausal)"),
-            ("joined query, key, value", "\(attention.hasFusedProjection)"),
-            ("inner size", "\(block.feedForward.innerSize)"), ("activation", block.feedForward.activation.rawValue),
-            ("final norm epsilon", Self.show(finalNorm)), ("pooler", poolerActivation?.rawValue ?? "none"),
-            ("head", head == nil ? "none" : head!.isTied ? "tied" : "untied"),
-            ("head bias", head.map { "\($0.hasBias)" } ?? "none"),
-            (
-                "head transform",
-                head?.transform.map { "\($0.activation.rawValue), epsilon \($0.norm.epsilon)" } ?? "none"
-            ),
+            ("learned positions", "\(embedding.hasLearnedPositions)"),
+            ("token types", "\(embedding.tokenTypeCount)"),
+            ("embedding scale", embedding.scale.map { "\($0)" } ?? "none"),
+            ("embedding norm", Self.show(embedding.norm)),
+            ("kinds of blocks", "\(blocks.kinds.count)"), ("order of blocks", blocks.order.shown),
         ]
+            + blocks.kinds.enumerated().flatMap { number, block in
+                let kind = blocks.kinds.count == 1 ? "" : " of kind \(number + 1)"
+                return block.facts.map { ($0.name + kind, $0.value) }
+            } + [
+                ("final norm", Self.show(finalNorm)), ("pooler", poolerActivation?.rawValue ?? "none"),
+                ("head", head == nil ? "none" : head!.isTied ? "tied" : "untied"),
+                ("head bias", head.map { "\($0.hasBias)" } ?? "none"),
+                (
+                    "head transform",
+                    head?.transform.map { "\($0.activation.rawValue), \(Self.show($0.norm))" } ?? "none"
+                ),
+            ]
     }
 
-    private static func show(_ norm: NormSpec?) -> String { norm.map { "\($0.epsilon)" } ?? "none" }
+    fileprivate static func show(_ norm: NormSpec?) -> String {
+        guard let norm else { return "none" }
+        let kind = norm.kind == .layer ? "layer" : "root mean square"
+        return "\(kind), epsilon \(norm.epsilon)" + (norm.gainOffset == 0 ? "" : ", gain + \(norm.gainOffset)")
+    }
 
     /// The first fact that keeps hidden states of one from entering the blocks of the other, so that no activations can be
     /// compared; nil where they can.
@@ -129,15 +135,67 @@ extension TransformerSpec {
         let facts: [(name: String, isSame: Bool)] = [
             ("the number of layers", layerCount == other.layerCount), ("hidden size", hiddenSize == other.hiddenSize),
             ("vocabulary size", vocabularySize == other.vocabularySize),
-            ("norm placement", block.normPlacement == other.block.normPlacement),
-            ("inner size", block.feedForward.innerSize == other.block.feedForward.innerSize),
-            (
-                "the width of attention",
-                block.attention.headCount * block.attention.headDimension
-                    == other.block.attention.headCount * other.block.attention.headDimension
-            ),
+            ("norm placement", widths { $0.normPlacement } == other.widths { $0.normPlacement }),
+            ("inner size", widths { [$0.feedForward.innerSize] } == other.widths { [$0.feedForward.innerSize] }),
+            ("the width of attention", widths(\.attention.widths) == other.widths(\.attention.widths)),
             ("the final norm", (finalNorm == nil) == (other.finalNorm == nil)),
         ]
         return facts.first { !$0.isSame }?.name
     }
+}
+
+extension TransformerSpec {
+    /// What every layer says of itself.
+    fileprivate func widths<T>(_ say: (BlockSpec) -> T) -> [T] { (0..<layerCount).map { say(blocks[$0]) } }
+}
+
+extension AttentionSpec {
+    fileprivate var widths: [Int] { [queryWidth, keyValueWidth] }
+}
+
+extension BlockSpec {
+    /// Which norms there are.
+    fileprivate var normPlacement: [Bool] {
+        [attentionNorms, feedForwardNorms].flatMap { [$0.before != nil, $0.after != nil, $0.afterResidual != nil] }
+    }
+
+    fileprivate var facts: [(name: String, value: String)] {
+        [
+            ("attention norms", attentionNorms.shown), ("heads", "\(attention.headCount)"),
+            ("heads of keys and values", "\(attention.keyValueHeadCount)"),
+            ("head dimension", "\(attention.headDimension)"), ("attention scale", "\(attention.baseScale)"),
+            ("scale divided by layer", "\(attention.isScaledByInverseLayer)"), ("causal", "\(attention.isCausal)"),
+            ("window", attention.window.map { "\($0)" } ?? "none"),
+            ("joined query, key, value", "\(attention.hasFusedProjection)"),
+            ("attention biases", "\(attention.hasInputBias), \(attention.hasOutputBias)"),
+            ("norm of queries and keys", attention.headNorm.map { $0.shown } ?? "none"),
+            ("rotary positions", attention.rotary.map { $0.shown } ?? "none"),
+            ("feed-forward norms", feedForwardNorms.shown), ("inner size", "\(feedForward.innerSize)"),
+            ("activation", feedForward.activation.rawValue), ("gated", "\(feedForward.isGated)"),
+            ("feed-forward biases", "\(feedForward.hasBias)"),
+        ]
+    }
+}
+
+extension BlockSpec.Norms {
+    fileprivate var shown: String {
+        let places = [
+            ("before the sublayer", before), ("before the residual", after), ("after the residual", afterResidual),
+        ]
+        return places.filter { $0.1 != nil }.map { "\($0.0): \(TransformerSpec.show($0.1))" }.joined(separator: "; ")
+    }
+}
+
+extension AttentionSpec.HeadNorm {
+    fileprivate var shown: String { TransformerSpec.show(norm) + (isPerHead ? ", every head" : ", all heads") }
+}
+
+extension RotarySpec {
+    fileprivate var shown: String {
+        "base \(base), \(dimension) features, \(isInterleaved ? "neighbours" : "halves"), scaling \(scaling)"
+    }
+}
+
+extension [Int] {
+    fileprivate var shown: String { map { "\($0 + 1)" }.joined(separator: " ") }
 }

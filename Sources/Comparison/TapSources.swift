@@ -7,7 +7,7 @@ enum TapSources {
         func both(_ module: Module, _ slice: Int? = nil) -> [(slot: WeightSlot, slice: Int?)] {
             [(WeightSlot(module, layer: tap.layer), slice), (WeightSlot(module, layer: tap.layer, .bias), slice)]
         }
-        let isJoined = spec.block.attention.hasFusedProjection
+        let isJoined = tap.layer.map { spec.blocks[$0].attention.hasFusedProjection } ?? false
         switch tap.point {
         case "embed":
             return [Module.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].flatMap { both($0) }
@@ -15,9 +15,13 @@ enum TapSources {
         case "q": return isJoined ? both(.queryKeyValue, 0) : both(.query)
         case "k": return isJoined ? both(.queryKeyValue, 1) : both(.key)
         case "v": return isJoined ? both(.queryKeyValue, 2) : both(.value)
+        case "q_norm": return both(.queryNorm)
+        case "k_norm": return both(.keyNorm)
         case "attn_out": return both(.attentionOutput)
         case "mlp_norm": return both(.feedForwardNorm)
-        case "mlp_act": return both(.feedForwardInput)
+        case "attn_post_norm": return both(.attentionPostNorm)
+        case "mlp_post_norm": return both(.feedForwardPostNorm)
+        case "mlp_act": return both(.feedForwardGate) + both(.feedForwardInput)
         case "mlp_out": return both(.feedForwardOutput)
         case "final_norm": return both(.finalNorm)
         case "pooler": return both(.pooler)

@@ -41,9 +41,8 @@ extension WeightPair {
     }
 
     private static func slices(of slot: WeightSlot, _ spec: TransformerSpec) -> [Range<Int>] {
-        guard slot.module == .queryKeyValue else { return [] }
-        let width = spec.block.attention.headCount * spec.block.attention.headDimension
-        return (0..<3).map { $0 * width..<($0 + 1) * width }
+        guard slot.module == .queryKeyValue, let layer = slot.layer else { return [] }
+        return spec.blocks[layer].attention.fusedSlices
     }
 
     /// The tensors of two bare checkpoints that share a name and a shape, in the reference's order.

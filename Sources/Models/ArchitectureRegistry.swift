@@ -24,6 +24,11 @@ public enum ArchitectureRegistry {
     public static let all: [any Architecture.Type] = [
         GPT2.self,
         BERT.self,
+        Llama.self,
+        Mistral.self,
+        Qwen2.self,
+        Qwen3.self,
+        OLMo2.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -25,10 +25,10 @@ public struct ModelSummary: Sendable, Equatable {
         storages = model.checkpoint.storages
         layerCount = spec.layerCount
         hiddenSize = spec.hiddenSize
-        headCount = spec.block.attention.headCount
-        headDimension = spec.block.attention.headDimension
-        innerSize = spec.block.feedForward.innerSize
-        activation = spec.block.feedForward.activation
+        headCount = spec.blocks[0].attention.headCount
+        headDimension = spec.blocks[0].attention.headDimension
+        innerSize = spec.blocks[0].feedForward.innerSize
+        activation = spec.blocks[0].feedForward.activation
         vocabularySize = spec.vocabularySize
         contextLength = spec.contextLength
         hasHead = spec.head != nil

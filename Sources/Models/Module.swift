@@ -3,8 +3,8 @@ import AssayPackings
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
     case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
-    case attentionNorm, queryKeyValue, query, key, value, attentionOutput
-    case feedForwardNorm, feedForwardInput, feedForwardOutput
+    case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionOutput, attentionPostNorm
+    case feedForwardNorm, feedForwardGate, feedForwardInput, feedForwardOutput, feedForwardPostNorm
     case finalNorm, pooler
     case headTransform, headNorm, head, nextSentence
 }

@@ -22,7 +22,7 @@ struct TapPlan {
     func taps(of step: ForwardStep) -> [PlannedTap] {
         switch step {
         case .embed: [tap(.embed, spec.hiddenSize)]
-        case .block(let layer): blockTaps.map { tap($0, width(of: $0), layer: layer) }
+        case .block(let layer): blockTaps(spec.blocks[layer]).map { tap($0.point, $0.width, layer: layer) }
         case .finish:
             (spec.finalNorm == nil ? [] : [tap(.finalNorm, spec.hiddenSize)])
                 + (spec.poolerActivation == nil
@@ -31,27 +31,23 @@ struct TapPlan {
         }
     }
 
-    private var blockTaps: [TapPoint] {
-        switch spec.block.normPlacement {
-        case .beforeSublayer:
-            [
-                .attentionNorm, .query, .key, .value, .attentionOutput, .feedForwardNorm, .activation,
-                .feedForwardOutput, .out,
-            ]
-        case .afterResidual:
-            [
-                .query, .key, .value, .attentionOutput, .attentionNorm, .activation, .feedForwardOutput,
-                .feedForwardNorm, .out,
-            ]
-        }
-    }
-
-    private func width(of point: TapPoint) -> Int {
-        switch point {
-        case .query, .key, .value: spec.block.attention.headCount * spec.block.attention.headDimension
-        case .activation: spec.block.feedForward.innerSize
-        default: spec.hiddenSize
-        }
+    private func blockTaps(_ block: BlockSpec) -> [(point: TapPoint, width: Int)] {
+        let (attention, hidden) = (block.attention, spec.hiddenSize)
+        var taps: [(point: TapPoint, width: Int)] = []
+        func norm(_ norm: NormSpec?, _ point: TapPoint) { if norm != nil { taps.append((point, hidden)) } }
+        norm(block.attentionNorms.before, .attentionNorm)
+        let (q, kv) = (attention.queryWidth, attention.keyValueWidth)
+        taps += [(.query, q), (.key, kv), (.value, kv)]
+        if attention.headNorm != nil { taps += [(.queryNorm, q), (.keyNorm, kv)] }
+        taps.append((.attentionOutput, hidden))
+        norm(block.attentionNorms.after, .attentionPostNorm)
+        norm(block.attentionNorms.afterResidual, .attentionNorm)
+        norm(block.feedForwardNorms.before, .feedForwardNorm)
+        taps += [(.activation, block.feedForward.innerSize), (.feedForwardOutput, hidden)]
+        norm(block.feedForwardNorms.after, .feedForwardPostNorm)
+        norm(block.feedForwardNorms.afterResidual, .feedForwardNorm)
+        taps.append((.out, hidden))
+        return taps
     }
 
     func tap(_ point: TapPoint, _ features: Int, layer: Int? = nil) -> PlannedTap {
@@ -71,10 +67,14 @@ enum TapPoint: String {
     case query = "q"
     case key = "k"
     case value = "v"
+    case queryNorm = "q_norm"
+    case keyNorm = "k_norm"
     case attentionOutput = "attn_out"
+    case attentionPostNorm = "attn_post_norm"
     case feedForwardNorm = "mlp_norm"
     case activation = "mlp_act"
     case feedForwardOutput = "mlp_out"
+    case feedForwardPostNorm = "mlp_post_norm"
     case out
     case finalNorm = "final_norm"
     case pooler

@@ -79,7 +79,7 @@ private struct TableBuilder {
     mutating func addModel(_ spec: TransformerSpec) throws(StructureError) {
         try addEmbeddings(spec)
         for layer in 0..<spec.layerCount { try addBlock(spec, layer) }
-        if spec.finalNorm != nil { try addNorm(.finalNorm, spec.hiddenSize) }
+        if let norm = spec.finalNorm { try addNorm(.finalNorm, norm, spec.hiddenSize) }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
         // The second head of BERT's pretraining: known by name, not computed.
@@ -90,35 +90,61 @@ private struct TableBuilder {
     private mutating func addEmbeddings(_ spec: TransformerSpec) throws(StructureError) {
         let embedding = spec.embedding
         try add(WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding)
-        try add(WeightSlot(.positionEmbedding), [spec.contextLength, spec.hiddenSize], .position)
+        if embedding.hasLearnedPositions {
+            try add(WeightSlot(.positionEmbedding), [spec.contextLength, spec.hiddenSize], .position)
+        }
         if embedding.tokenTypeCount > 0 {
             try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, spec.hiddenSize], .embedding)
         }
-        if embedding.norm != nil { try addNorm(.embeddingNorm, spec.hiddenSize) }
+        if let norm = embedding.norm { try addNorm(.embeddingNorm, norm, spec.hiddenSize) }
     }
 
     private mutating func addBlock(_ spec: TransformerSpec, _ layer: Int) throws(StructureError) {
-        let attention = spec.block.attention
-        let isNormFirst = spec.block.normPlacement == .beforeSublayer
+        let block = spec.blocks[layer]
         let hidden = spec.hiddenSize
-        let heads = attention.headCount * attention.headDimension
-        if isNormFirst { try addNorm(.attentionNorm, hidden, layer) }
+        if let norm = block.attentionNorms.before { try addNorm(.attentionNorm, norm, hidden, layer) }
+        try addAttention(block.attention, hidden, layer)
+        try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
+        if let norm = block.feedForwardNorms.before { try addNorm(.feedForwardNorm, norm, hidden, layer) }
+        let (inner, hasBias) = (block.feedForward.innerSize, block.feedForward.hasBias)
+        if block.feedForward.isGated { try addLinear(.feedForwardGate, from: hidden, to: inner, layer, bias: hasBias) }
+        try addLinear(.feedForwardInput, from: hidden, to: inner, layer, bias: hasBias)
+        try addLinear(.feedForwardOutput, from: inner, to: hidden, layer, bias: hasBias)
+        try addNorms(block.feedForwardNorms, .feedForwardPostNorm, .feedForwardNorm, hidden, layer)
+    }
+
+    private mutating func addAttention(
+        _ attention: AttentionSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let (queries, keys) = (attention.queryWidth, attention.keyValueWidth)
+        let hasBias = attention.hasInputBias
         if attention.hasFusedProjection {
-            try addLinear(.queryKeyValue, from: hidden, to: 3 * heads, layer)
+            try addLinear(.queryKeyValue, from: hidden, to: queries + 2 * keys, layer, bias: hasBias)
         } else {
-            for module in [Module.query, .key, .value] { try addLinear(module, from: hidden, to: heads, layer) }
+            try addLinear(.query, from: hidden, to: queries, layer, bias: hasBias)
+            try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias)
+            try addLinear(.value, from: hidden, to: keys, layer, bias: hasBias)
         }
-        try addLinear(.attentionOutput, from: heads, to: hidden, layer)
-        try addNorm(isNormFirst ? .feedForwardNorm : .attentionNorm, hidden, layer)
-        try addLinear(.feedForwardInput, from: hidden, to: spec.block.feedForward.innerSize, layer)
-        try addLinear(.feedForwardOutput, from: spec.block.feedForward.innerSize, to: hidden, layer)
-        if !isNormFirst { try addNorm(.feedForwardNorm, hidden, layer) }
+        if let headNorm = attention.headNorm {
+            let width = attention.headDimension
+            try addNorm(.queryNorm, headNorm.norm, headNorm.isPerHead ? width : queries, layer)
+            try addNorm(.keyNorm, headNorm.norm, headNorm.isPerHead ? width : keys, layer)
+        }
+        try addLinear(.attentionOutput, from: queries, to: hidden, layer, bias: attention.hasOutputBias)
+    }
+
+    /// The norms behind a sublayer.
+    private mutating func addNorms(
+        _ norms: BlockSpec.Norms, _ after: Module, _ afterResidual: Module, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        if let norm = norms.after { try addNorm(after, norm, hidden, layer) }
+        if let norm = norms.afterResidual { try addNorm(afterResidual, norm, hidden, layer) }
     }
 
     private mutating func addHead(_ head: HeadSpec, _ spec: TransformerSpec) throws(StructureError) {
-        if head.transform != nil {
+        if let transform = head.transform {
             try addLinear(.headTransform, from: spec.hiddenSize, to: spec.hiddenSize, role: .head)
-            try addNorm(.headNorm, spec.hiddenSize)
+            try addNorm(.headNorm, transform.norm, spec.hiddenSize)
         }
         try add(
             WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
@@ -128,19 +154,22 @@ private struct TableBuilder {
         }
     }
 
-    private mutating func addNorm(_ module: Module, _ size: Int, _ layer: Int? = nil) throws(StructureError) {
+    private mutating func addNorm(
+        _ module: Module, _ norm: NormSpec, _ size: Int, _ layer: Int? = nil
+    ) throws(StructureError) {
         try add(WeightSlot(module, layer: layer), [size], .norm)
-        try add(WeightSlot(module, layer: layer, .bias), [size], .norm)
+        if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), [size], .norm) }
     }
 
     private mutating func addLinear(
-        _ module: Module, from inputs: Int, to outputs: Int, _ layer: Int? = nil, role: TensorRole = .linear
+        _ module: Module, from inputs: Int, to outputs: Int, _ layer: Int? = nil, role: TensorRole = .linear,
+        bias: Bool = true
     ) throws(StructureError) {
         let orientation = naming.linearOrientation
         try add(
             WeightSlot(module, layer: layer), orientation == .outputInput ? [outputs, inputs] : [inputs, outputs], role,
             orientation)
-        try add(WeightSlot(module, layer: layer, .bias), [outputs], .bias)
+        if bias { try add(WeightSlot(module, layer: layer, .bias), [outputs], .bias) }
     }
 
     private mutating func add(

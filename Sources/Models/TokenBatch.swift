@@ -52,13 +52,15 @@ public struct TokenBatch: Sendable, Equatable {
     ///
     /// - Throws: `CheckpointError` naming the sequence and position.
     public func check(against spec: TransformerSpec) throws(CheckpointError) {
-        guard length <= spec.contextLength else {
+        // Positions that are turned rather than looked up have no end.
+        let positionCount = spec.embedding.hasLearnedPositions ? spec.contextLength : ConfigurationReader.largestSize
+        guard length <= positionCount else {
             throw error(
                 .inputIDs, expected: "at most \(spec.contextLength) tokens a sequence, as the model has positions",
                 found: "\(length)")
         }
         try check(.inputIDs, inputIDs, below: spec.vocabularySize, "vocab_size")
-        if let positionIDs { try check(.positionIDs, positionIDs, below: spec.contextLength, "the model's positions") }
+        if let positionIDs { try check(.positionIDs, positionIDs, below: positionCount, "the model's positions") }
         guard let tokenTypeIDs else { return }
         // Zeros are something too: such a model would look them up among its tokens and add what it finds.
         guard spec.embedding.tokenTypeCount > 0 else {

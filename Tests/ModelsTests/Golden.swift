@@ -15,7 +15,7 @@ struct Golden: Sendable, CustomTestStringConvertible {
     static let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         .appending("fixtures").appending("golden").appending("models")
 
-    /// Every tiny model of `fixtures/make/golden_taps.py`.
+    /// Every tiny model of `fixtures/make/golden_taps.py` and `golden_decoders.py`.
     static let all: [Golden] = [
         "bert-mlm", "bert-mlm-untied", "bert-no-pooler", "bert-old-names", "bert-one-head-one-token", "bert-pooler",
         "gpt2-act-gelu", "gpt2-act-gelu_fast", "gpt2-act-gelu_pytorch_tanh", "gpt2-act-quick_gelu", "gpt2-act-relu",
@@ -24,6 +24,9 @@ struct Golden: Sendable, CustomTestStringConvertible {
         "gpt2-odd-heads", "gpt2-old-buffers", "gpt2-one-head-one-token", "gpt2-position-ids", "gpt2-reorder-upcast",
         "gpt2-right-padding", "gpt2-sharded", "gpt2-tied-stored-head", "gpt2-unscaled", "gpt2-unscaled-inverse-layer",
         "gpt2-untied",
+        "llama-body", "llama-grouped", "llama-left-padding", "llama-older-keys", "llama-one-token",
+        "llama-right-padding", "llama-rope-llama3", "llama-tied-biased", "mistral-whole", "mistral-window",
+        "olmo2-grouped", "qwen2-grouped", "qwen2-some-windows", "qwen3-biased", "qwen3-grouped",
     ].map(Golden.init)
 
     static func named(_ name: String) -> Golden { all.first { $0.name == name }! }

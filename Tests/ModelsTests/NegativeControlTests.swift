@@ -39,13 +39,13 @@ struct Trap: Sendable, CustomTestStringConvertible {
         },
         Trap(
             testDescription: "scale of the whole width", golden: "gpt2-odd-heads", tap: "layers.0.attn_out",
-            spec: { $0.block.attention.baseScale = 1 / Double($0.hiddenSize).squareRoot() }),
+            spec: { $0.blocks.kinds[0].attention.baseScale = 1 / Double($0.hiddenSize).squareRoot() }),
         Trap(
             testDescription: "no causal mask", golden: "gpt2-odd-heads", tap: "layers.0.attn_out",
-            spec: { $0.block.attention.isCausal = false }),
+            spec: { $0.blocks.kinds[0].attention.isCausal = false }),
         Trap(
             testDescription: "causal encoder", golden: "bert-pooler", tap: "layers.0.attn_out",
-            spec: { $0.block.attention.isCausal = true }),
+            spec: { $0.blocks.kinds[0].attention.isCausal = true }),
         Trap(
             testDescription: "padding mask forgotten", golden: "bert-mlm", tap: "layers.0.attn_out",
             tokens: { try TokenBatch(inputIDs: $0.inputIDs) }),
@@ -70,9 +70,10 @@ struct Trap: Sendable, CustomTestStringConvertible {
         Trap(
             testDescription: "heads cut otherwise", golden: "gpt2-odd-heads", tap: "layers.0.attn_out",
             spec: {
-                $0.block.attention.headCount = 6
-                $0.block.attention.headDimension = 4
-                $0.block.attention.baseScale = 1 / 8.0.squareRoot()
+                $0.blocks.kinds[0].attention.headCount = 6
+                $0.blocks.kinds[0].attention.keyValueHeadCount = 6
+                $0.blocks.kinds[0].attention.headDimension = 4
+                $0.blocks.kinds[0].attention.baseScale = 1 / 8.0.squareRoot()
             }),
         Trap(
             testDescription: "one gain off by a hundredth", golden: "gpt2-odd-heads", tap: "layers.1.mlp_norm",

@@ -185,6 +185,11 @@ typedef struct {
     void (*multiply_f64)(const double *a, const double *b, double *out, size_t count);
     void (*add_row_f32)(float *x, const float *bias, size_t rows, size_t columns);
     void (*add_row_f64)(double *x, const float *bias, size_t rows, size_t columns);
+
+    /// Turns pairs of elements by angles: (a, b) becomes (a cos - b sin, b cos + a sin), each product rounded by itself.
+    /// A pair are elements m and m + pairs, or 2m and 2m + 1 where they are neighbours.
+    void (*rotate_f32)(float *x, const float *cosines, const float *sines, size_t pairs, int are_neighbours);
+    void (*rotate_f64)(double *x, const double *cosines, const double *sines, size_t pairs, int are_neighbours);
     void (*scale_f32)(float *x, float factor, size_t count);
     void (*scale_f64)(double *x, double factor, size_t count);
 

@@ -31,15 +31,17 @@ enum BERT: Architecture {
             layerCount: try configuration.size("num_hidden_layers"),
             contextLength: try configuration.size("max_position_embeddings"),
             embedding: EmbeddingSpec(
-                tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2, norm: norm),
-            block: BlockSpec(
-                normPlacement: .afterResidual, norm: norm,
-                attention: AttentionSpec(
-                    headCount: headCount, headDimension: headDimension,
-                    baseScale: 1 / Double(headDimension).squareRoot(), isScaledByInverseLayer: false,
-                    isCausal: false, hasFusedProjection: false),
-                feedForward: FeedForwardSpec(
-                    innerSize: try configuration.size("intermediate_size"), activation: activation)),
+                hasLearnedPositions: true, tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2,
+                norm: norm),
+            blocks: BlockPattern(
+                BlockSpec(
+                    attentionNorms: BlockSpec.Norms(afterResidual: norm),
+                    attention: AttentionSpec(
+                        headCount: headCount, keyValueHeadCount: headCount, headDimension: headDimension,
+                        baseScale: 1 / Double(headDimension).squareRoot(), isCausal: false),
+                    feedForwardNorms: BlockSpec.Norms(afterResidual: norm),
+                    feedForward: FeedForwardSpec(
+                        innerSize: try configuration.size("intermediate_size"), activation: activation))),
             finalNorm: nil,
             poolerActivation: stands(.pooler) ? .tanh : nil,
             head: hasHead

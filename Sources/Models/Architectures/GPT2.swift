@@ -31,20 +31,23 @@ enum GPT2: Architecture {
             hiddenSize: hiddenSize,
             layerCount: try configuration.size("n_layer", or: "num_hidden_layers"),
             contextLength: contextLength,
-            embedding: EmbeddingSpec(tokenTypeCount: 0, norm: nil),
-            block: BlockSpec(
-                normPlacement: .beforeSublayer, norm: norm,
-                attention: AttentionSpec(
-                    headCount: headCount, headDimension: headDimension,
-                    baseScale: isScaled ? 1 / Double(headDimension).squareRoot() : 1,
-                    isScaledByInverseLayer: try configuration.bool("scale_attn_by_inverse_layer_idx", default: false),
-                    isCausal: true, hasFusedProjection: true),
-                feedForward: FeedForwardSpec(
-                    innerSize: try configuration.optionalSize("n_inner") ?? 4 * hiddenSize,
-                    activation: try configuration.activation("activation_function", default: .geluTanh))),
+            embedding: EmbeddingSpec(hasLearnedPositions: true),
+            blocks: BlockPattern(
+                BlockSpec(
+                    attentionNorms: BlockSpec.Norms(before: norm),
+                    attention: AttentionSpec(
+                        headCount: headCount, keyValueHeadCount: headCount, headDimension: headDimension,
+                        baseScale: isScaled ? 1 / Double(headDimension).squareRoot() : 1,
+                        isScaledByInverseLayer: try configuration.bool(
+                            "scale_attn_by_inverse_layer_idx", default: false),
+                        isCausal: true, hasFusedProjection: true),
+                    feedForwardNorms: BlockSpec.Norms(before: norm),
+                    feedForward: FeedForwardSpec(
+                        innerSize: try configuration.optionalSize("n_inner") ?? 4 * hiddenSize,
+                        activation: try configuration.activation("activation_function", default: .geluTanh)))),
             finalNorm: norm,
             poolerActivation: nil,
-            head: modelClass == "GPT2Model" ? nil : HeadSpec(isTied: isTied, hasBias: false, transform: nil))
+            head: modelClass == "GPT2Model" ? nil : HeadSpec(isTied: isTied))
         try configuration.require("add_cross_attention", false, because: "cross attention is not supported")
         try configuration.require("is_encoder_decoder", false, because: "this architecture is a decoder")
         try configuration.requireEmpty("pruned_heads", because: "pruned heads are not supported")

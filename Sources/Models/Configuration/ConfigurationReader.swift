@@ -10,12 +10,17 @@ public struct ConfigurationReader {
 
     private let object: JSONObject
     private let file: String
+    /// Where the object stands in the configuration: "rope_parameters."
+    private let place: String
     private var known: Set<String> = []
 
     /// - Parameter file: what messages call the configuration: "model/config.json".
     public init(_ object: JSONObject, file: String) {
-        self.object = object
-        self.file = file
+        self.init(object, file: file, place: "")
+    }
+
+    private init(_ object: JSONObject, file: String, place: String) {
+        (self.object, self.file, self.place) = (object, file, place)
     }
 
     // MARK: Values
@@ -40,6 +45,11 @@ public struct ConfigurationReader {
         return first
     }
 
+    /// A size that null switches off; where the key is absent, what the library takes.
+    mutating func sizeOrNone(_ key: String, default fallback: Int?) throws(StructureError) -> Int? {
+        object[key] == nil ? fallback : try optionalSize(key)
+    }
+
     private mutating func wholeNumber(_ key: String, from smallest: Int) throws(StructureError) -> Int? {
         guard let value = take(key) else { return nil }
         guard let number = value.int, number >= smallest, number <= Self.largestSize else {
@@ -56,6 +66,38 @@ public struct ConfigurationReader {
             throw error(key, expected: "a number above 0", found: Self.show(value))
         }
         return number
+    }
+
+    /// A number, neither infinite nor NaN, above 0.
+    mutating func positiveNumber(_ key: String) throws(StructureError) -> Double? {
+        guard let value = take(key) else { return nil }
+        guard let number = value.double, number > 0 else {
+            throw error(key, expected: "a number above 0", found: Self.show(value))
+        }
+        return number
+    }
+
+    mutating func text(_ key: String) throws(StructureError) -> String? {
+        guard let value = take(key) else { return nil }
+        guard let text = value.string else { throw error(key, expected: "a text", found: Self.show(value)) }
+        return text
+    }
+
+    /// A list of words, each one of some.
+    mutating func words(_ key: String, among words: [String]) throws(StructureError) -> [String]? {
+        guard let value = take(key) else { return nil }
+        guard let list = value.array?.map(\.string), list.allSatisfy({ $0.map(words.contains) ?? false }) else {
+            throw error(
+                key, expected: "a list of \(words.joined(separator: ", "))", found: Self.show(value))
+        }
+        return list.map { $0! }
+    }
+
+    /// A reader of an object within.
+    mutating func object(_ key: String) throws(StructureError) -> ConfigurationReader? {
+        guard let value = take(key) else { return nil }
+        guard let object = value.object else { throw error(key, expected: "an object", found: Self.show(value)) }
+        return ConfigurationReader(object, file: file, place: place + key + ".")
     }
 
     mutating func bool(_ key: String, default fallback: Bool) throws(StructureError) -> Bool {
@@ -98,6 +140,13 @@ public struct ConfigurationReader {
         throw error(key, expected: "nothing in it (\(reason))", found: Self.show(value))
     }
 
+    /// Requires that every key was used.
+    func finishPart() throws(StructureError) {
+        for (key, value) in object.members where !known.contains(key) && value != .null {
+            throw error(key, expected: "only keys that are known here", found: Self.show(value))
+        }
+    }
+
     /// Requires that every key was used, or is one of `harmless` or begins with one of `harmlessPrefixes`.
     mutating func finish(harmless: Set<String>, harmlessPrefixes: [String] = []) throws(StructureError) {
         for key in HarmlessKeys.elementTypes { try elementType(key) }
@@ -120,7 +169,7 @@ public struct ConfigurationReader {
 
     /// An error that names the key.
     func error(_ key: String, expected: String, found: String) -> StructureError {
-        StructureError("\(file): \(key.shownAsName): expected \(expected), found \(found)")
+        StructureError("\(file): \((place + key).shownAsName): expected \(expected), found \(found)")
     }
 
     private mutating func take(_ key: String) -> JSONValue? {

@@ -17,14 +17,18 @@ extension BlockEngine {
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
             let head = index / blocks.count % spec.headCount
+            let keyHead = head / (spec.headCount / spec.keyValueHeadCount)
             let sequence = index / blocks.count / spec.headCount
             let keys = sequences.keys[sequence]
             let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
             let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
-            func run(_ rows: Range<Int>, _ scale: Double, _ keys: Sequences.Keys, _ ends: [Int]) {
+            func run(
+                _ rows: Range<Int>, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]? = nil, _ ends: [Int]
+            ) {
+                let width = spec.headDimension
                 attend(
-                    q, k, v, result, row: sequence * sequences.length, rows, column: head * spec.headDimension,
-                    width: spec.headDimension, scale, keys, ends)
+                    q, k, v, result, row: sequence * sequences.length, rows, queryColumn: head * width,
+                    keyColumn: keyHead * width, width: width, scale, keys, begins, ends)
             }
             if !blind.isEmpty {
                 let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
@@ -32,7 +36,10 @@ extension BlockEngine {
             }
             if !seeing.isEmpty {
                 let end = keys.range.upperBound
-                run(seeing, scale, keys, seeing.map { spec.isCausal ? min($0 + 1, end) : end })
+                let begins = spec.window.map { window in
+                    seeing.map { min(max(keys.range.lowerBound, $0 - window + 1), end) }
+                }
+                run(seeing, scale, keys, begins, seeing.map { spec.isCausal ? min($0 + 1, end) : end })
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -43,20 +50,27 @@ extension BlockEngine {
 
     /// Some rows of one head of one sequence.
     private func attend(
-        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ result: Matrix<S>, row: Int, _ rows: Range<Int>, column: Int,
-        width: Int, _ scale: Double, _ keys: Sequences.Keys, _ ends: [Int]
+        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ result: Matrix<S>, row: Int, _ rows: Range<Int>,
+        queryColumn: Int, keyColumn: Int, width: Int, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]?,
+        _ ends: [Int]
     ) {
-        ends.withUnsafeBufferPointer { ends in
-            func attend(_ mask: UnsafePointer<UInt8>?) {
-                S.attend(
-                    kernels,
-                    HeadRows(
-                        q: q.row(row + rows.lowerBound) + column, k: k.row(row) + column, v: v.row(row) + column,
-                        out: result.row(row + rows.lowerBound) + column, stride: q.columnCount, rows: rows.count,
-                        width: width, scale: scale, keyBegin: keys.range.lowerBound, ends: ends.baseAddress!, mask: mask
-                    ))
+        let first = row + rows.lowerBound
+        withPointer(to: keys.mask) { mask in
+            withPointer(to: begins) { begins in
+                withPointer(to: ends) { ends in
+                    S.attend(
+                        kernels,
+                        HeadRows(
+                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + keyColumn,
+                            out: result.row(first) + queryColumn, queryStride: q.columnCount,
+                            keyStride: k.columnCount, rows: rows.count, width: width, scale: scale,
+                            keyBegin: keys.range.lowerBound, begins: begins, ends: ends!, mask: mask))
+                }
             }
-            if let mask = keys.mask { mask.withUnsafeBufferPointer { attend($0.baseAddress) } } else { attend(nil) }
         }
+    }
+
+    private func withPointer<T>(to values: [T]?, _ body: (UnsafePointer<T>?) -> Void) {
+        if let values { values.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
     }
 }

@@ -3,14 +3,18 @@ import AssayTensors
 
 /// Norms, activations, sums and embeddings: every row alone.
 extension BlockEngine {
-    /// Layer normalization: `y = (x - mean) / sqrt(variance + epsilon) · weight + bias`.
-    func normalize(_ inputs: [Matrix<S>], _ slot: WeightSlot, _ norm: NormSpec) throws -> [Matrix<S>] {
-        let weight = try vector(slot)
-        let bias = try vector(WeightSlot(slot.module, layer: slot.layer, .bias))
+    /// A norm over the features, or over each of `groupCount` equal parts of them with one gain.
+    func normalize(
+        _ inputs: [Matrix<S>], _ slot: WeightSlot, _ norm: NormSpec, groupCount: Int = 1
+    ) throws -> [Matrix<S>] {
+        let weight = try vector(slot, offset: norm.gainOffset)
+        let bias = norm.hasBias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
         return try inputs.map { input in
             let result = try Matrix<S>(rowCount: input.rowCount, columnCount: input.columnCount)
             forEachRows(of: result) { rows in
-                normalize(input, weight, bias, norm, result, rows)
+                normalize(
+                    input.row(rows.lowerBound), weight, bias, norm, result.row(rows.lowerBound),
+                    rows.count * groupCount, input.columnCount / groupCount)
                 roundRows(of: result, rows)
             }
             return result
@@ -18,30 +22,32 @@ extension BlockEngine {
     }
 
     private func normalize(
-        _ input: Matrix<S>, _ weight: BorrowedVector, _ bias: BorrowedVector, _ norm: NormSpec, _ result: Matrix<S>,
-        _ rows: Range<Int>
+        _ input: UnsafePointer<S>, _ weight: BorrowedVector, _ bias: BorrowedVector?, _ norm: NormSpec,
+        _ result: UnsafeMutablePointer<S>, _ rows: Int, _ columns: Int
     ) {
-        let first = rows.lowerBound
+        func run(_ weight: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?) {
+            switch norm.kind {
+            case .layer: S.layerNorm(kernels, input, weight, bias, norm.epsilon, result, rows, columns)
+            case .rootMeanSquare: S.rootMeanSquareNorm(kernels, input, weight, norm.epsilon, result, rows, columns)
+            }
+        }
         // The kernel takes gain and bias in float32; wider ones are applied afterwards.
-        if weight.doubles != nil || bias.doubles != nil {
-            S.layerNorm(
-                kernels, input.row(first), nil, nil, norm.epsilon, result.row(first), rows.count, input.columnCount)
-            for row in rows { applyWide(weight, bias, to: result.row(row), input.columnCount) }
+        if weight.doubles != nil || bias?.doubles != nil {
+            run(nil, nil)
+            for row in 0..<rows { applyWide(weight, bias, to: result + row * columns, columns) }
             return
         }
         weight.floats.withUnsafeBufferPointer { weight in
-            bias.floats.withUnsafeBufferPointer { bias in
-                S.layerNorm(
-                    kernels, input.row(first), weight.baseAddress, bias.baseAddress, norm.epsilon, result.row(first),
-                    rows.count, input.columnCount)
-            }
+            guard let bias else { return run(weight.baseAddress, nil) }
+            bias.floats.withUnsafeBufferPointer { run(weight.baseAddress, $0.baseAddress) }
         }
     }
 
     private func applyWide(
-        _ weight: BorrowedVector, _ bias: BorrowedVector, to row: UnsafeMutablePointer<S>, _ count: Int
+        _ weight: BorrowedVector, _ bias: BorrowedVector?, to row: UnsafeMutablePointer<S>, _ count: Int
     ) {
         withWide(weight) { S.multiply(kernels, row, $0, row, count) }
+        guard let bias else { return }
         withWide(bias) { S.add(kernels, row, $0, row, count) }
     }
 
@@ -68,6 +74,18 @@ extension BlockEngine {
         }
     }
 
+    /// The products of elements, pair by pair, into the second.
+    func multiply(_ a: [Matrix<S>], _ b: [Matrix<S>]) -> [Matrix<S>] {
+        zip(a, b).map { a, b in
+            forEachRows(of: b) { rows in
+                let first = rows.lowerBound
+                S.multiply(kernels, a.row(first), b.row(first), b.row(first), rows.count * b.columnCount)
+                roundRows(of: b, rows)
+            }
+            return b
+        }
+    }
+
     /// Residual connections: a + b, pair by pair, into the second.
     func sum(_ a: [Matrix<S>], _ b: [Matrix<S>]) throws -> [Matrix<S>] {
         zip(a, b).map { a, b in add(a, to: b) }
@@ -86,12 +104,21 @@ extension BlockEngine {
     /// tokens and kinds first.
     func embeddings() throws -> Matrix<S> {
         var result = try gather(WeightSlot(.tokenEmbedding), tokens.inputIDs.flatMap { $0 })
+        if let scale = spec.embedding.scale { multiply(result, by: scale) }
         if spec.embedding.tokenTypeCount > 0 {
             let kinds = tokens.tokenTypeIDs?.flatMap { $0 } ?? [Int](repeating: 0, count: rowCount)
             result = add(try gather(WeightSlot(.tokenTypeEmbedding), kinds), to: result)
         }
+        guard spec.embedding.hasLearnedPositions else { return result }
         let positions = tokens.positionIDs?.flatMap { $0 } ?? (0..<rowCount).map { $0 % sequences.length }
         return add(try gather(WeightSlot(.positionEmbedding), positions), to: result)
+    }
+
+    private func multiply(_ matrix: Matrix<S>, by factor: Double) {
+        forEachRows(of: matrix) { rows in
+            S.scale(kernels, matrix.row(rows.lowerBound), factor, rows.count * matrix.columnCount)
+            roundRows(of: matrix, rows)
+        }
     }
 
     /// Rows of a table; equal ones are read once, in ascending order, which suits every format.

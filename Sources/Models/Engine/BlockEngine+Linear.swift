@@ -117,11 +117,12 @@ extension BlockEngine {
         return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)
     }
 
-    func vector(_ slot: WeightSlot) throws -> BorrowedVector {
+    /// - Parameter offset: is added to every element.
+    func vector(_ slot: WeightSlot, offset: Double = 0) throws -> BorrowedVector {
         guard let tensor = model.tensor(slot) else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
-        return try BorrowedVector(tensor, precision: weightPrecision)
+        return try BorrowedVector(tensor, precision: weightPrecision, offset: offset)
     }
 
     /// The type in which weights are taken: float32 under `ref32` and `fast32`, whatever is stored.

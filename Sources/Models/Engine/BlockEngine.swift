@@ -15,6 +15,8 @@ struct BlockEngine<S: Scalar>: Engine {
     let kernels: KernelTable
     let threads: Int
     let roundsToFloat32: Bool
+    /// Of every kind of block that has rotary positions.
+    private let rotations: [Rotation<S>?]
 
     var spec: TransformerSpec { model.spec }
     var rowCount: Int { sequences.count * sequences.length }
@@ -33,6 +35,14 @@ struct BlockEngine<S: Scalar>: Engine {
         kernels = KernelTable(pointer: table)
         threads = max(1, settings.threads)
         roundsToFloat32 = settings.profile == .ref32
+        let positions =
+            tokens.positionIDs?.flatMap { $0 } ?? (0..<tokens.batchCount * tokens.length).map { $0 % tokens.length }
+        rotations = try model.spec.blocks.kinds.map { [kernels] block in
+            try block.attention.rotary.map {
+                try Rotation(
+                    $0, positions: positions, kernels, isRounded: settings.profile != .ref64)
+            }
+        }
     }
 
     // MARK: Steps
@@ -48,40 +58,47 @@ struct BlockEngine<S: Scalar>: Engine {
     }
 
     func block(_ layer: Int, _ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState] {
+        let block = spec.blocks[layer]
         let inputs = try states.map { try matrix($0) }
-        let result =
-            switch spec.block.normPlacement {
-            case .beforeSublayer: try normFirstBlock(layer, inputs, observe)
-            case .afterResidual: try normLastBlock(layer, inputs, observe)
-            }
+        let middle = try residual(inputs, block.attentionNorms, .attention, layer, observe) {
+            try attention(block.attention, layer, $0, observe)
+        }
+        let result = try residual(middle, block.feedForwardNorms, .feedForward, layer, observe) {
+            try feedForward(block.feedForward, layer, $0, observe)
+        }
         try show(result, .out, layer, observe)
         return try result.map(state)
     }
 
-    private func normFirstBlock(
-        _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+    /// A sublayer with its residual connection and norms.
+    private func residual(
+        _ inputs: [Matrix<S>], _ norms: BlockSpec.Norms, _ places: NormPlaces, _ layer: Int, _ observe: TapObserver?,
+        _ sublayer: ([Matrix<S>]) throws -> [Matrix<S>]
     ) throws -> [Matrix<S>] {
-        let norm = spec.block.norm
-        var normed = try normalize(inputs, WeightSlot(.attentionNorm, layer: layer), norm)
-        try show(normed, .attentionNorm, layer, observe)
-        let attended = try attention(layer, normed, observe)
-        let middle = try sum(inputs, attended)
-        normed = try normalize(middle, WeightSlot(.feedForwardNorm, layer: layer), norm)
-        try show(normed, .feedForwardNorm, layer, observe)
-        return try sum(middle, feedForward(layer, normed, observe))
+        func normalized(_ values: [Matrix<S>], _ norm: NormSpec?, _ place: (Module, TapPoint)) throws -> [Matrix<S>] {
+            guard let norm else { return values }
+            let result = try normalize(values, WeightSlot(place.0, layer: layer), norm)
+            try show(result, place.1, layer, observe)
+            return result
+        }
+        let entering = try normalized(inputs, norms.before, places.norm)
+        let leaving = try normalized(sublayer(entering), norms.after, places.postNorm)
+        return try normalized(sum(inputs, leaving), norms.afterResidual, places.norm)
     }
 
-    private func normLastBlock(
-        _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
-    ) throws -> [Matrix<S>] {
-        let norm = spec.block.norm
-        let attended = try attention(layer, inputs, observe)
-        let middle = try normalize(sum(inputs, attended), WeightSlot(.attentionNorm, layer: layer), norm)
-        try show(middle, .attentionNorm, layer, observe)
-        let fed = try feedForward(layer, middle, observe)
-        let result = try normalize(sum(middle, fed), WeightSlot(.feedForwardNorm, layer: layer), norm)
-        try show(result, .feedForwardNorm, layer, observe)
-        return result
+    /// What the norms of a sublayer are called.
+    private struct NormPlaces {
+        let norm: (Module, TapPoint)
+        let postNorm: (Module, TapPoint)
+
+        static var attention: NormPlaces {
+            NormPlaces(
+                norm: (.attentionNorm, .attentionNorm), postNorm: (.attentionPostNorm, .attentionPostNorm))
+        }
+        static var feedForward: NormPlaces {
+            NormPlaces(
+                norm: (.feedForwardNorm, .feedForwardNorm), postNorm: (.feedForwardPostNorm, .feedForwardPostNorm))
+        }
     }
 
     func finish(_ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState] {
@@ -112,38 +129,55 @@ struct BlockEngine<S: Scalar>: Engine {
     // MARK: Sublayers
 
     private func attention(
-        _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        let attention = spec.block.attention
-        let width = attention.headCount * attention.headDimension
-        let q: [Matrix<S>]
-        let k: [Matrix<S>]
-        let v: [Matrix<S>]
-        if attention.hasFusedProjection {
-            let slices = (0..<3).map { $0 * width..<($0 + 1) * width }
-            let parts = try linear(inputs, WeightSlot(.queryKeyValue, layer: layer), slices: slices)
-            (q, k, v) = (parts[0], parts[1], parts[2])
-        } else {
-            q = try linear(inputs, WeightSlot(.query, layer: layer))
-            k = try linear(inputs, WeightSlot(.key, layer: layer))
-            v = try linear(inputs, WeightSlot(.value, layer: layer))
-        }
+        var (q, k, v) = try projections(attention, layer, inputs)
         try show(q, .query, layer, observe)
         try show(k, .key, layer, observe)
         try show(v, .value, layer, observe)
+        if let headNorm = attention.headNorm {
+            let (queryGroups, keyGroups) =
+                headNorm.isPerHead ? (attention.headCount, attention.keyValueHeadCount) : (1, 1)
+            q = try normalize(q, WeightSlot(.queryNorm, layer: layer), headNorm.norm, groupCount: queryGroups)
+            k = try normalize(k, WeightSlot(.keyNorm, layer: layer), headNorm.norm, groupCount: keyGroups)
+            try show(q, .queryNorm, layer, observe)
+            try show(k, .keyNorm, layer, observe)
+        }
+        if let rotation = rotations[spec.blocks.kind(of: layer)] {
+            for matrix in q + k { rotate(matrix, rotation, headDimension: attention.headDimension) }
+        }
         let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer) }
-        let result = try linear(attended, WeightSlot(.attentionOutput, layer: layer))
+        let output = WeightSlot(.attentionOutput, layer: layer)
+        let result = try linear(attended, output, bias: attention.hasOutputBias)
         try show(result, .attentionOutput, layer, observe)
         return result
     }
 
+    private typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
+
+    private func projections(_ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>]) throws -> Projections {
+        let hasBias = attention.hasInputBias
+        func project(_ module: Module, _ slices: [Range<Int>]? = nil) throws -> [[Matrix<S>]] {
+            try linear(inputs, WeightSlot(module, layer: layer), slices: slices, bias: hasBias)
+        }
+        if attention.hasFusedProjection {
+            let parts = try project(.queryKeyValue, attention.fusedSlices)
+            return (parts[0], parts[1], parts[2])
+        }
+        return try (project(.query)[0], project(.key)[0], project(.value)[0])
+    }
+
     private func feedForward(
-        _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+        _ spec: FeedForwardSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        let inner = try linear(inputs, WeightSlot(.feedForwardInput, layer: layer))
-        try apply(spec.block.feedForward.activation, inner)
+        func project(_ inputs: [Matrix<S>], _ module: Module) throws -> [Matrix<S>] {
+            try linear(inputs, WeightSlot(module, layer: layer), bias: spec.hasBias)
+        }
+        var inner = try project(inputs, spec.isGated ? .feedForwardGate : .feedForwardInput)
+        try apply(spec.activation, inner)
+        if spec.isGated { inner = multiply(inner, try project(inputs, .feedForwardInput)) }
         try show(inner, .activation, layer, observe)
-        let result = try linear(inner, WeightSlot(.feedForwardOutput, layer: layer))
+        let result = try project(inner, .feedForwardOutput)
         try show(result, .feedForwardOutput, layer, observe)
         return result
     }

@@ -18,12 +18,20 @@ protocol Scalar: BitwiseCopyable, Sendable {
     static func layerNorm(
         _ k: KernelTable, _ x: UnsafePointer<Self>, _ weight: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?,
         _ epsilon: Double, _ out: UnsafeMutablePointer<Self>, _ rows: Int, _ columns: Int)
+    static func rootMeanSquareNorm(
+        _ k: KernelTable, _ x: UnsafePointer<Self>, _ weight: UnsafePointer<Float>?, _ epsilon: Double,
+        _ out: UnsafeMutablePointer<Self>, _ rows: Int, _ columns: Int)
     static func add(
         _ k: KernelTable, _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>, _ out: UnsafeMutablePointer<Self>,
         _ count: Int)
     static func multiply(
         _ k: KernelTable, _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>, _ out: UnsafeMutablePointer<Self>,
         _ count: Int)
+    static func scale(_ k: KernelTable, _ x: UnsafeMutablePointer<Self>, _ factor: Double, _ count: Int)
+    /// Turns pairs of a head's features in place.
+    static func rotate(
+        _ k: KernelTable, _ x: UnsafeMutablePointer<Self>, _ cosines: UnsafePointer<Self>,
+        _ sines: UnsafePointer<Self>, _ pairs: Int, isInterleaved: Bool)
     static func addRow(
         _ k: KernelTable, _ x: UnsafeMutablePointer<Self>, _ bias: UnsafePointer<Float>, _ rows: Int, _ columns: Int)
     static func apply(_ k: KernelTable, _ function: Activation, _ x: UnsafeMutablePointer<Self>, _ count: Int)
@@ -49,12 +57,16 @@ struct HeadRows<S: Scalar> {
     var k: UnsafePointer<S>
     var v: UnsafePointer<S>
     var out: UnsafeMutablePointer<S>
-    /// Of every one of the four.
-    var stride: Int
+    /// Of queries and results.
+    var queryStride: Int
+    /// Of keys and values.
+    var keyStride: Int
     var rows: Int
     var width: Int
     var scale: Double
     var keyBegin: Int
+    /// For every row, the first key that it may see, `keyBegin` at least; nil for that one.
+    var begins: UnsafePointer<Int>?
     /// For every row, the key behind the last it may see.
     var ends: UnsafePointer<Int>
     /// 0 for keys that nobody sees; nil where all are seen.
@@ -98,6 +110,21 @@ extension Float: Scalar {
     ) {
         k.pointer.pointee.layer_norm_f32(x, weight, bias, epsilon, out, rows, columns)
     }
+    static func rootMeanSquareNorm(
+        _ k: KernelTable, _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>?, _ epsilon: Double,
+        _ out: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int
+    ) {
+        k.pointer.pointee.rms_norm_f32(x, weight, epsilon, out, rows, columns)
+    }
+    static func scale(_ k: KernelTable, _ x: UnsafeMutablePointer<Float>, _ factor: Double, _ count: Int) {
+        k.pointer.pointee.scale_f32(x, Float(factor), count)
+    }
+    static func rotate(
+        _ k: KernelTable, _ x: UnsafeMutablePointer<Float>, _ cosines: UnsafePointer<Float>,
+        _ sines: UnsafePointer<Float>, _ pairs: Int, isInterleaved: Bool
+    ) {
+        k.pointer.pointee.rotate_f32(x, cosines, sines, pairs, isInterleaved ? 1 : 0)
+    }
     static func add(
         _ k: KernelTable, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>,
         _ count: Int
@@ -131,9 +158,11 @@ extension Float: Scalar {
     }
     static func attend(_ k: KernelTable, _ head: HeadRows<Float>) {
         var arguments = ck_attention_f32(
-            q: head.q, q_stride: head.stride, k: head.k, k_stride: head.stride, v: head.v, v_stride: head.stride,
-            out: head.out, out_stride: head.stride, rows: head.rows, width: head.width, value_width: head.width,
-            scale: Float(head.scale), key_begin: head.keyBegin, begin: nil,
+            q: head.q, q_stride: head.queryStride, k: head.k, k_stride: head.keyStride, v: head.v,
+            v_stride: head.keyStride, out: head.out, out_stride: head.queryStride, rows: head.rows, width: head.width,
+            value_width: head.width,
+            scale: Float(head.scale), key_begin: head.keyBegin,
+            begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
             end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: nil,
             bias_stride: 0)
         let count = k.pointer.pointee.attention_scratch_count_f32(head.width)
@@ -189,6 +218,21 @@ extension Double: Scalar {
     ) {
         k.pointer.pointee.layer_norm_f64(x, weight, bias, epsilon, out, rows, columns)
     }
+    static func rootMeanSquareNorm(
+        _ k: KernelTable, _ x: UnsafePointer<Double>, _ weight: UnsafePointer<Float>?, _ epsilon: Double,
+        _ out: UnsafeMutablePointer<Double>, _ rows: Int, _ columns: Int
+    ) {
+        k.pointer.pointee.rms_norm_f64(x, weight, epsilon, out, rows, columns)
+    }
+    static func scale(_ k: KernelTable, _ x: UnsafeMutablePointer<Double>, _ factor: Double, _ count: Int) {
+        k.pointer.pointee.scale_f64(x, factor, count)
+    }
+    static func rotate(
+        _ k: KernelTable, _ x: UnsafeMutablePointer<Double>, _ cosines: UnsafePointer<Double>,
+        _ sines: UnsafePointer<Double>, _ pairs: Int, isInterleaved: Bool
+    ) {
+        k.pointer.pointee.rotate_f64(x, cosines, sines, pairs, isInterleaved ? 1 : 0)
+    }
     static func add(
         _ k: KernelTable, _ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, _ out: UnsafeMutablePointer<Double>,
         _ count: Int
@@ -222,9 +266,11 @@ extension Double: Scalar {
     }
     static func attend(_ k: KernelTable, _ head: HeadRows<Double>) {
         var arguments = ck_attention_f64(
-            q: head.q, q_stride: head.stride, k: head.k, k_stride: head.stride, v: head.v, v_stride: head.stride,
-            out: head.out, out_stride: head.stride, rows: head.rows, width: head.width, value_width: head.width,
-            scale: head.scale, key_begin: head.keyBegin, begin: nil,
+            q: head.q, q_stride: head.queryStride, k: head.k, k_stride: head.keyStride, v: head.v,
+            v_stride: head.keyStride, out: head.out, out_stride: head.queryStride, rows: head.rows, width: head.width,
+            value_width: head.width,
+            scale: head.scale, key_begin: head.keyBegin,
+            begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
             end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: nil,
             bias_stride: 0)
         let count = k.pointer.pointee.attention_scratch_count_f64(head.width)

@@ -56,18 +56,19 @@ struct BorrowedVector: Sendable {
     /// The values in float64, where they are stored so and the engine is wide enough to keep them.
     let doubles: [Double]?
 
-    init(_ tensor: any LogicalTensor, precision: Precision) throws {
+    /// - Parameter offset: is added to every element.
+    init(_ tensor: any LogicalTensor, precision: Precision, offset: Double = 0) throws {
         let count = tensor.shape.elementCount
         let rows = 0..<tensor.shape.rowCount
-        if precision == .float64, tensor.storage == .plain(.f64) {
+        if precision == .float64, tensor.storage == .plain(.f64) || offset != 0 {
             var values = [Double](repeating: 0, count: count)
             try values.withUnsafeMutableBufferPointer { try tensor.read(rows: rows, into: $0) }
-            doubles = values
+            doubles = offset == 0 ? values : values.map { $0 + offset }
             floats = []
         } else {
             var values = [Float](repeating: 0, count: count)
             try values.withUnsafeMutableBufferPointer { try tensor.read(rows: rows, into: $0) }
-            floats = values
+            floats = offset == 0 ? values : values.map { $0 + Float(offset) }
             doubles = nil
         }
     }

@@ -1,0 +1,26 @@
+import AssayCheckpoints
+
+/// Llama 1 to 3: root-mean-square norms before the sublayers, rotary positions, grouped heads, gated feed-forward.
+///
+/// - Source: `models/llama` of transformers 5.
+enum Llama: Architecture {
+    static let modelType = "llama"
+
+    static func spec(
+        from configuration: inout ConfigurationReader, stands: (Module) -> Bool
+    ) throws -> TransformerSpec {
+        var decoder = try configuration.decoder(epsilon: 1e-6, base: 10_000)
+        let hasBias = try configuration.bool("attention_bias", default: false)
+        decoder.attention.hasInputBias = hasBias
+        decoder.attention.hasOutputBias = hasBias
+        decoder.feedForward.hasBias = try configuration.bool("mlp_bias", default: false)
+        let spec = try configuration.decoderSpec(
+            modelType, decoder, blocks: BlockPattern(decoder.block), modelClasses: ["LlamaForCausalLM", "LlamaModel"],
+            contextLength: 2048, isTied: false)
+        // Llama 2 was trained by parts of its matrices side by side; the function is the same.
+        try configuration.finish(harmless: ["attention_dropout", "pretraining_tp"])
+        return spec
+    }
+
+    static let naming = Naming.decoder()
+}
