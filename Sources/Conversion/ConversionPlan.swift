@@ -148,6 +148,11 @@ public struct ConversionPlan: Sendable {
             fitted.notes.append(
                 "\(name) cannot share bytes between names; stored once more: \(aliases.map(\.name).listed(first: 5))")
         }
+        if capabilities.notesAliases, !aliases.isEmpty, contents.formatName != name {
+            fitted.notes.append(
+                "\(name) keeps a second name as a note, which load_model of its library understands and load_file does not:"
+                    + " \(aliases.map(\.name).listed(first: 5))")
+        }
         if !capabilities.holdsNames, steps.count == 1, let output = steps[0].outputs.first, output.name != target.stem {
             var renamed = output
             renamed.name = target.stem

@@ -247,7 +247,12 @@ extension ConversionPlan {
     /// The index of a sharded checkpoint, as the Hugging Face libraries write it.
     private func writeIndex(into folder: FilePath) throws {
         var map: [(key: String, value: JSONValue)] = []
-        for file in files { map += file.plan.tensors.map { ($0.name, .string(file.name)) } }
+        // Every name in it must be one that the format's own library finds.
+        let listsAliases = !format.capabilities.notesAliases
+        for file in files {
+            let listed = file.plan.tensors.filter { listsAliases || $0.aliasOf == nil }
+            map += listed.map { ($0.name, .string(file.name)) }
+        }
         map.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
         let index: JSONValue = [
             "metadata": ["total_size": JSONValue(destinationByteCount)], "weight_map": .object(JSONObject(map)),

@@ -91,6 +91,13 @@ public struct Checkpoint: Sendable {
             throw UsageError(
                 "\(output.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to")
         }
+        if target.kind == .file, let folder, let status = try SystemCall.status(folder) {
+            // Reports may be made again where they were.
+            guard try !Self.isInside(output, status) || output.extension?.lowercased() == "html" else {
+                throw UsageError(
+                    "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written to")
+            }
+        }
         guard target.kind == .folder else { return }
         // A file may be a link: neither the link nor what it leads to may be inside.
         for file in files {

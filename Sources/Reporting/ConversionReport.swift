@@ -92,6 +92,7 @@ public enum ConversionReport {
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
             "metadataEdits": json(plan.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
+            "notes": .array(plan.notes.map { .string($0) }),
             "bytesIn": JSONValue(plan.sourceByteCount), "bytesOut": JSONValue(plan.destinationByteCount),
             "expectedPeakBytes": JSONValue(plan.expectedPeakByteCount),
             "freeBytes": plan.freeByteCount.map { JSONValue($0) } ?? .null,
@@ -174,6 +175,7 @@ public enum ConversionReport {
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
             "metadataEdits": json(plan.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
+            "notes": .array(plan.notes.map { .string($0) }),
             "overflowed": JSONValue(outcome.tally.overflowed), "underflowed": JSONValue(outcome.tally.underflowed),
             "verified": .bool(outcome.wasVerified), "certificate": JSONValue(certificate?.string),
             "seconds": [
