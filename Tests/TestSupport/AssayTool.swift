@@ -51,10 +51,14 @@ public enum AssayTool {
         }
     }
 
+    /// A sanitizer takes more than any limit at once.
+    private static let isWatched = getenv("ASSAY_SANITIZER") != nil
+
     /// The same with arguments that need not be UTF-8.
     public static func run(
         _ arguments: [[UInt8]], environment: [String: String] = [:], limits: Limits? = nil
     ) throws -> Outcome {
+        let limits = isWatched ? nil : limits
         let folder = try TemporaryFolder()
         let (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
         var actions = posix_spawn_file_actions_t()
