@@ -57,7 +57,7 @@ public struct Checkpoint: Sendable {
         let parent = path.removingLastComponent()
         return Checkpoint(
             path: folder ?? path, reader: reader,
-            files: index.fileNames.map { parent.appending($0) } + reader.contents.otherFiles, index: path,
+            files: index.files.map { parent.appending($0.name) } + reader.contents.otherFiles, index: path,
             folder: folder, warnings: warnings + reader.contents.warnings)
     }
 

@@ -25,6 +25,7 @@ enum Main {
         } catch {
             let status = Assay.exitCode(for: error)
             guard status == .validationFailure else { Assay.exit(withError: error) }
+            writeJSON(Assay.message(for: error), status.rawValue)
             for line in Assay.fullMessage(for: error).split(separator: "\n") { Terminal.note(String(line)) }
             exit(status.rawValue)
         }
@@ -43,8 +44,16 @@ enum Main {
     }
 
     private static func fail(_ sentence: String, _ status: Int32) -> Never {
+        writeJSON(sentence, status)
         Terminal.note("error: " + sentence)
         exit(status)
+    }
+
+    /// With `--json` there is one document on standard output, whatever happens; what was shown before stays the only one.
+    private static func writeJSON(_ sentence: String, _ status: Int32) {
+        guard Arguments.texts.contains("--json"), !Terminal.hasOutput else { return }
+        let value: JSONValue = ["error": .string(sentence), "exitCode": JSONValue(Int(status))]
+        try? Terminal.write(value.prettyText + "\n")
     }
 
     /// From here on an interrupted run removes what it has not finished, and ends with 128 and the signal's number.

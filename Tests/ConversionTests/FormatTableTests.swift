@@ -6,19 +6,11 @@ import AssayTestSupport
 import SystemPackage
 import Testing
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// The table of formats against features in the README: every cell is tried, and the table is what came of it.
 @Suite struct FormatTable {
     private let work: TemporaryFolder
     private let source: Checkpoint
     private static let reading = ReadingOptions(hdf5Helper: AssayTool.path, threads: 2)
-    private static let readme = TestFiles.fixtures.removingLastComponent().appending("README.md")
-    private static let (begin, end) = (
-        "<!-- made by FormatTableTests: ASSAY_WRITE_TABLES=1 writes it -->\n", "<!-- end -->\n"
-    )
 
     init() throws {
         work = try TemporaryFolder()
@@ -131,15 +123,8 @@ import Testing
         for (features, cells) in Self.rows(columns) {
             text += "| \(features.joined(separator: ", ")) | \(cells.joined(separator: " | ")) |\n"
         }
-        let readme = String(decoding: try TestFiles.bytes(Self.readme), as: UTF8.self)
-        let parts = readme.split(separator: Self.begin, maxSplits: 1, omittingEmptySubsequences: false)
-        let rest = try #require(parts.last?.split(separator: Self.end, maxSplits: 1, omittingEmptySubsequences: false))
-        try #require(parts.count == 2 && rest.count == 2)
-        if getenv("ASSAY_WRITE_TABLES") != nil {
-            let whole = [String(parts[0]), Self.begin, text, Self.end, String(rest[1])].joined()
-            try TestFiles.write(Array(whole.utf8), to: Self.readme)
-        } else {
-            #expect(String(rest[0]) == text, "ASSAY_WRITE_TABLES=1 scripts/test --filter FormatTable writes it anew")
-        }
+        let found = try Readme.section(madeBy: "FormatTableTests") { _ in text }
+        #expect(
+            Readme.isWritten || found == text, "ASSAY_WRITE_TABLES=1 scripts/test --filter FormatTable writes it anew")
     }
 }

@@ -42,12 +42,20 @@ public enum AssayTool {
         public var byteCount: Int
         /// Of processor time.
         public var seconds: Int
+        /// Of each file that it writes; nil for any.
+        public var fileByteCount: Int?
 
-        public init(byteCount: Int, seconds: Int) { (self.byteCount, self.seconds) = (byteCount, seconds) }
+        public init(byteCount: Int, seconds: Int, fileByteCount: Int? = nil) {
+            (self.byteCount, self.seconds, self.fileByteCount) = (byteCount, seconds, fileByteCount)
+        }
 
         /// A shell that sets them and becomes the program.
         fileprivate var words: [String] {
-            ["/bin/sh", "-c", "ulimit -d \(byteCount >> 10) && ulimit -t \(seconds) && exec \"$0\" \"$@\""]
+            // In blocks of 512 bytes.
+            let file = fileByteCount.map { " && ulimit -f \($0 >> 9)" } ?? ""
+            return [
+                "/bin/sh", "-c", "ulimit -d \(byteCount >> 10) && ulimit -t \(seconds)\(file) && exec \"$0\" \"$@\"",
+            ]
         }
     }
 
@@ -58,40 +66,66 @@ public enum AssayTool {
     public static func run(
         _ arguments: [[UInt8]], environment: [String: String] = [:], limits: Limits? = nil
     ) throws -> Outcome {
-        let limits = isWatched ? nil : limits
-        let folder = try TemporaryFolder()
-        let (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, output.string, O_WRONLY | O_CREAT, 0o600)
-        posix_spawn_file_actions_addopen(&actions, 2, errors.string, O_WRONLY | O_CREAT, 0o600)
-        let words =
-            (((limits?.words ?? []) + [path.string]).map { Array($0.utf8) } + arguments).map { word in
-                (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
-            } + [nil]
-        let variables = environment.map { "\($0.key)=\($0.value)" }
-        var inherited: [String] = []
-        var entry = environ
-        while let text = entry.pointee {
-            inherited.append(String(cString: text))
-            entry += 1
+        let run = try Started(arguments, environment: environment, limits: isWatched ? nil : limits)
+        return try run.wait()
+    }
+
+    /// Starts a command, kills it when some time has passed, and waits for its end.
+    public static func kill(_ arguments: [String], after seconds: Double) throws -> Outcome {
+        let run = try Started(arguments.map { Array($0.utf8) }, environment: [:], limits: nil)
+        usleep(UInt32(seconds * 1e6))
+        Glibc.kill(run.child, SIGKILL)
+        return try run.wait()
+    }
+
+    /// A running command.
+    private struct Started {
+        let folder: TemporaryFolder
+        let child: pid_t
+        private let output, errors: FilePath
+
+        init(_ arguments: [[UInt8]], environment: [String: String], limits: Limits?) throws {
+            folder = try TemporaryFolder()
+            (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
+            var actions = posix_spawn_file_actions_t()
+            posix_spawn_file_actions_init(&actions)
+            defer { posix_spawn_file_actions_destroy(&actions) }
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+            posix_spawn_file_actions_addopen(&actions, 1, output.string, O_WRONLY | O_CREAT, 0o600)
+            posix_spawn_file_actions_addopen(&actions, 2, errors.string, O_WRONLY | O_CREAT, 0o600)
+            let words =
+                (((limits?.words ?? []) + [path.string]).map { Array($0.utf8) } + arguments).map { word in
+                    (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
+                } + [nil]
+            let settings = Self.variables(environment).map { strdup($0) } + [nil]
+            defer { (words + settings).forEach { free($0) } }
+            var child: pid_t = 0
+            let code = posix_spawn(&child, words[0]!, &actions, nil, words, settings)
+            guard code == 0 else { throw Errno(rawValue: code) }
+            self.child = child
         }
-        // The caller's terminal is nothing to a test.
-        let keys = Set(environment.keys).union(["COLUMNS"])
-        let kept = inherited.filter { !keys.contains(String($0.prefix { $0 != "=" })) }
-        let settings = (kept + variables).map { strdup($0) } + [nil]
-        defer { (words + settings).forEach { free($0) } }
-        var child: pid_t = 0
-        let code = posix_spawn(&child, words[0]!, &actions, nil, words, settings)
-        guard code == 0 else { throw Errno(rawValue: code) }
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) == -1 && errno == EINTR {}
-        let signal = status & 0x7F
-        return Outcome(
-            exitCode: signal == 0 ? (status >> 8) & 0xFF : -signal,
-            output: String(decoding: try TestFiles.bytes(output), as: UTF8.self),
-            errors: String(decoding: try TestFiles.bytes(errors), as: UTF8.self))
+
+        private static func variables(_ environment: [String: String]) -> [String] {
+            var inherited: [String] = []
+            var entry = environ
+            while let text = entry.pointee {
+                inherited.append(String(cString: text))
+                entry += 1
+            }
+            // The caller's terminal is nothing to a test.
+            let keys = Set(environment.keys).union(["COLUMNS"])
+            return inherited.filter { !keys.contains(String($0.prefix { $0 != "=" })) }
+                + environment.map { "\($0.key)=\($0.value)" }
+        }
+
+        func wait() throws -> Outcome {
+            var status: Int32 = 0
+            while waitpid(child, &status, 0) == -1 && errno == EINTR {}
+            let signal = status & 0x7F
+            return Outcome(
+                exitCode: signal == 0 ? (status >> 8) & 0xFF : -signal,
+                output: String(decoding: try TestFiles.bytes(output), as: UTF8.self),
+                errors: String(decoding: try TestFiles.bytes(errors), as: UTF8.self))
+        }
     }
 }

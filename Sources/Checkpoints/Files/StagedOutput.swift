@@ -17,17 +17,22 @@ public final class StagedOutput: Sendable {
     ///   - isFolder: makes the staging folder; a file is left for the writer to create.
     ///   - overwrite: whether an existing destination is replaced.
     ///   - replaceable: names, relative to it, of files that may go with a folder that is replaced.
+    ///   - place: where to write instead, on the destination's file system; it is made and removed by others.
     /// - Throws: `UsageError` where the destination exists and may not be replaced, or its folder does not exist;
     ///   `SystemError`.
     public init(
-        _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet = NameSet()
+        _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet = NameSet(),
+        at place: FilePath? = nil
     ) throws {
         // A trailing slash or a final dot would stage inside the destination instead of beside it.
         let normalized = destination.lexicallyNormalized()
-        let staging = try Self.stagingPath(
+        let usual = try Self.stagingPath(
             for: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
-        if isFolder { try SystemCall.makeFolder(staging) }
-        Temporaries.add(staging)
+        let staging = place ?? usual
+        if place == nil {
+            if isFolder { try SystemCall.makeFolder(staging) }
+            Temporaries.add(staging)
+        }
         self.destination = normalized
         self.staging = staging
         self.isFolder = isFolder
@@ -126,7 +131,6 @@ public final class StagedOutput: Sendable {
 
     /// Puts the finished output in place. Its files must have been flushed.
     public func publish() throws {
-        let parent = staging.removingLastComponent()
         if isFolder { try SystemCall.synchronizeFolder(staging) }
         if isFolder, overwrite, try SystemCall.status(destination) != nil {
             // Afterwards the old folder lies under the temporary name, where `deinit` removes it.
@@ -141,6 +145,7 @@ public final class StagedOutput: Sendable {
             }
             Temporaries.forget(staging)
         }
-        try SystemCall.synchronizeFolder(parent)
+        let around = destination.removingLastComponent()
+        try SystemCall.synchronizeFolder(around.isEmpty ? "." : around)
     }
 }

@@ -19,6 +19,9 @@ package enum SystemCall {
         package var mode: UInt32
         package var modifiedSeconds: Int
         package var modifiedNanoseconds: Int
+        /// When its bytes or anything of it (name, owner, times) changed last. Nobody can set it; no part of `==`.
+        package var changedSeconds: Int
+        package var changedNanoseconds: Int
 
         /// Whether both are one file, whatever it is called.
         package func isSameFile(as other: Status) -> Bool { device == other.device && inode == other.inode }
@@ -36,6 +39,14 @@ package enum SystemCall {
             mode = UInt32(raw.st_mode)
             modifiedSeconds = raw.st_mtim.tv_sec
             modifiedNanoseconds = raw.st_mtim.tv_nsec
+            changedSeconds = raw.st_ctim.tv_sec
+            changedNanoseconds = raw.st_ctim.tv_nsec
+        }
+
+        /// The same file, not written to in between.
+        package static func == (a: Status, b: Status) -> Bool {
+            a.kind == b.kind && a.byteCount == b.byteCount && a.isSameFile(as: b) && a.mode == b.mode
+                && a.modifiedSeconds == b.modifiedSeconds && a.modifiedNanoseconds == b.modifiedNanoseconds
         }
     }
 
@@ -92,6 +103,26 @@ package enum SystemCall {
     package static func create(_ path: FilePath) throws(SystemError) -> CInt {
         try retrying("create it", path) {
             path.withPlatformString { open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
+        }
+    }
+
+    /// Opens a file that processes lock, and makes it where it is missing.
+    package static func openLock(_ path: FilePath) throws(SystemError) -> CInt {
+        try retrying("open it", path) { path.withPlatformString { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) } }
+    }
+
+    /// Locks an open file, as long as this process has it open.
+    ///
+    /// - Returns: false where another process has it.
+    package static func lock(_ descriptor: CInt, _ path: FilePath) throws(SystemError) -> Bool {
+        do {
+            try retrying("lock it", path, advice: "the file system may have no locks; leave --resume out") {
+                flock(descriptor, LOCK_EX | LOCK_NB)
+            }
+            return true
+        } catch {
+            guard error.errno == .wouldBlock else { throw error }
+            return false
         }
     }
 

@@ -7,11 +7,11 @@ import SystemPackage
 public enum Temporaries {
     private static let paths = Mutex<Set<FilePath>>([])
 
-    static func add(_ path: FilePath) { paths.withLock { _ = $0.insert(path) } }
+    package static func add(_ path: FilePath) { paths.withLock { _ = $0.insert(path) } }
 
     /// - Returns: whether it was still known, and so is the caller's to remove.
     @discardableResult
-    static func forget(_ path: FilePath) -> Bool { paths.withLock { $0.remove(path) != nil } }
+    package static func forget(_ path: FilePath) -> Bool { paths.withLock { $0.remove(path) != nil } }
 
     /// Removes all of them; for the moment before the process ends.
     public static func removeAll() {
