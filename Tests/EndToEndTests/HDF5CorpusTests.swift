@@ -13,6 +13,9 @@ import Testing
 @Suite(.enabled(if: getenv("ASSAY_CORPUS") != nil, "ASSAY_CORPUS names no folder")) struct HDF5Corpus {
     private static let folder = FilePath(getenv("ASSAY_CORPUS").map { String(cString: $0) } ?? "").appending("hdf5-cve")
 
+    private static let trials = Trials(
+        "Damage", "public reproducers of faults in libhdf5, through five commands, in 120 MB and one second each")
+
     /// Files that are read: the damage is in what no tensor needs.
     private static let sound: Set = [
         "cve-2018-15671.h5", "cve-2024-29160.h5", "cve-2024-32607-1.h5", "cve-2024-32611.h5", "cve-2024-33874.h5",
@@ -33,6 +36,7 @@ import Testing
             try Self.compare(path, goldens[name]?.object)
         }
         #expect(read == Self.sound)
+        try Self.trials.record(names.count)
     }
 
     private static func compare(_ path: FilePath, _ golden: JSONObject?) throws {

@@ -7,6 +7,7 @@ import Testing
 @Suite struct DamagedFiles {
     /// Each of them is five processes, and as many more for HDF5.
     private static let count = 6
+    private static let trials = Trials("Damage", "damaged copies through five commands, in 120 MB and one second each")
 
     @Test(arguments: DamagedFormat.all.map(\.format)) func everyCommandEndsOrderly(_ format: String) throws {
         let base = DamagedFormat.all.first { $0.format == format }!
@@ -17,5 +18,6 @@ import Testing
             let path = try folder.write("\(number)-\(base.name(of: index))", bytes)
             try EveryCommand.mustEndOrderly(path)
         }
+        try Self.trials.record(Self.count)
     }
 }

@@ -15,6 +15,9 @@ import Testing
     private static let count = number("ASSAY_MUTANTS") ?? 300
     private static let seed = UInt64(number("ASSAY_SEED") ?? 1)
 
+    private static let trials = Trials(
+        "Damage", "copies of good files of every format, damaged at random, opened and read")
+
     private static func number(_ variable: String) -> Int? { getenv(variable).flatMap { Int(String(cString: $0)) } }
 
     @Test(arguments: DamagedFormat.all.map(\.format)) func damagedFilesAreRefusedOrRead(_ format: String) throws {
@@ -46,8 +49,8 @@ import Testing
                 #expect(isOrderly, "\(format), seed \(Self.seed), number \(number): \(error)")
             }
         }
-        // Damage must not be all that there is, nor must all be overlooked.
         #expect(readCount < count)
+        try Self.trials.record(count)
         print("\(format): \(count) damaged files, seed \(Self.seed), \(readCount) read")
     }
 
