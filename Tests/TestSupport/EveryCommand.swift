@@ -70,6 +70,29 @@ public enum EveryCommand {
         try acceptances.record(1)
     }
 
+    /// Requires that each ends by itself: content, or with one sentence about the file and nothing left behind.
+    ///
+    /// - Returns: whether the file can be read.
+    /// - Throws: `Misconduct`.
+    @discardableResult public static func mustEndOrderly(_ path: FilePath) throws -> Bool {
+        var isReadable = true
+        try forEach(path, path) { command, outcome, leftovers in
+            switch outcome.exitCode {
+            case 0, 1: return nil
+            // Nothing to quantize, or to verify.
+            case 64 where command == "quantize", 2 where command == "verify": return nil
+            case 2, 3:
+                if command == "inspect" || command == "convert" { isReadable = false }
+                let sentences = outcome.errors.split(separator: "\n").filter { !$0.hasPrefix("note: ") }
+                guard sentences.count == 1, sentences[0].hasPrefix("error: ") else { return "not one sentence" }
+                guard outcome.errors.contains(path.lastComponent!.string) else { return "the file is not named" }
+                return leftovers.first.map { "left behind: \($0)" }
+            default: return "exit code \(outcome.exitCode)"
+            }
+        }
+        return isReadable
+    }
+
     /// - Parameter fault: what is wrong with what a command said, and left in a folder that was empty; nil where nothing is.
     private static func forEach(
         _ path: FilePath, _ twin: FilePath,

@@ -55,10 +55,12 @@ final class ZTensorReader: CheckpointReader {
 
     private static func unread(_ manifest: ZTensorManifest) -> [(layout: String, names: [String])] {
         var groups: [(layout: String, names: [String])] = []
+        var positions = NameMap<Int>()
         for object in manifest.objects where ![ZTensor.denseLayout, ZTensorSparse.layout].contains(object.layout) {
-            if let index = groups.firstIndex(where: { ExactName($0.layout) == ExactName(object.layout) }) {
-                groups[index].names.append(object.name)
+            if let position = positions[object.layout] {
+                groups[position].names.append(object.name)
             } else {
+                positions[object.layout] = groups.count
                 groups.append((object.layout, [object.name]))
             }
         }
