@@ -17,6 +17,11 @@ public struct Checkpoint: Sendable {
 
     public var contents: CheckpointContents { reader.contents }
 
+    /// The same files, whose tensors another reader arranges anew.
+    package func read(through reader: any CheckpointReader) -> Checkpoint {
+        Checkpoint(path: path, reader: reader, files: files, index: index, folder: folder, warnings: warnings)
+    }
+
     /// Opens what a path names.
     ///
     /// - Throws: `CheckpointError`, `StructureError`, `SystemError`; `UsageError` where nothing is there.

@@ -106,9 +106,11 @@ public enum CertificateFile {
     static func isName(_ name: String) -> Bool { name == folderName || name.hasSuffix(fileSuffix) }
 
     /// SHA-256 of a whole file, streamed.
-    static func digest(of path: FilePath) throws -> Digest {
+    static func digest(of path: FilePath) throws -> Digest { try digest(of: InputFile(path)) }
+
+    static func digest(of file: InputFile) throws -> Digest {
         var hasher = DigestHasher()
-        try InputFile(path).forEachPiece { _, bytes in bytes.withUnsafeBytes { hasher.update($0) } }
+        try file.forEachPiece { _, bytes in bytes.withUnsafeBytes { hasher.update($0) } }
         return hasher.finalize()
     }
 }
