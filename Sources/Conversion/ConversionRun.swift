@@ -25,6 +25,8 @@ public struct ConversionOutcome: Sendable {
 
     public var files: [File]
     public var steps: [Step]
+    /// Of the tensors that a map made others of; empty where there is no map, or digests were not taken.
+    public var mappedDigests = NameMap<Digest>()
     public var wasVerified: Bool
     public var tally: ConversionTally
     /// Where the time went; no part of a certificate.
@@ -119,6 +121,11 @@ extension ConversionPlan {
                 try partial?.file(index)?.outcome
                 ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
             outcome.add(written)
+        }
+        if let mapping, options.takesDigests {
+            outcome.mappedDigests = try mapping.sourceDigests(
+                of: files.flatMap { $0.steps.map(\.source) }, copies: outcome.steps.map(\.sourceDigest),
+                threads: options.threads)
         }
         try requireUnchanged(since: before)
         let verification = try ContinuousClock().measure {

@@ -17,6 +17,11 @@ public struct Checkpoint: Sendable {
 
     public var contents: CheckpointContents { reader.contents }
 
+    /// The same files, whose tensors another reader arranges anew.
+    package func read(through reader: any CheckpointReader) -> Checkpoint {
+        Checkpoint(path: path, reader: reader, files: files, index: index, folder: folder, warnings: warnings)
+    }
+
     /// Opens what a path names.
     ///
     /// - Throws: `CheckpointError`, `StructureError`, `SystemError`; `UsageError` where nothing is there.
@@ -95,7 +100,8 @@ public struct Checkpoint: Sendable {
             // Reports may be made again where they were.
             guard try !Self.isInside(output, status) || output.extension?.lowercased() == "html" else {
                 throw UsageError(
-                    "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written to")
+                    "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written to"
+                )
             }
         }
         guard target.kind == .folder else { return }

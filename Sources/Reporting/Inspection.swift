@@ -133,7 +133,8 @@ public struct Inspection {
         part.map { "no: this is part \($0.number + 1) of \($0.count); name the folder or the index of all" }
             ?? "every tensor's data is there; "
             + (hasConfiguration
-                ? "name the folder to see what its config.json says" : "no config.json beside it says what a model needs")
+                ? "name the folder to see what its config.json says"
+                : "no config.json beside it says what a model needs")
     }
 
     private var hasConfiguration: Bool {

@@ -85,7 +85,8 @@ final class ZTensorWriter: CheckpointWriter {
         let owners = try sharedOwners(hashes)
         let final = try Self.layout(of: plan, order, owners)
         try moveUp(to: final)
-        let manifest = ZTensorManifest(attributes: attributes.root + aliases, objects: order.map { object($0, final, hashes) })
+        let manifest = ZTensorManifest(
+            attributes: attributes.root + aliases, objects: order.map { object($0, final, hashes) })
         let bytes = manifest.encoded
         guard bytes.count <= ZTensorFile.maximumManifestByteCount, (try? CBORDecoder.decode(bytes)) != nil else {
             throw UsageError(
