@@ -100,7 +100,7 @@ extension TensorTable.Entry {
 extension TransformerSpec {
     /// Every fact of the specification, in an order that is the same for all.
     var facts: [(name: String, value: String)] {
-        [
+        var facts: [(name: String, value: String)] = [
             ("architecture", architecture), ("layers", "\(layerCount)"), ("hidden size", "\(hiddenSize)"),
             ("vocabulary size", "\(vocabularySize)"), ("context length", "\(contextLength)"),
             ("learned positions", "\(embedding.hasLearnedPositions)"),
@@ -109,18 +109,17 @@ extension TransformerSpec {
             ("embedding norm", Self.show(embedding.norm)),
             ("kinds of blocks", "\(blocks.kinds.count)"), ("order of blocks", blocks.order.shown),
         ]
-            + blocks.kinds.enumerated().flatMap { number, block in
-                let kind = blocks.kinds.count == 1 ? "" : " of kind \(number + 1)"
-                return block.facts.map { ($0.name + kind, $0.value) }
-            } + [
-                ("final norm", Self.show(finalNorm)), ("pooler", poolerActivation?.rawValue ?? "none"),
-                ("head", head == nil ? "none" : head!.isTied ? "tied" : "untied"),
-                ("head bias", head.map { "\($0.hasBias)" } ?? "none"),
-                (
-                    "head transform",
-                    head?.transform.map { "\($0.activation.rawValue), \(Self.show($0.norm))" } ?? "none"
-                ),
-            ]
+        for (number, block) in blocks.kinds.enumerated() {
+            let kind = blocks.kinds.count == 1 ? "" : " of kind \(number + 1)"
+            facts += block.facts.map { ($0.name + kind, $0.value) }
+        }
+        facts.append(("final norm", Self.show(finalNorm)))
+        facts.append(("pooler", poolerActivation?.rawValue ?? "none"))
+        facts.append(("head", head == nil ? "none" : head!.isTied ? "tied" : "untied"))
+        facts.append(("head bias", head.map { "\($0.hasBias)" } ?? "none"))
+        let transform = head?.transform.map { "\($0.activation.rawValue), \(Self.show($0.norm))" }
+        facts.append(("head transform", transform ?? "none"))
+        return facts
     }
 
     fileprivate static func show(_ norm: NormSpec?) -> String {

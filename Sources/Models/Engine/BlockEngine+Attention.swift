@@ -23,7 +23,7 @@ extension BlockEngine {
             let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
             let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
             func run(
-                _ rows: Range<Int>, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]? = nil, _ ends: [Int]
+                _ rows: Range<Int>, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]?, _ ends: [Int]
             ) {
                 let width = spec.headDimension
                 attend(
@@ -32,7 +32,7 @@ extension BlockEngine {
             }
             if !blind.isEmpty {
                 let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
-                run(blind, 0, all, [Int](repeating: sequences.length, count: blind.count))
+                run(blind, 0, all, nil, [Int](repeating: sequences.length, count: blind.count))
             }
             if !seeing.isEmpty {
                 let end = keys.range.upperBound
