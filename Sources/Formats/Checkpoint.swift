@@ -100,7 +100,7 @@ public struct Checkpoint: Sendable {
             // Reports may be made again where they were.
             guard try !Self.isInside(output, status) || output.extension?.lowercased() == "html" else {
                 throw UsageError(
-                    "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written to"
+                    "\(output.forDisplay): exists already in the source's folder (\(folder.forDisplay)), where nothing is replaced"
                 )
             }
         }
