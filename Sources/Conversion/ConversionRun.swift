@@ -67,8 +67,12 @@ public struct FinishedConversion: Sendable {
         outcome.files.map { ($0.name, plan.isFolder ? staged.staging.appending($0.name) : staged.staging) }
     }
 
-    /// Puts the result in its place.
+    /// The folder in which the destination appears.
+    public var folder: FilePath { staged.destination.folder }
+
+    /// Puts the result in its place, as the last or only step of a publication.
     public func publish() throws { try staged.publish() }
+    public func publish(in publication: Publication) throws { try publication.publish(staged) }
 }
 
 extension ConversionPlan {
@@ -80,15 +84,15 @@ extension ConversionPlan {
     {
         try source.refuse(output: destination)
         try checkSpace()
-        let before = try sourceStatuses()
         let staged = try StagedOutput(
             destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable())
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
-        for file in files {
-            let path = isFolder ? staged.staging.appending(file.name) : staged.staging
-            try write(file, to: path, &outcome) { progress?(.converting, $0) }
+        try source.whileUnchanged {
+            for file in files {
+                let path = isFolder ? staged.staging.appending(file.name) : staged.staging
+                try write(file, to: path, &outcome) { progress?(.converting, $0) }
+            }
         }
-        try requireUnchanged(since: before)
         let verification = try ContinuousClock().measure {
             for (index, file) in outcome.files.enumerated() where options.verifies {
                 let path = isFolder ? staged.staging.appending(file.name) : staged.staging
@@ -101,20 +105,6 @@ extension ConversionPlan {
             try companions.write(into: staged.staging)
         }
         return FinishedConversion(plan: self, outcome: outcome, staged: staged)
-    }
-
-    /// Of each file of the source: what tells whether it was changed.
-    private func sourceStatuses() throws -> [SystemCall.Status?] {
-        try source.files.map { try SystemCall.status($0) }
-    }
-
-    /// What was read must be what was opened: the same files, of the same size and time of change.
-    private func requireUnchanged(since before: [SystemCall.Status?]) throws {
-        for (path, (before, now)) in zip(source.files, zip(before, try sourceStatuses())) where now != before {
-            throw SystemError(
-                "trust what was read", path, now == nil ? .noSuchFileOrDirectory : .ioError,
-                advice: now == nil ? "it vanished meanwhile" : "it was changed meanwhile; nothing was published")
-        }
     }
 
     private func write(

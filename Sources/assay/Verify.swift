@@ -49,8 +49,11 @@ struct Verify: ParsableCommand {
         options.reading = common.reading
         let bytes = (checkpoint.contents.tensors + (source?.contents.tensors ?? [])).reduce(0) { $0 + $1.byteCount }
         let bar = Progress("verifying", total: bytes, quiet: common.quiet)
-        let report = try Verifier(checkpoint, options) { bar.advance($0) }
-            .verify(certificate: certificate, against: source)
+        let report = try checkpoint.whileUnchanged {
+            try (source ?? checkpoint).whileUnchanged {
+                try Verifier(checkpoint, options) { bar.advance($0) }.verify(certificate: certificate, against: source)
+            }
+        }
         bar.finish()
         try Terminal.write(
             common.json

@@ -7,6 +7,7 @@ import SystemPackage
 /// The built `assay`, run as its user runs it.
 public enum AssayTool {
     public struct Outcome: Sendable {
+        /// Below zero the signal that ended it.
         public var exitCode: Int32
         public var output: String
         public var errors: String
@@ -31,63 +32,150 @@ public enum AssayTool {
     ///
     /// - Parameter environment: set beside what this process has.
     public static func run(
-        _ arguments: [String], environment: [String: String] = [:], limits: Limits? = nil
+        _ arguments: [String], environment: [String: String] = [:], limits: Limits? = nil, output: Output = .kept
     ) throws -> Outcome {
-        try run(arguments.map { Array($0.utf8) }, environment: environment, limits: limits)
-    }
-
-    /// What the process may take; beyond that memory is refused, and the process killed.
-    public struct Limits: Sendable {
-        /// Of memory that is its own, whether touched or not.
-        public var byteCount: Int
-        /// Of processor time.
-        public var seconds: Int
-
-        public init(byteCount: Int, seconds: Int) { (self.byteCount, self.seconds) = (byteCount, seconds) }
-
-        /// A shell that sets them and becomes the program.
-        fileprivate var words: [String] {
-            ["/bin/sh", "-c", "ulimit -d \(byteCount >> 10) && ulimit -t \(seconds) && exec \"$0\" \"$@\""]
-        }
+        try run(arguments.map { Array($0.utf8) }, environment: environment, limits: limits, output: output)
     }
 
     /// The same with arguments that need not be UTF-8.
     public static func run(
-        _ arguments: [[UInt8]], environment: [String: String] = [:], limits: Limits? = nil
+        _ arguments: [[UInt8]], environment: [String: String] = [:], limits: Limits? = nil, output: Output = .kept
     ) throws -> Outcome {
-        let folder = try TemporaryFolder()
-        let (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_addopen(&actions, 1, output.string, O_WRONLY | O_CREAT, 0o600)
-        posix_spawn_file_actions_addopen(&actions, 2, errors.string, O_WRONLY | O_CREAT, 0o600)
-        let words =
-            (((limits?.words ?? []) + [path.string]).map { Array($0.utf8) } + arguments).map { word in
-                (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
-            } + [nil]
-        let variables = environment.map { "\($0.key)=\($0.value)" }
-        var inherited: [String] = []
-        var entry = environ
-        while let text = entry.pointee {
-            inherited.append(String(cString: text))
-            entry += 1
+        try Running(arguments, environment, limits, output).wait()
+    }
+
+    /// Starts a command, which goes on beside the test.
+    public static func start(
+        _ arguments: [String], environment: [String: String] = [:], limits: Limits? = nil, output: Output = .kept
+    ) throws -> Running {
+        try Running(arguments.map { Array($0.utf8) }, environment, limits, output)
+    }
+
+    /// What a shell sets for the process before it becomes the program.
+    public struct Limits: Sendable {
+        private let command: String
+
+        /// - Parameters:
+        ///   - byteCount: of memory that is its own, whether touched or not; more is refused.
+        ///   - seconds: of processor time; beyond that it is killed.
+        public init(byteCount: Int, seconds: Int) {
+            command = "ulimit -d \(byteCount >> 10) && ulimit -t \(seconds)"
         }
-        // The caller's terminal is nothing to a test.
-        let keys = Set(environment.keys).union(["COLUMNS"])
-        let kept = inherited.filter { !keys.contains(String($0.prefix { $0 != "=" })) }
-        let settings = (kept + variables).map { strdup($0) } + [nil]
-        defer { (words + settings).forEach { free($0) } }
-        var child: pid_t = 0
-        let code = posix_spawn(&child, words[0]!, &actions, nil, words, settings)
-        guard code == 0 else { throw Errno(rawValue: code) }
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) == -1 && errno == EINTR {}
-        let signal = status & 0x7F
-        return Outcome(
-            exitCode: signal == 0 ? (status >> 8) & 0xFF : -signal,
-            output: String(decoding: try TestFiles.bytes(output), as: UTF8.self),
-            errors: String(decoding: try TestFiles.bytes(errors), as: UTF8.self))
+
+        /// - Parameter fileByteCount: beyond which no file may grow.
+        public init(fileByteCount: Int) { command = "ulimit -f \(fileByteCount >> 9)" }
+
+        /// - Parameter command: of the shell: "trap '' HUP".
+        public init(shell command: String) { self.command = command }
+
+        fileprivate var words: [String] { ["/bin/sh", "-c", "\(command) && exec \"$0\" \"$@\""] }
+    }
+
+    /// Where standard output goes.
+    public enum Output: Sendable {
+        /// Into the outcome.
+        case kept
+        case file(FilePath)
+        /// Into a pipe that nobody reads.
+        case closedPipe
+    }
+
+    /// A command that goes on.
+    public final class Running {
+        public let child: pid_t
+        private let folder: TemporaryFolder
+        private var status: Int32?
+
+        fileprivate init(
+            _ arguments: [[UInt8]], _ environment: [String: String], _ limits: Limits?, _ output: Output
+        ) throws {
+            folder = try TemporaryFolder()
+            var actions = posix_spawn_file_actions_t()
+            posix_spawn_file_actions_init(&actions)
+            defer { posix_spawn_file_actions_destroy(&actions) }
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+            var pipeEnd: CInt?
+            defer { if let pipeEnd { close(pipeEnd) } }
+            switch output {
+            case .kept: Self.send(1, to: folder.path.appending("out"), &actions)
+            case .file(let path): Self.send(1, to: path, &actions)
+            case .closedPipe:
+                pipeEnd = try Self.pipeWithoutReader()
+                posix_spawn_file_actions_adddup2(&actions, pipeEnd!, 1)
+            }
+            Self.send(2, to: folder.path.appending("err"), &actions)
+            let words =
+                (((limits?.words ?? []) + [path.string]).map { Array($0.utf8) } + arguments).map { word in
+                    (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
+                } + [nil]
+            let settings = Self.settings(environment).map { strdup($0) } + [nil]
+            defer { (words + settings).forEach { free($0) } }
+            var child: pid_t = 0
+            let code = posix_spawn(&child, words[0]!, &actions, nil, words, settings)
+            guard code == 0 else { throw Errno(rawValue: code) }
+            self.child = child
+        }
+
+        private static func send(_ number: CInt, to path: FilePath, _ actions: inout posix_spawn_file_actions_t) {
+            posix_spawn_file_actions_addopen(&actions, number, path.string, O_WRONLY | O_CREAT, 0o600)
+        }
+
+        private static func pipeWithoutReader() throws -> CInt {
+            var ends: [CInt] = [0, 0]
+            guard pipe(&ends) == 0 else { throw Errno(rawValue: errno) }
+            close(ends[0])
+            _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
+            return ends[1]
+        }
+
+        private static func settings(_ environment: [String: String]) -> [String] {
+            var inherited: [String] = []
+            var entry = environ
+            while let text = entry.pointee {
+                inherited.append(String(cString: text))
+                entry += 1
+            }
+            // The caller's terminal is nothing to a test.
+            let keys = Set(environment.keys).union(["COLUMNS"])
+            return inherited.filter { !keys.contains(String($0.prefix { $0 != "=" })) }
+                + environment.map { "\($0.key)=\($0.value)" }
+        }
+
+        public func send(_ signal: CInt) { kill(child, signal) }
+
+        /// Waits until it stops itself.
+        ///
+        /// - Returns: false where it ended instead.
+        public func waitUntilStopped() -> Bool {
+            var status: Int32 = 0
+            while waitpid(child, &status, WUNTRACED) == -1 && errno == EINTR {}
+            if status & 0xFF == 0x7F { return true }
+            self.status = status
+            return false
+        }
+
+        /// Whether it goes on.
+        public var isRunning: Bool {
+            var status: Int32 = 0
+            if self.status == nil, waitpid(child, &status, WNOHANG) == child { self.status = status }
+            return self.status == nil
+        }
+
+        public func wait() throws -> Outcome {
+            var status = self.status ?? 0
+            if self.status == nil {
+                while waitpid(child, &status, 0) == -1 && errno == EINTR {}
+                self.status = status
+            }
+            let signal = status & 0x7F
+            return Outcome(
+                exitCode: signal == 0 ? (status >> 8) & 0xFF : -signal,
+                output: try text("out"), errors: try text("err"))
+        }
+
+        private func text(_ name: String) throws -> String {
+            guard folder.names.contains(name) else { return "" }
+            return String(decoding: try TestFiles.bytes(folder.path.appending(name)), as: UTF8.self)
+        }
     }
 }
