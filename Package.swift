@@ -31,6 +31,7 @@ let package = Package(
         .library(name: "AssayCheckpoints", targets: ["AssayCheckpoints"]),
         .library(name: "AssayFormats", targets: ["AssayFormats"]),
         .library(name: "AssayModels", targets: ["AssayModels"]),
+        .library(name: "AssayVerification", targets: ["AssayVerification"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

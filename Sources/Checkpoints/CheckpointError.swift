@@ -119,8 +119,18 @@ extension String {
         return String(self[..<end]).escaped + "... (\(byteCount) bytes)"
     }
 
+    /// Whether it is printable ASCII throughout, each byte a character that is shown as it is.
+    package var isPlain: Bool {
+        // Without a way out of the loop it takes many bytes at a time.
+        let isPlain = utf8.withContiguousStorageIfAvailable { bytes in
+            bytes.reduce(UInt8(0)) { $0 | ($1 &- 0x20 > 0x7E - 0x20 ? 1 : 0) } == 0
+        }
+        return isPlain ?? utf8.allSatisfy { (0x20...0x7E).contains($0) }
+    }
+
     /// The same without a limit.
     package var escaped: String {
+        if isPlain { return self }
         guard unicodeScalars.contains(where: \.needsEscape) else { return self }
         var result = ""
         for scalar in unicodeScalars {

@@ -26,6 +26,9 @@ public struct WritePlan: Sendable {
 }
 
 extension WritePlan {
+    /// Bytes of its tensors, those once that two names share.
+    package var storedByteCount: Int { tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) } }
+
     /// Of every tensor the one whose bytes it has: itself, or what an alias names.
     ///
     /// - Throws: `UsageError` where that is not written, or an alias itself.

@@ -66,3 +66,12 @@ public struct DigestHasher: Sendable {
         return Digest(bytes: result)
     }
 }
+
+extension InputFile {
+    /// SHA-256 of the whole file, streamed.
+    public func digest() throws -> Digest {
+        var hasher = DigestHasher()
+        try forEachPiece { _, bytes in bytes.withUnsafeBytes { hasher.update($0) } }
+        return hasher.finalize()
+    }
+}

@@ -33,6 +33,23 @@ public struct ExactName: Hashable, Sendable {
     }
 }
 
+extension UnsafeBufferPointer<UInt8> {
+    /// Whether all bytes are below 128, eight at a time.
+    var isASCII: Bool {
+        var all: UInt64 = 0
+        var position = 0
+        while position + 8 <= count {
+            all |= UnsafeRawPointer(baseAddress! + position).loadUnaligned(as: UInt64.self)
+            position += 8
+        }
+        while position < count {
+            all |= UInt64(self[position])
+            position += 1
+        }
+        return all & 0x8080_8080_8080_8080 == 0
+    }
+}
+
 extension ExactName: Comparable {
     /// The order of the bytes.
     public static func < (a: ExactName, b: ExactName) -> Bool {
@@ -56,7 +73,11 @@ public struct NameMap<Value> {
 
     /// The first of equal names counts.
     public init(_ pairs: some Sequence<(String, Value)>) {
-        values = Dictionary(pairs.map { (ExactName($0.0), $0.1) }, uniquingKeysWith: { first, _ in first })
+        values = Dictionary(minimumCapacity: pairs.underestimatedCount)
+        for (name, value) in pairs {
+            // One look-up where the name is new, as nearly all are.
+            if let first = values.updateValue(value, forKey: ExactName(name)) { values[ExactName(name)] = first }
+        }
     }
 
     public subscript(name: String) -> Value? {

@@ -18,6 +18,14 @@ package struct XXH3: Sendable {
     /// The hash of some bytes at once.
     package static func hash(of bytes: UnsafeRawBufferPointer) -> UInt64 { XXH3_64bits(bytes.baseAddress, bytes.count) }
 
+    /// The hash of a text's UTF-8.
+    package static func hash(ofText text: String) -> UInt64 {
+        if let hash = text.utf8.withContiguousStorageIfAvailable({ hash(of: UnsafeRawBufferPointer($0)) }) {
+            return hash
+        }
+        return Array(text.utf8).withUnsafeBytes { hash(of: $0) }
+    }
+
     /// The library's state, which lies at multiples of 64 bytes, as no value of Swift's does.
     private final class State: @unchecked Sendable {  // reason: it changes only while it has one owner
         let pointer: OpaquePointer

@@ -19,7 +19,7 @@ struct BlockQuantization {
     /// - Throws: `UsageError` where the format that the name tells lacks the type.
     func options(_ options: ConversionOptions, _ source: Checkpoint) throws -> ConversionOptions {
         var options = options
-        let format = try FormatRegistry.format(forOutput: options.destination.lexicallyNormalized())
+        let format = try options.formatByName()
         guard format?.capabilities.elementTypes.contains(type) ?? true else {
             throw UsageError(
                 "\(options.destination.forDisplay): \(format!.name) cannot hold \(type.name); these can:"
@@ -27,12 +27,6 @@ struct BlockQuantization {
         }
         options.formatName = format?.name ?? GGUF.name
         return options
-    }
-
-    /// What GGUF wants said of quantized files.
-    func edits(_ options: ConversionOptions) -> [MetadataEdit] {
-        let format = options.formatName.flatMap { FormatRegistry.format(named: $0) }
-        return format?.metadataOwner == GGUF.name ? GGUF.edits(quantizedTo: type) : []
     }
 
     func decisions(on contents: CheckpointContents) -> [ModelQuantization.Decision] {

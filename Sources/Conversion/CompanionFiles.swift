@@ -10,6 +10,10 @@ public struct CompanionFiles: Sendable {
     /// Names of what stays behind: other weights, indices, certificates, folders.
     public let left: [String]
     private let folder: FilePath?
+    /// Whether the destination will look like a model folder.
+    var holdsConfiguration: Bool { copied.contains(Self.configurationName) }
+    /// The files that are copied, where they are read.
+    var sources: [FilePath] { folder.map { folder in copied.map { folder.appending($0) } } ?? [] }
     /// The new text of `config.json`, where it changes.
     private let configuration: String?
 

@@ -6,6 +6,8 @@ import SystemPackage
 /// What a user asks of a conversion.
 public struct ConversionOptions: Sendable {
     public var destination: FilePath
+    /// Whether it is a folder whatever its name says: given with a slash at its end.
+    public var namesFolder = false
     /// The format's name; nil where the destination's extension tells it.
     public var formatName: String?
     /// Cuts the checkpoint into files of at most this many bytes of tensors.
@@ -19,6 +21,8 @@ public struct ConversionOptions: Sendable {
     public var writing = WritingOptions()
     public var reading = ReadingOptions()
     public var overwrite = false
+    /// Whether what is finished is kept, should the run be interrupted.
+    public var keepsProgress = false
     public var threads = 1
     /// What the buffers of a conversion may take in all.
     public var memoryByteCount = 400 << 20
@@ -49,6 +53,13 @@ public struct ConversionOptions: Sendable {
             throw UsageError(
                 "--memory: \(memoryByteCount) bytes are too few; the least for \(threads) threads is \(least)")
         }
+    }
+
+    /// The format that the destination's name calls for; nil where it tells none.
+    ///
+    /// - Throws: `UsageError` where it cannot be written.
+    func formatByName() throws(UsageError) -> (any CheckpointFormat.Type)? {
+        namesFolder ? nil : try FormatRegistry.format(forOutput: destination.lexicallyNormalized())
     }
 
     /// Requires that every pattern of `--include` and `--exclude` matches a tensor.

@@ -33,9 +33,11 @@ public struct ConversionPlan: Sendable {
     }
 
     public var destination: FilePath { options.destination }
+    /// Every file that is read: of tensors, the index, and what comes along.
+    var sourceFiles: [FilePath] { source.files + [source.index].compactMap { $0 } + companions.sources }
     public var sourceByteCount: Int { files.reduce(0) { $0 + $1.steps.reduce(0) { $0 + $1.sourceByteCount } } }
     public var destinationByteCount: Int {
-        files.reduce(0) { $0 + $1.plan.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) } }
+        files.reduce(0) { $0 + $1.plan.storedByteCount }
     }
     public var expectedPeakByteCount: Int { options.expectedPeakByteCount }
     /// Free space where the destination will be.
@@ -50,16 +52,19 @@ public struct ConversionPlan: Sendable {
     ///   - steps: for stored tensors, in the source's order.
     ///   - aliases: names that share the bytes of a step's only output.
     ///   - changes: what becomes different in `config.json`.
-    ///   - implied: changes of the metadata that what is done asks for, where the format holds any.
+    ///   - weightType: what weights become, where that is more than a cast: the metadata may have to follow.
     /// - Throws: `UsageError` where the format cannot hold the result, or the destination is unfit.
     public init(
         _ source: Checkpoint, _ options: ConversionOptions, steps: [any TensorStep], aliases: [TensorInfo],
         dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [],
-        implied: [MetadataEdit] = [], packedCount: Int = 0, notes: [String] = []
+        weightType: ElementType? = nil, packedCount: Int = 0, notes: [String] = []
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
-        metadataEdits = (target.format.capabilities.holdsMetadata ? implied : []) + options.metadataEdits
+        let implied = weightType.map {
+            FormatRegistry.edits(forWeightsOf: $0, in: source.contents, writing: target.format)
+        }
+        metadataEdits = (target.format.capabilities.holdsMetadata ? implied ?? [] : []) + options.metadataEdits
         let metadata = try MetadataEditing.apply(metadataEdits, to: source.contents, for: target.format)
         let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
@@ -71,10 +76,13 @@ public struct ConversionPlan: Sendable {
         companions =
             try isFolder ? CompanionFiles(of: source, changes: changes) : CompanionFiles(leaving: source.folder)
         self.notes =
-            notes + fitted.notes
-            + StagedOutput.leftovers(of: options.destination).map {
-                "\($0.forDisplay) is left from a run that was killed; it can be removed"
-            }
+            try notes + fitted.notes + Self.leftovers(options)
+            + (dropped.isEmpty || !companions.holdsConfiguration
+                ? []
+                : [
+                    "\(dropped.count) of \(source.contents.tensors.count) tensors are left out: the folder will be no complete"
+                        + " model"
+                ])
         let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
         let parts = target.split(fitted.steps, fitted.aliases)
         let tensorCount = fitted.steps.reduce(fitted.aliases.count) { $0 + $1.outputs.count }
@@ -88,6 +96,18 @@ public struct ConversionPlan: Sendable {
             }
             return planned
         }
+    }
+
+    /// What earlier runs left beside the destination.
+    private static func leftovers(_ options: ConversionOptions) throws -> [String] {
+        let killed = StagedOutput.leftovers(of: options.destination).map {
+            "\($0.forDisplay) is left from a run that was killed; it can be removed"
+        }
+        let partial = PartialRun.folder(for: options.destination)
+        guard !options.keepsProgress, try SystemCall.status(partial) != nil else { return killed }
+        return killed + [
+            "\(partial.forDisplay) is kept from an interrupted run; use --resume to go on with it, or remove it"
+        ]
     }
 
     private static func planFile(
@@ -170,11 +190,11 @@ public struct ConversionPlan: Sendable {
         return step
     }
 
-    /// Bytes that the disk must have free. What a compressing format will need is not known beforehand; half is a
-    /// cautious guess.
-    private var neededByteCount: Int {
-        (isCompressed ? destinationByteCount / 2 : destinationByteCount)
-            + (format.capabilities.needsPlainCopy ? destinationByteCount : 0)
+    /// Bytes that the disk must have free for some of the files. What a compressing format will need is not known
+    /// beforehand; half is a cautious guess.
+    private func neededByteCount(_ files: some Sequence<PlannedFile>) -> Int {
+        let byteCount = files.reduce(0) { $0 + $1.plan.storedByteCount }
+        return (isCompressed ? byteCount / 2 : byteCount) + (format.capabilities.needsPlainCopy ? byteCount : 0)
     }
 
     /// Whether the files will take fewer bytes than their tensors.
@@ -182,14 +202,18 @@ public struct ConversionPlan: Sendable {
 
     /// By how many bytes the disk is too small; nil where it suffices, or nobody knows.
     public var lackingByteCount: Int? {
-        freeByteCount.flatMap { $0 < neededByteCount ? neededByteCount - $0 : nil }
+        let needed = neededByteCount(files)
+        return freeByteCount.flatMap { $0 < needed ? needed - $0 : nil }
     }
 
+    /// - Parameter kept: positions of files that are there already.
     /// - Throws: `SystemError` where the disk is too small.
-    func checkSpace() throws {
-        guard lackingByteCount != nil, let free = freeByteCount else { return }
+    func checkSpace(keeping kept: [Int] = []) throws {
+        let kept = Set(kept)
+        let needed = neededByteCount(files.indices.lazy.filter { !kept.contains($0) }.map { files[$0] })
+        guard let free = freeByteCount, free < needed else { return }
         throw SystemError(
-            "write about \(neededByteCount) bytes", destination, .noSpace, advice: "\(free) bytes are free there")
+            "write about \(needed) bytes", destination, .noSpace, advice: "\(free) bytes are free there")
     }
 }
 
@@ -230,18 +254,12 @@ extension ConversionPlan {
         let changes = elementType.flatMap { dtypeChange($0, configuration) }
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
-            implied: implied(by: elementType, steps, source.contents),
+            weightType: steps.contains { dequantizes($0, source.contents) } ? elementType : nil,
             packedCount: steps.count { packed.contains($0.source) })
     }
 
-    /// Where blocks are dequantized, GGUF's word for what the weights are is no longer true.
-    private static func implied(
-        by type: ElementType?, _ steps: [any TensorStep], _ contents: CheckpointContents
-    ) -> [MetadataEdit] {
-        guard let type, steps.contains(where: { !$0.isCopy && contents.tensors[$0.source].elementType.isBlock }) else {
-            return []
-        }
-        return GGUF.edits(dequantizedTo: type, in: contents)
+    private static func dequantizes(_ step: any TensorStep, _ contents: CheckpointContents) -> Bool {
+        !step.isCopy && contents.tensors[step.source].elementType.isBlock
     }
 
     private static func packedParts(_ source: Checkpoint, _ configuration: JSONObject?) throws -> Set<Int> {

@@ -39,6 +39,12 @@ public struct ConversionOutcome: Sendable {
         public var verifying = 0.0
     }
 
+    mutating func add(_ written: WrittenFile) {
+        files.append(written.file)
+        steps += written.steps
+        for step in written.steps { tally += step.findings.tally }
+    }
+
     /// The content digest of the source tensors that were used, and of the destination.
     public var destinationContentDigest: Digest? {
         let digests = files.compactMap(\.digests)
@@ -47,70 +53,113 @@ public struct ConversionOutcome: Sendable {
     }
 }
 
+/// One file of the destination, and what its steps found.
+struct WrittenFile: Sendable {
+    var file: ConversionOutcome.File
+    var steps: [ConversionOutcome.Step]
+}
+
 /// A conversion that is complete and checked, but not published yet. Dropped, it leaves nothing behind.
 public struct FinishedConversion: Sendable {
     public let plan: ConversionPlan
     public let outcome: ConversionOutcome
-    private let staged: StagedOutput
+    /// Where the result lies: the file, or the folder of its files.
+    private let place: FilePath
+    /// nil where an earlier run put it in its place, and was interrupted then.
+    private let staged: StagedOutput?
+    private let partial: PartialRun?
 
-    init(plan: ConversionPlan, outcome: ConversionOutcome, staged: StagedOutput) {
+    init(
+        plan: ConversionPlan, outcome: ConversionOutcome, place: FilePath, staged: StagedOutput?, partial: PartialRun?
+    ) {
         self.plan = plan
         self.outcome = outcome
+        self.place = place
         self.staged = staged
+        self.partial = partial
     }
 
+    /// Whether the destination is in its place already.
+    public var isPublished: Bool { staged == nil }
+
     /// The folder under construction, for what else belongs in it; nil where the destination is a file.
-    public var stagingFolder: FilePath? { plan.isFolder ? staged.staging : nil }
+    public var stagingFolder: FilePath? { plan.isFolder ? place : nil }
 
     /// The written files: their final names, and where they lie until then.
     public var stagedFiles: [(name: String, path: FilePath)] {
-        outcome.files.map { ($0.name, plan.isFolder ? staged.staging.appending($0.name) : staged.staging) }
+        outcome.files.map { ($0.name, plan.isFolder ? place.appending($0.name) : place) }
     }
 
-    /// The folder in which the destination appears.
-    public var folder: FilePath { staged.destination.folder }
+    /// Puts the result in its place, as the only step of a publication, or as one of several.
+    public func publish() throws { try staged?.publish() }
+    public func publish(in publication: Publication) throws {
+        if let staged { try publication.publish(staged) }
+    }
 
-    /// Puts the result in its place, as the last or only step of a publication.
-    public func publish() throws { try staged.publish() }
-    public func publish(in publication: Publication) throws { try publication.publish(staged) }
+    /// Removes what was kept for the case of an interruption: the last thing to do.
+    public func forgetProgress() { partial?.remove() }
 }
 
 extension ConversionPlan {
     /// Writes everything beside the destination, flushes it, reads it again and compares.
     ///
-    /// - Parameter progress: told how many bytes of the source (and, when verifying, of the destination) were done.
-    public func run(progress: (@Sendable (_ phase: ConversionPhase, _ bytes: Int) -> Void)? = nil) throws
-        -> FinishedConversion
-    {
+    /// - Parameters:
+    ///   - partial: where finished files are kept, should the run be interrupted, and those of an earlier run lie.
+    ///   - progress: told how many bytes of the source (and, when verifying, of the destination) were done.
+    public func run(
+        keepingIn partial: PartialRun? = nil,
+        progress: (@Sendable (_ phase: ConversionPhase, _ bytes: Int) -> Void)? = nil
+    ) throws -> FinishedConversion {
         try source.refuse(output: destination)
-        try checkSpace()
-        let staged = try StagedOutput(
-            destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable())
+        try checkSpace(keeping: files.indices.filter { partial?.file($0) != nil })
+        let before = try sourceFiles.map { try SystemCall.status($0) }
+        let staged = try stage(partial)
+        let place = try staged?.staging ?? partial!.place(of: self)
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
         try source.whileUnchanged {
-            for file in files {
-                let path = isFolder ? staged.staging.appending(file.name) : staged.staging
-                try write(file, to: path, &outcome) { progress?(.converting, $0) }
+            for (index, file) in files.enumerated() {
+                let path = isFolder ? place.appending(file.name) : place
+                let written =
+                    try partial?.file(index)?.outcome
+                    ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
+                outcome.add(written)
             }
         }
         let verification = try ContinuousClock().measure {
             for (index, file) in outcome.files.enumerated() where options.verifies {
-                let path = isFolder ? staged.staging.appending(file.name) : staged.staging
+                let path = isFolder ? place.appending(file.name) : place
                 outcome.files[index].metadata = try verify(file, at: path) { progress?(.verifying, $0) }
             }
         }
         outcome.seconds.verifying = verification / .seconds(1)
-        if isFolder {
+        if isFolder, let staged {
             if files.count > 1, !format.capabilities.numbersParts { try writeIndex(into: staged.staging) }
             try companions.write(into: staged.staging)
         }
-        return FinishedConversion(plan: self, outcome: outcome, staged: staged)
+        for (path, status) in zip(sourceFiles, before) { try SystemCall.requireUnchanged(path, since: status) }
+        return FinishedConversion(plan: self, outcome: outcome, place: place, staged: staged, partial: partial)
+    }
+
+    /// - Returns: nil where the result is in its place already.
+    private func stage(_ partial: PartialRun?) throws -> StagedOutput? {
+        guard !(partial?.isPublished ?? false) else { return nil }
+        return try StagedOutput(
+            destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable(),
+            at: partial?.place(of: self))
     }
 
     private func write(
-        _ file: PlannedFile, to path: FilePath, _ outcome: inout ConversionOutcome,
+        _ index: Int, to path: FilePath, _ partial: PartialRun?, _ seconds: inout ConversionOutcome.PhaseSeconds,
         progress: @escaping @Sendable (Int) -> Void
-    ) throws {
+    ) throws -> WrittenFile {
+        guard let partial else { return try write(files[index], to: path, &seconds, progress: progress) }
+        return try partial.make(index, at: path) { try write(files[index], to: path, &seconds, progress: progress) }
+    }
+
+    private func write(
+        _ file: PlannedFile, to path: FilePath, _ seconds: inout ConversionOutcome.PhaseSeconds,
+        progress: @escaping @Sendable (Int) -> Void
+    ) throws -> WrittenFile {
         let clock = ContinuousClock()
         let begin = clock.now
         let output = try OutputFile(creating: path)
@@ -128,18 +177,16 @@ extension ConversionPlan {
         try writer.finish(digests: digests ?? [])
         let written = clock.now
         try output.synchronize()
-        outcome.seconds.converting += (written - begin) / .seconds(1)
-        outcome.seconds.flushing += (clock.now - written) / .seconds(1)
+        seconds.converting += (written - begin) / .seconds(1)
+        seconds.flushing += (clock.now - written) / .seconds(1)
         let byteCount = try SystemCall.status(path)?.byteCount ?? 0
-        outcome.files.append(
-            .init(name: file.name, tensors: file.plan.tensors, digests: digests, byteCount: byteCount))
-        for (step, result) in zip(file.steps, results) {
-            outcome.tally += result.findings.tally
-            outcome.steps.append(
+        return WrittenFile(
+            file: .init(name: file.name, tensors: file.plan.tensors, digests: digests, byteCount: byteCount),
+            steps: zip(file.steps, results).map { step, result in
                 .init(
                     source: source.contents.tensors[step.source].name, sourceDigest: result.sourceDigest,
-                    transform: step.transform, outputs: step.outputs.map(\.name), findings: result.findings))
-        }
+                    transform: step.transform, outputs: step.outputs.map(\.name), findings: result.findings)
+            })
     }
 
     /// What was read must be what the source's own digests speak of.

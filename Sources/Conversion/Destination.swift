@@ -9,15 +9,18 @@ struct Destination {
     private let fileName: String
     private let shardByteCount: Int?
 
-    /// A destination with a format's extension is a file; without one it is what the source is, a folder for a folder.
+    /// A destination with a format's extension is a file; without one it is what the source is, a folder for a folder. What
+    /// ends with a slash is a folder.
     init(_ options: ConversionOptions, _ source: Checkpoint) throws {
         let path = options.destination.lexicallyNormalized()
         guard let name = path.lastComponent?.string else {
             throw UsageError("'\(options.destination.forDisplay)': this names no file that could be written")
         }
-        let byExtension = try FormatRegistry.format(forOutput: path)
+        let byExtension = try options.formatByName()
         format = try Self.format(options, byExtension, source)
-        isFolder = byExtension == nil && (source.folder != nil || options.shardByteCount != nil)
+        isFolder =
+            byExtension == nil && (options.namesFolder || source.folder != nil || options.shardByteCount != nil)
+        if isFolder, !options.namesFolder { try Self.refuseExtension(of: path) }
         if let shards = options.shardByteCount {
             guard shards > 0 else { throw UsageError("--shard-size: must be above zero") }
             guard isFolder else {
@@ -33,6 +36,27 @@ struct Destination {
         }
         fileName = isFolder ? format.weightsFileName : name
         shardByteCount = options.shardByteCount
+    }
+
+    /// A folder is not made under a name that seems to be a file's.
+    private static func refuseExtension(of path: FilePath) throws {
+        guard let suffix = seemingExtension(of: path.lastComponent?.string ?? ""),
+            try SystemCall.status(path)?.kind != .folder
+        else { return }
+        throw UsageError(
+            "\(path.forDisplay): '\(suffix.escapedForDisplay)' is the extension of no format"
+                + " (\(FormatRegistry.extensions)); end the name with '/' where a folder is meant")
+    }
+
+    /// ".xyz" of "model.xyz": a letter, then letters and digits. What follows the dot of a version ("Qwen2.5",
+    /// "llama-3.1-8b") is none.
+    private static func seemingExtension(of name: String) -> String? {
+        guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return nil }
+        let suffix = name[name.index(after: dot)...]
+        guard let first = suffix.first, first.isLetter, suffix.allSatisfy({ $0.isLetter || $0.isNumber }) else {
+            return nil
+        }
+        return "." + suffix
     }
 
     private static func format(

@@ -43,14 +43,14 @@ public struct ModelQuantization: Sendable {
             let options = try blocks.options(options, source)
             plan = try Self.plan(
                 source, options, type.name, candidates, blocks.decisions(on: source.contents),
-                implied: blocks.edits(options), notes: blocks.notes)
+                weightType: type, notes: blocks.notes)
         }
     }
 
     private static func plan(
         _ source: Checkpoint, _ options: ConversionOptions, _ schemeName: String, _ weights: [CandidateWeight],
         _ decisions: [Decision], changes: [(key: String, value: JSONValue)] = [],
-        implied: [MetadataEdit] = [], notes: [String] = []
+        weightType: ElementType? = nil, notes: [String] = []
     ) throws -> ConversionPlan {
         var steps: [any TensorStep] = []
         var unfit: [String] = []
@@ -76,7 +76,7 @@ public struct ModelQuantization: Sendable {
         }
         steps.sort { $0.source < $1.source }
         return try ConversionPlan(
-            source, options, steps: steps, aliases: aliases, dropped: [], changes: changes, implied: implied,
+            source, options, steps: steps, aliases: aliases, dropped: [], changes: changes, weightType: weightType,
             notes: notes + unfit)
     }
 

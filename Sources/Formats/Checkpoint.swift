@@ -62,7 +62,7 @@ public struct Checkpoint: Sendable {
     ) throws -> Checkpoint {
         let index = try ShardIndex(of: InputFile(path))
         let parent = path.removingLastComponent()
-        let shards = index.fileNames.map { parent.appending($0) }
+        let shards = index.files.map { parent.appending($0.name) }
         let before = try statuses(of: shards)
         let reader = try ShardedReader(index, path, threads: options.threads) { try Self.reader(of: $0, options) }
         let others = reader.contents.otherFiles

@@ -59,6 +59,18 @@ public protocol CheckpointFormat: Sendable {
         _ edit: MetadataEdit, in member: JSONObject, beside texts: [String], isWritten: Bool
     ) throws(UsageError) -> ForeignEdit?
 
+    /// Whether a key ends as one that names the type of a new entry for `edit`: "general.file_type:u32".
+    static func namesType(_ key: String) -> Bool
+
+    /// Changes of this format's own metadata that keep it true where weights become of another element type.
+    ///
+    /// - Parameters:
+    ///   - contents: of the source.
+    ///   - isWritten: whether the output is of this format.
+    static func edits(
+        forWeightsOf type: ElementType, in contents: CheckpointContents, isWritten: Bool
+    ) -> [MetadataEdit]
+
     /// What a file begins with, up to its first tensor, if it is to hold other metadata and everything else where it is.
     ///
     /// - Parameters:
@@ -81,6 +93,12 @@ extension CheckpointFormat {
     public static func edit(
         _ edit: MetadataEdit, in member: JSONObject, beside texts: [String], isWritten: Bool
     ) throws(UsageError) -> ForeignEdit? { nil }
+
+    public static func namesType(_ key: String) -> Bool { false }
+
+    public static func edits(
+        forWeightsOf type: ElementType, in contents: CheckpointContents, isWritten: Bool
+    ) -> [MetadataEdit] { [] }
 
     public static func header(of plan: WritePlan, fitting file: InputFile) throws -> [UInt8] {
         throw UsageError(

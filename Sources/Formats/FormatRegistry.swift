@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayTensors
 import SystemPackage
 
 /// The formats, in the order in which they look at a file. One line an entry.
@@ -15,6 +16,15 @@ public enum FormatRegistry {
         SeekableZstd<Safetensors>.self,
         SeekableZstd<GGUF>.self,
     ]
+
+    /// What keeps the metadata true that some format has of its own, where weights become of another element type.
+    public static func edits(
+        forWeightsOf type: ElementType, in contents: CheckpointContents, writing written: any CheckpointFormat.Type
+    ) -> [MetadataEdit] {
+        all.filter { $0.metadataOwner == $0.name }.flatMap {
+            $0.edits(forWeightsOf: type, in: contents, isWritten: $0.name == written.metadataOwner)
+        }
+    }
 
     /// The names of those that satisfy a condition, as help and messages list them: "safetensors, pytorch, hdf5".
     public static func names(where isWanted: (any CheckpointFormat.Type) -> Bool = { _ in true }) -> String {

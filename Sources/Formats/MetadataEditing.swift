@@ -58,7 +58,7 @@ private struct MetadataTable {
                 throw UsageError(
                     "\(edit.option): is not text, and what is not text can only be changed in gguf metadata")
             }
-            guard foreign != nil || position != nil || !GGUF.namesType(key) else {
+            guard foreign != nil || position != nil || !FormatRegistry.all.contains(where: { $0.namesType(key) }) else {
                 throw UsageError("\(edit.option): only gguf has entries with types; \(format.name) holds text")
             }
             texts.insert((key, value), at: position ?? texts.count)

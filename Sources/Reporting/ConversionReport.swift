@@ -160,7 +160,7 @@ public enum ConversionReport {
                 saturated ?? "-",
             ])
         }
-        return table.isEmpty ? [] : [""] + table.lines(width: width) + [""]
+        return table.isEmpty ? [] : ["", table.text(width: width), ""]
     }
 
     public static func json(of finished: FinishedConversion, certificate: FilePath?) -> String {

@@ -62,7 +62,7 @@ extension DiffReport {
             ("", .left),
         ])
         for weight in different { table.add(row(weight)) }
-        lines += table.lines(width: width)
+        lines.append(table.text(width: width))
         return lines
     }
 
@@ -119,7 +119,7 @@ extension DiffReport {
         ])
         for tap in shownTaps(taps) { table.add(row(tap)) }
         let left = taps.count - shownTaps(taps).count
-        return ["relative L2 of activations"] + table.lines(width: width)
+        return ["relative L2 of activations", table.text(width: width)]
             + (left > 0 ? ["(\(left) more taps in --json and --report)"] : [])
     }
 

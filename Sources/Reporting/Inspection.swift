@@ -29,10 +29,13 @@ public struct Inspection {
     ) throws {
         self.checkpoint = checkpoint
         let contents = checkpoint.contents
-        try NamePattern.requireMatches(
-            pattern.map { [$0] } ?? [], among: contents.tensors.map(\.name), option: checkpoint.path.forDisplay,
-            noun: "tensor")
-        selected = contents.tensors.indices.filter { pattern?.matches(contents.tensors[$0].name) ?? true }
+        if let pattern {
+            try NamePattern.requireMatches(
+                [pattern], among: contents.tensors.map(\.name), option: checkpoint.path.forDisplay, noun: "tensor")
+            selected = contents.tensors.indices.filter { pattern.matches(contents.tensors[$0].name) }
+        } else {
+            selected = Array(contents.tensors.indices)
+        }
         if let stored = contents.storedDigests {
             contentDigest = ContentDigest.of(contents.tensors, stored)
         } else if computesDigest {
@@ -88,11 +91,11 @@ public struct Inspection {
         var lines = headLines(width) + modelLines(width)
         if !selected.isEmpty {
             lines.append("")
-            lines += tensorTable.lines(width: width)
+            lines.append(tensorTable.text(width: width))
         }
         if statistics != nil {
             lines.append("")
-            lines += statisticsTable.lines(width: width)
+            lines.append(statisticsTable.text(width: width))
         }
         return lines.joined(separator: "\n") + "\n"
     }
@@ -173,6 +176,7 @@ public struct Inspection {
 
     private var tensorTable: TextTable {
         var table = TextTable([("tensor", .left), ("type", .left), ("shape", .left), ("bytes", .right)])
+        table.reserveCapacity(rows: selected.count)
         for index in selected {
             let info = checkpoint.contents.tensors[index]
             table.add([
@@ -280,21 +284,26 @@ public struct Inspection {
 /// How many tensors there are of which type, and how large they are.
 private struct TensorTotals {
     private let count: Int
-    private let stored: [TensorInfo]
+    private var elementCount = 0
     /// The largest first.
     private let groups: [(type: ElementType, count: Int, bytes: Int)]
 
     init(_ tensors: [TensorInfo]) {
         count = tensors.count
-        stored = tensors.filter { $0.aliasOf == nil }
-        groups = Dictionary(grouping: stored, by: \.elementType).map { type, group in
-            (type: type, count: group.count, bytes: group.reduce(0) { $0 + $1.byteCount })
-        }.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) }
+        var groups: [(type: ElementType, count: Int, bytes: Int)] = []
+        for tensor in tensors where tensor.aliasOf == nil {
+            let type = tensor.elementType
+            let position = groups.firstIndex { $0.type == type } ?? groups.count
+            if position == groups.count { groups.append((type, 0, 0)) }
+            groups[position].count += 1
+            groups[position].bytes += tensor.byteCount
+            elementCount += tensor.shape.elementCount
+        }
+        self.groups = groups.sorted { ($1.bytes, $0.type.name) < ($0.bytes, $1.type.name) }
     }
 
     private var byteCount: Int { groups.reduce(0) { $0 + $1.bytes } }
-    private var aliasCount: Int { count - stored.count }
-    private var elementCount: Int { stored.reduce(0) { $0 + $1.shape.elementCount } }
+    private var aliasCount: Int { groups.reduce(count) { $0 - $1.count } }
 
     /// "52, 2,012,345 elements, 7.9 MB: 51 F32 (7.9 MB), 1 I64 (8 B)".
     var text: String {

@@ -8,6 +8,7 @@ import AssayCSystem
 public enum Quantities {
     /// "512 B", "7.9 MB", "1.09 GB": decimal units, as disks and downloads count.
     public static func bytes(_ count: Int) -> String {
+        if count < 1000 { return "\(count) B" }
         let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
         var value = Double(count)
         var unit = 0
@@ -15,8 +16,7 @@ public enum Quantities {
             value /= 1000
             unit += 1
         }
-        return unit == 0
-            ? "\(count) B" : "\(rounded(value, digits: value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(units[unit])"
+        return "\(rounded(value, digits: value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(units[unit])"
     }
 
     /// "124,439,808".

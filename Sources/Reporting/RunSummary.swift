@@ -33,7 +33,7 @@ public final class RunSummary {
                 "\(statistics.nanCount)", "\(statistics.infinityCount)",
             ])
         }
-        lines += table.lines(width: width)
+        lines.append(table.text(width: width))
         if let capture { lines += "captured in \(capture.escapedForDisplay)".wrapped(to: width, indent: "  ") }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import Synchronization
 import SystemPackage
 
 #if canImport(Glibc)
@@ -18,6 +19,10 @@ public enum Terminal {
     /// What is narrower is no terminal that text could be fitted to.
     private static let narrowest = 20
 
+    /// Whether anything was written to standard output.
+    public static var hasOutput: Bool { wroteOutput.load(ordering: .relaxed) }
+    private static let wroteOutput = Atomic<Bool>(false)
+
     public static var errorIsTerminal: Bool { isatty(2) != 0 }
 
     static func width(of descriptor: CInt) -> Int {
@@ -31,6 +36,7 @@ public enum Terminal {
     /// A reader that went away (`| head`) ends the process quietly, with the exit code of one that the signal for it ended:
     /// what there was to say was not heard, so it is not 0. Anything else is an error.
     public static func write(_ text: String) throws {
+        wroteOutput.store(true, ordering: .relaxed)
         do {
             try write(text, to: 1)
         } catch let error as SystemError where error.errno == .brokenPipe {

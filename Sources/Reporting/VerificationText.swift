@@ -76,15 +76,6 @@ public enum VerificationText {
         return value.prettyText + "\n"
     }
 
-    /// The document of a verification that could not be done: nothing to verify, or a file that cannot be read.
-    public static func json(_ error: any AssayError, _ path: String) -> String {
-        let value: JSONValue = [
-            "path": .string(path), "error": .string(error.description), "verified": false,
-            "exitCode": JSONValue(Int(error.exitStatus.rawValue)),
-        ]
-        return value.prettyText + "\n"
-    }
-
     private static func json(_ statement: VerifiedStatement) -> JSONValue {
         [
             "statement": .string(statement.statement), "result": .string(mark(statement.result).lowercased()),

@@ -56,6 +56,11 @@ public struct Shape: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String {
-        "[" + dimensions.map(String.init).joined(separator: ", ") + "]"
+        var text = "["
+        for (position, dimension) in dimensions.enumerated() {
+            if position > 0 { text += ", " }
+            text += String(dimension)
+        }
+        return text + "]"
     }
 }

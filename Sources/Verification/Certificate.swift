@@ -122,13 +122,13 @@ extension Certificate {
                 try file.metadata ?? plan.format.open(InputFile(path), plan.options.reading).contents.metadata
             return File(
                 name: name, metadataDigest: MetadataDigest.of(metadata),
-                digest: digestsWholeFiles ? try CertificateFile.digest(of: path) : nil)
+                digest: digestsWholeFiles ? try InputFile(path).digest() : nil)
         }
         guard let folder = finished.stagingFolder else { return weights }
         let names = NameSet(weights.map(\.name))
         return try weights
             + SystemCall.tree(in: folder).filter { !names.contains($0.name) }.map {
-                File(name: $0.name, digest: try CertificateFile.digest(of: folder.appending($0.name)))
+                File(name: $0.name, digest: try InputFile(folder.appending($0.name)).digest())
             }
     }
 

@@ -35,10 +35,18 @@ public enum CertificateFile {
     public static func publish(
         _ finished: FinishedConversion, _ certificate: Certificate?, at path: FilePath? = nil
     ) throws -> FilePath? {
+        let written = try publishBoth(finished, certificate, at: path)
+        finished.forgetProgress()
+        return written
+    }
+
+    private static func publishBoth(
+        _ finished: FinishedConversion, _ certificate: Certificate?, at path: FilePath?
+    ) throws -> FilePath? {
         let plan = finished.plan
         let usual = Self.path(for: plan.destination, isFolder: plan.isFolder)
         if let folder = finished.stagingFolder, path == nil {
-            if let certificate {
+            if let certificate, !finished.isPublished {
                 let output = try OutputFile(creating: folder.appending(usual.lastComponent!.string))
                 try output.write(at: 0, certificate.fileBytes)
                 try output.synchronize()
@@ -47,9 +55,9 @@ public enum CertificateFile {
             return certificate == nil ? nil : usual
         }
         let target = path ?? usual
-        try check(target, replacing: plan.options.overwrite)
+        try check(target, replacing: plan.options.overwrite || finished.isPublished)
         let staged = try certificate.map { try stage($0, at: target) }
-        try Publication.run(in: finished.folder) { publication in
+        try Publication.run(in: plan.destination.folder) { publication in
             if try SystemCall.status(target, followingLinks: false) != nil { try publication.setAside(target) }
             try finished.publish(in: publication)
             if let staged { try publication.publish(staged) }
@@ -116,11 +124,4 @@ public enum CertificateFile {
 
     /// Whether a file's name is that of a certificate.
     static func isName(_ name: String) -> Bool { name == folderName || name.hasSuffix(fileSuffix) }
-
-    /// SHA-256 of a whole file, streamed.
-    static func digest(of path: FilePath) throws -> Digest {
-        var hasher = DigestHasher()
-        try InputFile(path).forEachPiece { _, bytes in bytes.withUnsafeBytes { hasher.update($0) } }
-        return hasher.finalize()
-    }
 }

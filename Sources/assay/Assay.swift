@@ -3,6 +3,8 @@ import ArgumentParser
 /// The root of the command line.
 struct Assay: ParsableCommand {
     static let version = "0.1.0"
+    /// As certificates name it.
+    static let tool = "assay \(version)"
 
     static let configuration = CommandConfiguration(
         commandName: "assay",

@@ -8,7 +8,7 @@ import SystemPackage
 
 /// Options that every subcommand has.
 struct CommonOptions: ParsableArguments {
-    @Option(name: .long, help: "Threads to use; as many as there are processors unless given.")
+    @Option(name: .long, parsing: .unconditional, help: "Threads to use; as many as there are processors unless given.")
     var threads: Int?
 
     @Flag(name: .long, help: "No progress and no notes on standard error.")
@@ -59,6 +59,14 @@ struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Replace the destination if it exists.")
     var overwrite = false
 
+    @Flag(
+        name: .long,
+        help: """
+            Go on where an interrupted run of the same command stopped, and keep what is finished for the case that this \
+            one is interrupted. What is kept are whole files, in DST.assay-partial: use --shard-size to have several.
+            """)
+    var resume = false
+
     @Flag(name: .long, help: "Print what would be done, and do nothing.")
     var dryRun = false
 
@@ -77,12 +85,14 @@ struct OutputOptions: ParsableArguments {
         if fileDigest, certificate == "none" {
             throw ValidationError("--file-digest: says nothing with --certificate none")
         }
+        if resume, dryRun { throw ValidationError("--resume: says nothing with --dry-run") }
     }
 
     /// The options that say how and where a checkpoint is written, but for --dry-run, and whether each was given.
     var given: [(name: String, isGiven: Bool)] {
         [
             ("--shard-size", shardSize != nil), ("--memory", memory != nil), ("--overwrite", overwrite),
+            ("--resume", resume),
             ("--no-verify", skipsVerification), ("--certificate", certificate != nil), ("--file-digest", fileDigest),
         ]
     }
@@ -91,12 +101,14 @@ struct OutputOptions: ParsableArguments {
         _ destination: String, to format: String?, include: [String], exclude: [String], _ common: CommonOptions
     ) -> ConversionOptions {
         var options = ConversionOptions(destination: FilePath(argument: destination))
+        options.namesFolder = destination.hasSuffix("/")
         options.formatName = format
         options.include = include.map { NamePattern($0) }
         options.exclude = exclude.map { NamePattern($0) }
         options.shardByteCount = shardSize?.value
         options.reading = common.reading
         options.overwrite = overwrite
+        options.keepsProgress = resume
         options.threads = common.threadCount
         if let memory { options.memoryByteCount = memory.value }
         options.verifies = !skipsVerification

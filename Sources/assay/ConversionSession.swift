@@ -12,18 +12,19 @@ struct ConversionSession {
     let common: CommonOptions
 
     func run() throws {
+        let identity = try output.resume ? PartialRunIdentity(of: plan, tool: Assay.tool, command: command) : nil
+        let found = try identity.flatMap { try PartialRun.found(for: plan, $0) }
         // Before the work, not after it.
-        if output.certificate != "none" {
-            try CertificateFile.check(output.certificate.map { FilePath(argument: $0) }, for: plan)
-        }
-        try plan.checkDestination()
+        if !(found?.isPublished ?? false) { try checkPlaces() }
         if output.dryRun {
             return try Terminal.write(
                 common.json
                     ? ConversionReport.json(of: plan)
                     : ConversionReport.text(of: plan, width: Terminal.outputWidth))
         }
-        for line in plan.notes { common.note("note: \(line)") }
+        let partial = try found ?? identity.map { _ in try PartialRun.begun(for: plan) }
+        if let identity, let partial, !partial.isPublished { try partial.begin(identity) }
+        for line in plan.notes + (partial.map { notes(on: $0) } ?? []) { common.note("note: \(line)") }
         if !plan.isFolder, plan.source.folder != nil {
             common.note(
                 "note: only the weights are converted into a file; name a folder to take the configuration along")
@@ -32,30 +33,62 @@ struct ConversionSession {
         let bar = Progress(
             operation == "quantize" ? "quantizing" : "converting", total: plan.sourceByteCount, quiet: common.quiet)
         let check = Progress("verifying", total: plan.destinationByteCount, quiet: common.quiet)
-        let finished = try plan.run { phase, bytes in
-            switch phase {
-            case .converting: bar.advance(bytes)
-            case .verifying:
-                bar.finish()
-                check.advance(bytes)
+        let finished = Result {
+            try plan.run(keepingIn: partial) { phase, bytes in
+                switch phase {
+                case .converting: bar.advance(bytes)
+                case .verifying:
+                    bar.finish()
+                    check.advance(bytes)
+                }
             }
         }
         bar.finish()
         check.finish()
-        let certificate = try makeCertificate(finished)
+        if case .failure = finished, let partial, !partial.keptNames.isEmpty {
+            common.note(
+                "note: what is finished is kept in \(partial.folder.forDisplay); the same command goes on with it")
+        }
+        let conversion = try finished.get()
+        let certificate = try makeCertificate(conversion)
         let path = try CertificateFile.publish(
-            finished, certificate,
+            conversion, certificate,
             at: output.certificate.flatMap { $0 == "none" ? nil : FilePath(argument: $0) })
         let seconds = Progress.now() - begin
         try Terminal.write(
             common.json
-                ? ConversionReport.json(of: finished, certificate: path)
-                : ConversionReport.text(of: finished, certificate: path, seconds: seconds, width: Terminal.outputWidth))
+                ? ConversionReport.json(of: conversion, certificate: path)
+                : ConversionReport.text(
+                    of: conversion, certificate: path, seconds: seconds, width: Terminal.outputWidth))
     }
+
+    private func checkPlaces() throws {
+        if output.certificate != "none" {
+            try CertificateFile.check(output.certificate.map { FilePath(argument: $0) }, for: plan)
+        }
+        try plan.checkDestination()
+    }
+
+    /// What is kept of an earlier run, in words.
+    private func notes(on partial: PartialRun) -> [String] {
+        if partial.isPublished {
+            return [
+                "\(plan.destination.forDisplay) was made by the run that was interrupted; it is checked once more"
+            ]
+        }
+        let kept = partial.keptNames.count
+        return (kept > 0 ? ["\(kept) of \(plan.files.count) files are kept from the interrupted run"] : [])
+            + partial.damaged.map { "\($0.escapedForDisplay) was damaged or lost since, and is made again" }
+            + (plan.files.count > 1
+                ? [] : ["this makes one file, and only whole files are kept; --shard-size cuts it"])
+    }
+
+    /// The command line, as people read it.
+    private var command: String { (["assay"] + CommandLine.arguments.dropFirst()).joined(separator: " ") }
 
     private func makeCertificate(_ finished: FinishedConversion) throws -> Certificate? {
         guard output.certificate != "none" else { return nil }
         return try Certificate(
-            of: finished, operation: operation, tool: "assay \(Assay.version)", digestsWholeFiles: output.fileDigest)
+            of: finished, operation: operation, tool: Assay.tool, digestsWholeFiles: output.fileDigest)
     }
 }

@@ -38,7 +38,7 @@ struct Convert: ParsableCommand {
     var dtype: String?
 
     @Option(
-        name: .long,
+        name: .long, parsing: .unconditional,
         help: "\(FormatRegistry.names { $0.capabilities.deflates }) only: chunks deflated at this level (1 to 12).")
     var deflate: Int?
 
@@ -82,7 +82,9 @@ struct Convert: ParsableCommand {
                 inPlace ? "--in-place: changes SRC itself; give no destination" : "name the file or folder to make")
         }
         if inPlace { try validateInPlace() }
-        if let deflate, !(1...12).contains(deflate) { throw ValidationError("--deflate: a level from 1 to 12") }
+        if let deflate, !(1...12).contains(deflate) {
+            throw ValidationError("--deflate: a level from 1 to 12, not \(deflate)")
+        }
         if let dtype, ElementType(spelling: dtype)?.isBlock ?? true {
             let lack =
                 ElementType(spelling: dtype) == nil ? "no type that is known" : "a block type, which is not made so"

@@ -36,10 +36,14 @@ struct Diff: ParsableCommand {
     @Flag(name: .long, help: "Show every weight that differs (without tokens they are shown anyway).")
     var weights = false
 
-    @Option(name: .long, help: "Sequences to walk together; as many as fit unless given. Changes no figure.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Sequences to walk together; as many as fit unless given. Changes no figure.")
     var batch: Int?
 
-    @Option(name: .long, help: "Relative L2 that no tap (without tokens, no weight) may exceed, whatever explains it.")
+    @Option(
+        name: .long, parsing: .unconditional,
+        help: "Relative L2 that no tap (without tokens, no weight) may exceed, whatever explains it.")
     var tolerance: Double?
 
     @Option(name: .long, help: "Only taps that match: 'layers.*.out,logits'; may be given again.")
@@ -56,7 +60,9 @@ struct Diff: ParsableCommand {
     func validate() throws {
         if let batch, batch < 1 { throw ValidationError("--batch: a number from 1 on, not \(batch)") }
         if overwrite, report == nil { throw ValidationError("--overwrite: says nothing without --report FILE") }
-        if let tolerance, !(tolerance >= 0) { throw ValidationError("--tolerance: a number from 0 on") }
+        if let tolerance, !(tolerance >= 0) {
+            throw ValidationError("--tolerance: a number from 0 on, not \(tolerance)")
+        }
     }
 
     func run() throws {

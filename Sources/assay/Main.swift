@@ -44,16 +44,25 @@ enum Main {
     private static func leave(_ status: Int32) -> Never { Temporaries.removeAll { exit(status) } }
 
     private static func fail(_ sentence: String, _ status: Int32) -> Never {
+        writeJSON(sentence, status)
         Temporaries.removeAll {
             Terminal.note("error: " + sentence)
             exit(status)
         }
     }
 
+    /// With `--json` there is one document on standard output, whatever happens; what was shown before stays the only one.
+    private static func writeJSON(_ sentence: String, _ status: Int32) {
+        guard Arguments.texts.contains("--json"), !Terminal.hasOutput else { return }
+        let value: JSONValue = ["error": .string(sentence), "exitCode": JSONValue(Int(status))]
+        try? Terminal.write(value.prettyText + "\n")
+    }
+
     /// Prints what the parser of arguments has to say: a mistake on standard error, help or a version on standard output.
     private static func show(_ message: any Error) -> Never {
         let (text, status) = (Assay.fullMessage(for: message), Assay.exitCode(for: message))
         guard status == .success else {
+            if status == .validationFailure { writeJSON(Assay.message(for: message), status.rawValue) }
             for line in text.split(separator: "\n") { Terminal.note(String(line)) }
             leave(status.rawValue)
         }

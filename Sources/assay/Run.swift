@@ -89,12 +89,12 @@ extension CommonOptions {
     }
 
     /// Why weights alone are not run, and what to name instead.
-    private func needsConfiguration(_ checkpoint: Checkpoint) throws -> StructureError {
+    private func needsConfiguration(_ checkpoint: Checkpoint) throws -> UsageError {
         let folder = checkpoint.folder ?? checkpoint.path.removingLastComponent()
         let remedy =
             try ModelConfiguration.read(in: folder) != nil
             ? "name the folder \(folder.isEmpty ? "." : folder.forDisplay), whose config.json is then used"
             : "put the model's config.json beside the weights and name the folder"
-        return StructureError("\(checkpoint.path.forDisplay): weights alone tell no forward pass; \(remedy)")
+        return UsageError("\(checkpoint.path.forDisplay): weights alone tell no forward pass; \(remedy)")
     }
 }

@@ -32,15 +32,6 @@ struct Verify: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() throws {
-        do {
-            try verify()
-        } catch let error as any AssayError {
-            if common.json { try Terminal.write(VerificationText.json(error, FilePath(argument: path).string)) }
-            throw error
-        }
-    }
-
-    private func verify() throws {
         let checkpoint = try common.open(path)
         let source = try against.map { try common.open($0) }
         let certificate = try findCertificate(of: checkpoint)

@@ -37,7 +37,7 @@ import Testing
     @Test func needsAConfiguration() throws {
         let model = try TestModel()
         let outcome = try AssayTool.run(["run", model.weights.string, "--tokens", model.tokens])
-        #expect(outcome.exitCode == 2)
+        #expect(outcome.exitCode == 64)
         #expect(outcome.errors.contains("config.json"))
     }
 }

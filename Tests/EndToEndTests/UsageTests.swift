@@ -64,12 +64,62 @@ import Testing
         ("convert WEIGHTS OUT/x --to onnx", "--to: cannot write ONNX yet"),
         ("convert WEIGHTS OUT/x.h5 --to zplanes", "the extension says hdf5, but zplanes is to be written"),
         ("quantize MODEL OUT/q.h5 --scheme int8", "the extension says hdf5, but safetensors is to be written"),
+        ("convert MODEL OUT/model.xyz", "'.xyz' is the extension of no format (.safetensors, "),
+        ("convert MODEL OUT/model.zst --to zplanes", "end the name with '/' where a folder is meant"),
+        ("convert WEIGHTS OUT/a.xyz --shard-size 1MB --to hdf5", "'.xyz' is the extension of no format"),
+        ("quantize MODEL OUT/model.xyz --scheme q4_0", "'.xyz' is the extension of no format"),
+        ("convert WEIGHTS OUT/x.h5 --resume --dry-run", "--resume: says nothing with --dry-run"),
+        ("convert WEIGHTS OUT/x.h5 --deflate -1", "--deflate: a level from 1 to 12, not -1"),
+        ("diff MODEL MODEL --tolerance -1", "--tolerance: a number from 0 on, not -1"),
+        ("diff MODEL MODEL --tokens TOKENS --batch -1", "--batch: a number from 1 on, not -1"),
+        ("inspect MODEL --threads -1", "--threads: a number from 1 to 1024, not -1"),
     ])
     func refusesWhatWouldDoNothing(_ command: String, _ words: String) throws {
         let (outcome, made) = try run(command)
         #expect(outcome.exitCode == 64, "\(outcome.output)\(outcome.errors)")
         #expect(outcome.errors.contains(words), "\(outcome.errors)")
         #expect(made.isEmpty)
+    }
+
+    @Test(arguments: ["Qwen2.5", "llama-3.1-8b", "model.xyz/", "model.h5/", "plain"])
+    func makesAFolder(_ name: String) throws {
+        let (outcome, made) = try run("convert MODEL OUT/\(name)")
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(made == [name.hasSuffix("/") ? String(name.dropLast()) : name])
+        let (again, _) = try run("convert WEIGHTS OUT/\(name)/ --to zplanes")
+        #expect(again.output.contains("model.zplanes") || again.exitCode == 0, "\(again.errors)")
+    }
+
+    @Test func aFolderThatExistsNeedsNoSlash() throws {
+        let work = try TemporaryFolder()
+        let model = try TestModel()
+        try SystemCall.makeFolder(work.path.appending("model.xyz"))
+        let outcome = try AssayTool.run(
+            ["convert", model.path, work.path.appending("model.xyz").string, "--overwrite"])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+    }
+
+    @Test func saysThatAFolderIsNoCompleteModel() throws {
+        let (outcome, _) = try run("convert MODEL OUT/x --include *.bias")
+        #expect(
+            outcome.errors.contains("note: 15 of 28 tensors are left out: the folder will be no complete model"),
+            "\(outcome.errors)")
+        #expect(try !run("convert MODEL OUT/x").0.errors.contains("left out"))
+        #expect(try !run("convert MODEL OUT/x.h5 --include *.bias").0.errors.contains("left out"))
+    }
+
+    /// With `--json` there is one document, whatever happens.
+    @Test(arguments: [
+        ("inspect OUT/x", 64), ("convert MODEL OUT/x.xyz", 64), ("convert MODEL", 64), ("quantize MODEL OUT/x", 64),
+        ("run WEIGHTS --tokens TOKENS", 64), ("diff MODEL TOKENS", 3), ("verify TOKENS", 3), ("inspect TOKENS", 3),
+        ("inspect MODEL --threads 0", 64), ("convert MODEL no/such/x.h5", 64),
+    ])
+    func errorsAreJSONToo(_ command: String, _ exitCode: Int32) throws {
+        let (outcome, _) = try run(command + " --json")
+        #expect(outcome.exitCode == exitCode)
+        let document = try #require(JSONValue(parsing: Array(outcome.output.utf8)).object)
+        #expect(document.members.map(\.key) == ["error", "exitCode"] && document["exitCode"]?.int == Int(exitCode))
+        #expect(outcome.errors.contains(document["error"]?.string ?? "none"), "\(outcome.output)\(outcome.errors)")
     }
 
     @Test func blamesNoOptionThatWasNotGiven() throws {
@@ -118,7 +168,7 @@ import Testing
         let model = try TestModel()
         if !hasConfiguration { SystemCall.removeIfPresent(model.folder.path.appending("config.json")) }
         let outcome = try AssayTool.run(["run", model.weights.string, "--tokens", model.tokens])
-        #expect(outcome.exitCode == 2)
+        #expect(outcome.exitCode == 64)
         let words =
             hasConfiguration
             ? "name the folder \(model.path), whose config.json is then used"

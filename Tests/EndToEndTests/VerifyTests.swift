@@ -24,7 +24,7 @@ private struct Verification {
         self.json = json
         #expect(document.exitCode == exitCode)
         #expect(json["exitCode"]?.int == Int(exitCode))
-        #expect(json["verified"]?.bool == (exitCode == 0))
+        #expect(json["verified"]?.bool ?? false == (exitCode == 0))
         for line in outcome.output.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
         if let error = json["error"]?.string {
             #expect(outcome.output.isEmpty && errors == "error: \(error)\n")

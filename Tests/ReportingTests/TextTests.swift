@@ -8,13 +8,14 @@ import Testing
         table.add(["model.layers.17.mlp.gate.weight", "F32", "1.54 kB"])
         table.add(["norm", "F32", "12 B"])
         #expect(
-            table.lines(width: 32) == [
-                "tensor             type    bytes",
-                "model.layers.17.mlp.gate.weight",
-                "                   F32   1.54 kB",
-                "norm               F32      12 B",
-            ])
-        #expect(table.lines(width: nil)[1] == "model.layers.17.mlp.gate.weight  F32   1.54 kB")
+            table.text(width: 32)
+                == [
+                    "tensor             type    bytes",
+                    "model.layers.17.mlp.gate.weight",
+                    "                   F32   1.54 kB",
+                    "norm               F32      12 B",
+                ].joined(separator: "\n"))
+        #expect(table.text(width: nil).split(separator: "\n")[1] == "model.layers.17.mlp.gate.weight  F32   1.54 kB")
     }
 
     @Test func textIsBrokenAtSpacesOnlyWhereItMust() {

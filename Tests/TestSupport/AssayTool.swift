@@ -51,6 +51,14 @@ public enum AssayTool {
         try Running(arguments.map { Array($0.utf8) }, environment, limits, output)
     }
 
+    /// Starts a command, kills it when some time has passed, and waits for its end.
+    public static func kill(_ arguments: [String], after seconds: Double) throws -> Outcome {
+        let running = try start(arguments)
+        usleep(UInt32(seconds * 1e6))
+        running.send(SIGKILL)
+        return try running.wait()
+    }
+
     /// What a shell sets for the process before it becomes the program.
     public struct Limits: Sendable {
         private let command: String
@@ -58,11 +66,13 @@ public enum AssayTool {
         /// - Parameters:
         ///   - byteCount: of memory that is its own, whether touched or not; more is refused.
         ///   - seconds: of processor time; beyond that it is killed.
-        public init(byteCount: Int, seconds: Int) {
-            command = "ulimit -d \(byteCount >> 10) && ulimit -t \(seconds)"
+        ///   - fileByteCount: of each file that it writes; nil for any.
+        public init(byteCount: Int, seconds: Int, fileByteCount: Int? = nil) {
+            let files = fileByteCount.map { " && \(Limits(fileByteCount: $0).command)" } ?? ""
+            command = "ulimit -d \(byteCount >> 10) && ulimit -t \(seconds)\(files)"
         }
 
-        /// - Parameter fileByteCount: beyond which no file may grow.
+        /// - Parameter fileByteCount: of each file that it writes, in blocks of 512.
         public init(fileByteCount: Int) { command = "ulimit -f \(fileByteCount >> 9)" }
 
         /// - Parameter command: of the shell: "trap '' HUP".
@@ -141,7 +151,7 @@ public enum AssayTool {
                 + environment.map { "\($0.key)=\($0.value)" }
         }
 
-        public func send(_ signal: CInt) { kill(child, signal) }
+        public func send(_ signal: CInt) { Glibc.kill(child, signal) }
 
         /// Waits until it stops itself.
         ///

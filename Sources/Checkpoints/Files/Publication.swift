@@ -16,7 +16,7 @@ public final class Publication {
     /// - Parameter folder: where they happen.
     /// - Throws: what a step throws, after those before it were taken back.
     public static func run<R>(in folder: FilePath, _ steps: (Publication) throws -> R) throws -> R {
-        let lock = SystemCall.lock(folder)
+        let lock = SystemCall.lockFolder(folder)
         defer { if let lock { SystemCall.unlock(lock) } }
         let publication = Publication()
         let result = try Temporaries.uninterrupted {

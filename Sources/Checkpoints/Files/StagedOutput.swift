@@ -20,17 +20,20 @@ public final class StagedOutput: Sendable {
     ///   - isFolder: makes the staging folder; a file is left for the writer to create.
     ///   - overwrite: whether an existing destination is replaced.
     ///   - replaceable: names, relative to it, of files that may go with a folder that is replaced.
+    ///   - place: where to write instead, on the destination's file system; it is made and removed by others.
     /// - Throws: `UsageError` where the destination exists and may not be replaced, or its folder does not exist;
     ///   `SystemError`.
     public init(
-        _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet = NameSet()
+        _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet = NameSet(),
+        at place: FilePath? = nil
     ) throws {
         // A trailing slash or a final dot would stage inside the destination instead of beside it.
         let normalized = destination.lexicallyNormalized()
         replaced = try Self.replaced(by: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
-        let staging = Self.temporaryPath(for: normalized)
-        Temporaries.add(staging)
-        if isFolder { try SystemCall.makeFolder(staging) }
+        let staging = place ?? Self.temporaryPath(for: normalized)
+        if place == nil {
+            if isFolder { try SystemCall.makeFolder(staging, isTemporary: true) } else { Temporaries.add(staging) }
+        }
         self.destination = normalized
         self.staging = staging
         self.isFolder = isFolder

@@ -19,6 +19,9 @@ package enum SystemCall {
         package var mode: UInt32
         package var modifiedSeconds: Int
         package var modifiedNanoseconds: Int
+        /// When its bytes or anything of it (name, owner, times) changed last. Nobody can set it; no part of `==`.
+        package var changedSeconds: Int
+        package var changedNanoseconds: Int
 
         /// Whether both are one file, whatever it is called.
         package func isSameFile(as other: Status) -> Bool { device == other.device && inode == other.inode }
@@ -36,6 +39,14 @@ package enum SystemCall {
             mode = UInt32(raw.st_mode)
             modifiedSeconds = raw.st_mtim.tv_sec
             modifiedNanoseconds = raw.st_mtim.tv_nsec
+            changedSeconds = raw.st_ctim.tv_sec
+            changedNanoseconds = raw.st_ctim.tv_nsec
+        }
+
+        /// The same file, not written to in between.
+        package static func == (a: Status, b: Status) -> Bool {
+            a.kind == b.kind && a.byteCount == b.byteCount && a.isSameFile(as: b) && a.mode == b.mode
+                && a.modifiedSeconds == b.modifiedSeconds && a.modifiedNanoseconds == b.modifiedNanoseconds
         }
     }
 
@@ -125,6 +136,30 @@ package enum SystemCall {
         }
     }
 
+    /// Opens a file that processes lock, and makes it where it is missing.
+    package static func openLock(_ path: FilePath) throws(SystemError) -> CInt {
+        try Temporaries.making { () throws(SystemError) -> CInt in
+            try retrying("open it", path) { path.withPlatformString { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) } }
+        }
+    }
+
+    /// Locks an open file, as long as this process has it open.
+    ///
+    /// - Returns: false where another process has it.
+    package static func lock(_ descriptor: CInt, _ path: FilePath) throws(SystemError) -> Bool {
+        do {
+            try retrying("lock it", path) { flock(descriptor, LOCK_EX | LOCK_NB) }
+            return true
+        } catch {
+            guard error.errno == .wouldBlock else {
+                throw SystemError(
+                    error.operation, path, error.errno,
+                    advice: "the file system may have no locks; leave --resume out")
+            }
+            return false
+        }
+    }
+
     /// Fills `buffer` from `offset` on; the count is short only at the end of the file.
     package static func read(
         _ descriptor: CInt, at offset: Int, into buffer: UnsafeMutableRawBufferPointer, _ path: FilePath
@@ -186,7 +221,7 @@ package enum SystemCall {
 
     /// Waits until no other process holds the folder locked, and locks it; nil where the file system has no locks, which
     /// are a courtesy among processes of ours.
-    static func lock(_ folder: FilePath) -> CInt? {
+    static func lockFolder(_ folder: FilePath) -> CInt? {
         guard let descriptor = try? openFolder(folder) else { return nil }
         while flock(descriptor, LOCK_EX) != 0 {
             if errno == EINTR { continue }
@@ -250,9 +285,11 @@ package enum SystemCall {
         try rename(aside, to: staging, replacing: false)
     }
 
-    package static func makeFolder(_ path: FilePath) throws(SystemError) {
-        try Temporaries.making { () throws(SystemError) -> CInt in
+    /// - Parameter isTemporary: whether it is removed where the process is interrupted.
+    package static func makeFolder(_ path: FilePath, isTemporary: Bool = false) throws(SystemError) {
+        try Temporaries.making { () throws(SystemError) in
             try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
+            if isTemporary { Temporaries.add(path) }
         }
     }
 

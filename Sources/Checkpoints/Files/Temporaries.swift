@@ -11,10 +11,13 @@ public enum Temporaries {
     /// Held while a file or folder is made or removed.
     private static let making = Mutex(())
 
-    static func add(_ path: FilePath) { paths.withLock { _ = $0.insert(path) } }
+    package static func add(_ path: FilePath) { paths.withLock { _ = $0.insert(path) } }
+
+    /// What has its place, or is kept for another run.
+    package static func forget(_ path: FilePath) { paths.withLock { _ = $0.remove(path) } }
 
     /// Removes what is no longer needed, with all in it, where nobody else did; the process does not end in the middle of it.
-    static func remove(_ path: FilePath) {
+    package static func remove(_ path: FilePath) {
         making.withLock { _ in
             if paths.withLock({ $0.remove(path) }) != nil { SystemCall.removeTree(path) }
         }

@@ -19,6 +19,11 @@ extension JSONValue {
     ///   - maximumByteCount: more is refused unread.
     /// - Throws: `CheckpointError` where it is too long or no JSON; `SystemError`.
     public init(reading file: InputFile, _ kind: String, atMost maximumByteCount: Int) throws {
+        try self.init(parsing: Self.bytes(of: file, kind, atMost: maximumByteCount), in: file.path)
+    }
+
+    /// The text of a whole file, for those who scan it themselves; parameters and errors as above.
+    package static func bytes(of file: InputFile, _ kind: String, atMost maximumByteCount: Int) throws -> [UInt8] {
         guard file.byteCount <= maximumByteCount else {
             throw CheckpointError(
                 file.path, .file, expected: "\(kind) of at most \(maximumByteCount) bytes", found: "\(file.byteCount)")
@@ -27,6 +32,6 @@ extension JSONValue {
         if let standIn = StandIn.describe(Array(bytes.prefix(512))) {
             throw CheckpointError(file.path, .file, expected: kind, found: standIn)
         }
-        try self.init(parsing: bytes, in: file.path)
+        return bytes
     }
 }

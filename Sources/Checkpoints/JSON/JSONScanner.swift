@@ -100,11 +100,34 @@ public struct JSONScanner {
         skipWhitespace()
         let start = offset
         guard let byte = peek, byte == UInt8(ascii: "-") || Self.isDigit(byte) else { throw unexpected("an integer") }
+        if let value = shortInteger() { return value }
         let number = try self.number()
         guard let value = number.int else {
             throw JSONError(
                 offset: start, expected: "an integer of 64 bits", found: number.text.escapedForDisplay)
         }
+        return value
+    }
+
+    /// What nearly all integers of a header are: up to 18 digits and nothing else, which need no text made of them. Scans
+    /// nothing where it is something else.
+    private mutating func shortInteger() -> Int? {
+        var end = offset
+        var value = 0
+        while end < bytes.count, Self.isDigit(bytes[end]), end - offset < 18 {
+            value = value * 10 + Int(bytes[end] - UInt8(ascii: "0"))
+            end += 1
+        }
+        let count = end - offset
+        guard count == 1 || count > 1 && bytes[offset] != UInt8(ascii: "0") else { return nil }
+        if end < bytes.count {
+            switch bytes[end] {
+            case UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                return nil
+            default: break
+            }
+        }
+        offset = end
         return value
     }
 
@@ -131,15 +154,19 @@ public struct JSONScanner {
         skipWhitespace()
         switch peek {
         case UInt8(ascii: "{"):
-            var result = JSONObject()
+            var members: [(key: String, value: JSONValue)] = []
+            var offsets: [Int] = []
             try object { scanner, key, offset in
-                guard let position = result.add(key) else {
-                    throw JSONError(
-                        offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
-                }
-                result.members[position].value = try scanner.value()
+                members.append((key, try scanner.value()))
+                offsets.append(offset)
             }
-            return .object(result)
+            do {
+                return .object(try JSONObject(checking: members))
+            } catch {
+                throw JSONError(
+                    offset: offsets[error.position], expected: "each key once",
+                    found: "'\(members[error.position].key.escapedForDisplay)' again")
+            }
         case UInt8(ascii: "["):
             var elements: [JSONValue] = []
             try array { scanner, _ in elements.append(try scanner.value()) }
@@ -226,6 +253,8 @@ public struct JSONScanner {
 
     private func text(_ range: Range<Int>) throws -> String {
         let slice = UnsafeBufferPointer(rebasing: bytes[range])
+        // Nearly all names are ASCII: to validate others takes far longer.
+        if slice.isASCII { return String(decoding: slice, as: UTF8.self) }
         if let text = String(validating: slice, as: UTF8.self) { return text }
         throw JSONError(
             offset: range.lowerBound + Self.firstInvalid(slice), expected: "UTF-8", found: "bytes that are not")

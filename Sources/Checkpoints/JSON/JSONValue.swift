@@ -59,38 +59,55 @@ public enum JSONValue: Sendable, Equatable {
 
 /// The members of a JSON object, in order, each key once.
 public struct JSONObject: Sendable, Equatable {
-    public internal(set) var members: [(key: String, value: JSONValue)]
-    private var positions: NameMap<Int>
+    public private(set) var members: [(key: String, value: JSONValue)]
+    /// Where each key stands; nil where there are so few that looking at each is no slower.
+    private var positions: NameMap<Int>?
+
+    private static let fewMembers = 8
 
     /// - Precondition: no key stands twice.
     public init(_ members: [(key: String, value: JSONValue)] = []) {
         self.members = members
-        positions = NameMap(members.enumerated().map { ($1.key, $0) })
+        if members.count > Self.fewMembers { positions = NameMap(members.enumerated().map { ($1.key, $0) }) }
     }
 
-    /// Adds a member, null until it is given its value.
-    ///
-    /// - Returns: its position in `members`; nil where the key is there already.
-    mutating func add(_ key: String) -> Int? {
-        if let position = positions.updateValue(members.count, forKey: key) {
-            positions[key] = position
-            return nil
+    /// A key that stands twice: the position of the second.
+    struct RepeatedKey: Error { var position: Int }
+
+    /// - Throws: `RepeatedKey` for the first key that stands there already.
+    init(checking members: [(key: String, value: JSONValue)]) throws(RepeatedKey) {
+        self.init(members)
+        // Of equal keys a look-up finds the first.
+        let isComplete = positions.map { $0.count == members.count } ?? false
+        guard !isComplete else { return }
+        for (position, member) in members.enumerated() where self.position(of: member.key) != position {
+            throw RepeatedKey(position: position)
         }
-        members.append((key, .null))
-        return members.count - 1
+    }
+
+    private func position(of key: String) -> Int? {
+        if let positions { return positions[key] }
+        return members.firstIndex { ExactName($0.key) == ExactName(key) }
     }
 
     public subscript(key: String) -> JSONValue? {
-        get { positions[key].map { members[$0].value } }
+        get { position(of: key).map { members[$0].value } }
         set {
-            switch (positions[key], newValue) {
+            switch (position(of: key), newValue) {
             case (let position?, let value?): members[position].value = value
-            case (nil, let value?):
-                positions[key] = members.count
-                members.append((key, value))
+            case (nil, let value?): append(key, value)
             case (_?, nil): self = JSONObject(members.filter { ExactName($0.key) != ExactName(key) })
             case (nil, nil): break
             }
+        }
+    }
+
+    private mutating func append(_ key: String, _ value: JSONValue) {
+        members.append((key, value))
+        if positions != nil {
+            positions![key] = members.count - 1
+        } else if members.count > Self.fewMembers {
+            self = JSONObject(members)
         }
     }
 

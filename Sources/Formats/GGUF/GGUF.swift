@@ -41,30 +41,28 @@ public enum GGUF: CheckpointFormat {
         try GGUFMetadataEdit(edit, in: member, beside: texts, isWritten: isWritten)?.result
     }
 
-    /// Whether a key ends as one that names a type for `edit`: "general.file_type:u32".
-    static func namesType(_ key: String) -> Bool {
+    public static func namesType(_ key: String) -> Bool {
         key.utf8.lastIndex(of: UInt8(ascii: ":")).map {
             GGUFValueType(name: key[key.utf8.index(after: $0)...].lowercased()) != nil
         } ?? false
     }
 
-    /// What the specification wants to stand in a file whose weights are in blocks of a type: which, and that their encoding
-    /// is the one of version 2.
-    public static func edits(quantizedTo type: ElementType) -> [MetadataEdit] {
-        let version = MetadataEdit(key: quantizationVersionKey + ":u32", value: "2")
-        guard let fileType = GGUFType.fileType(of: type) else { return [version] }
-        return [MetadataEdit(key: fileTypeKey + ":u32", value: "\(fileType)"), version]
-    }
-
-    /// The same of entries that were right before blocks were dequantized, where there are any.
-    public static func edits(dequantizedTo type: ElementType, in contents: CheckpointContents) -> [MetadataEdit] {
+    /// The specification wants to stand in a file whose weights are in blocks of a type: which, and that their encoding is
+    /// the one of version 2. Elsewhere entries that were right before the change are corrected, where there are any.
+    public static func edits(
+        forWeightsOf type: ElementType, in contents: CheckpointContents, isWritten: Bool
+    ) -> [MetadataEdit] {
+        let values = [
+            (key: fileTypeKey, value: GGUFType.fileType(of: type).map { "\($0)" }),
+            (key: quantizationVersionKey, value: type.isBlock ? "2" : nil),
+        ]
+        if type.isBlock, isWritten {
+            return values.filter { $0.value != nil }.map { MetadataEdit(key: $0.key + ":u32", value: $0.value) }
+        }
         let text = contents.metadata.first { $0.key == CheckpointContents.foreignKey }?.value
         let member = text.flatMap { JSONObject(foreign: $0) }?[name]?.object
-        let edits = [
-            MetadataEdit(key: fileTypeKey, value: GGUFType.fileType(of: type).map { "\($0)" }),
-            MetadataEdit(key: quantizationVersionKey, value: nil),
-        ]
-        return edits.filter { member?[$0.key]?.object?["type"] == .string(GGUFValueType.u32.name) }
+        return values.filter { member?[$0.key]?.object?["type"] == .string(GGUFValueType.u32.name) }
+            .map { MetadataEdit(key: $0.key, value: $0.value) }
     }
 
     private static let fileTypeKey = "general.file_type"

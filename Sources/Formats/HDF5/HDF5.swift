@@ -46,6 +46,14 @@ public enum HDF5: CheckpointFormat {
     ) throws -> HDF5Reader {
         try checkVersion(of: file)
         let listing = try HDF5Helper(program: program).listing(of: file)
+        return try reader(of: file, in: archive, listed: listing, by: program, options)
+    }
+
+    /// - Parameter listing: what the helper says of the file, which is believed in nothing.
+    static func reader(
+        of file: InputFile, in archive: KerasArchive? = nil, listed listing: [UInt8], by program: FilePath,
+        _ options: ReadingOptions
+    ) throws -> HDF5Reader {
         do {
             return try reader(of: file, in: archive, HDF5Structure(parsing: listing, of: file), options)
         } catch let error as JSONError {

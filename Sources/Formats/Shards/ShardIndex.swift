@@ -7,76 +7,140 @@ package struct ShardIndex {
     package static let fileSuffix = ".index.json"
     static let maximumByteCount = 256 << 20
 
+    /// A file and the tensors that it is said to hold.
+    struct File {
+        var name: String
+        /// As they stand in the index: a name may stand there twice.
+        var tensors: [String]
+    }
+
     /// Each file once, in the order of their names.
-    var fileNames: [String]
-    /// The file of every tensor, a string each.
-    private var weightMap: JSONObject
+    private(set) var files: [File] = []
     /// As it stands there: other programs write all sorts of it.
-    var totalSize: JSONValue?
+    private(set) var totalSize: JSONValue?
     /// What else `metadata` says.
-    var metadata: [(key: String, value: String)]
+    private(set) var metadata: [(key: String, value: String)] = []
 
     /// - Throws: `CheckpointError` where the index is not one.
     init(of file: InputFile) throws {
-        let value = try JSONValue(reading: file, "an index", atMost: Self.maximumByteCount)
-        guard let map = value.object?["weight_map"]?.object else {
-            throw CheckpointError(
-                file.path, .part("weight_map"), expected: "an object from tensor names to file names",
-                found: value.object?["weight_map"]?.kind ?? "none")
+        let bytes = try JSONValue.bytes(of: file, "an index", atMost: Self.maximumByteCount)
+        do {
+            try JSONScanner.scan(bytes) { try scan(&$0, file.path) }
+        } catch let error as JSONError {
+            throw CheckpointError(file.path, .byte(error.offset), expected: error.expected, found: error.found)
         }
-        weightMap = map
-        var known = NameSet()
-        fileNames = []
-        for (name, value) in map.members {
-            let fileName = try Self.fileName(value, of: name, file.path)
-            if known.insert(fileName) { fileNames.append(fileName) }
+        files.sort { ExactName($0.name) < ExactName($1.name) }
+    }
+
+    private mutating func scan(_ scanner: inout JSONScanner, _ path: FilePath) throws {
+        var keys = NameSet()
+        if scanner.peekValue() == "{" {
+            try scanner.object { scanner, key, offset in
+                guard keys.insert(key) else {
+                    throw JSONError(
+                        offset: offset, expected: "each key once", found: "'\(key.escapedForDisplay)' again")
+                }
+                switch key {
+                case "weight_map" where scanner.peekValue() == "{": try scanWeightMap(&scanner, path)
+                case "weight_map": throw Self.noMap(path, try scanner.value().kind)
+                case "metadata": take(try scanner.value())
+                default: _ = try scanner.value()
+                }
+            }
+        } else {
+            _ = try scanner.value()
         }
-        fileNames.sort { ExactName($0) < ExactName($1) }
-        let about = value.object?["metadata"]?.object
-        totalSize = about?["total_size"]
-        metadata = (about?.members ?? []).compactMap { key, value in
-            guard key != "total_size" else { return nil }
-            return (key, value.string ?? value.compactText)
+        guard keys.contains("weight_map") else { throw Self.noMap(path, "none") }
+    }
+
+    private static func noMap(_ path: FilePath, _ found: String) -> CheckpointError {
+        CheckpointError(
+            path, .part("weight_map"), expected: "an object from tensor names to file names", found: found)
+    }
+
+    /// It has as many members as the checkpoint has tensors: they go where they belong, without a value of JSON between.
+    private mutating func scanWeightMap(_ scanner: inout JSONScanner, _ path: FilePath) throws {
+        var positions = NameMap<Int>()
+        var last: Int?
+        try scanner.object { scanner, name, _ in
+            guard scanner.peekValue() == "\"" else {
+                throw Self.refusal(of: name, path, "a file name", try scanner.value().kind)
+            }
+            let fileName = try scanner.string()
+            // Tensors of one file mostly stand together.
+            if last.map({ files[$0].name == fileName }) != true { last = positions[fileName] }
+            if last == nil {
+                try Self.check(fileName, of: name, path)
+                last = files.count
+                positions[fileName] = last
+                files.append(File(name: fileName, tensors: []))
+            }
+            files[last!].tensors.append(name)
         }
     }
 
-    /// The file that a tensor is said to be in, or nil.
-    func fileName(of tensor: String) -> String? { weightMap[tensor]?.string }
-
-    /// All tensors that it lists.
-    var tensorNames: [String] { weightMap.members.map(\.key) }
+    private mutating func take(_ metadata: JSONValue) {
+        totalSize = metadata.object?["total_size"]
+        self.metadata = (metadata.object?.members ?? []).compactMap { key, value in
+            key == "total_size" ? nil : (key, value.string ?? value.compactText)
+        }
+    }
 
     /// How many tensors it lists.
-    var tensorCount: Int { weightMap.members.count }
+    var tensorCount: Int { files.reduce(0) { $0 + $1.tensors.count } }
+
+    /// Whether all names are known to be different, by digests of theirs: false says nothing.
+    var hasNoNameTwice: Bool {
+        var digests = Set<UInt64>(minimumCapacity: tensorCount)
+        return files.allSatisfy { $0.tensors.allSatisfy { digests.insert(XXH3.hash(ofText: $0)).inserted } }
+    }
+
+    /// The file of every tensor.
+    ///
+    /// - Throws: `CheckpointError` where a tensor stands twice.
+    func fileNames(_ path: FilePath) throws -> NameMap<String> {
+        var result = NameMap<String>()
+        for file in files {
+            for tensor in file.tensors where result.updateValue(file.name, forKey: tensor) != nil {
+                throw CheckpointError(
+                    path, .part("weight_map"), expected: "each tensor once",
+                    found: "'\(tensor.escapedForDisplay)' again")
+            }
+        }
+        return result
+    }
 
     /// The same with other names for some tensors; where that name is listed already, both stay.
     ///
     /// - Parameter name: the other name of a tensor, or nil.
     func renamed(_ name: (String) -> String?) -> ShardIndex {
+        let listed = NameSet(files.lazy.flatMap(\.tensors))
         var result = self
-        result.weightMap = JSONObject(
-            weightMap.members.map { member in
-                guard let other = name(member.key), weightMap[other] == nil else { return member }
-                return (other, member.value)
-            })
+        for position in files.indices {
+            result.files[position].tensors = files[position].tensors.map { tensor in
+                guard let other = name(tensor), !listed.contains(other) else { return tensor }
+                return other
+            }
+        }
         return result
     }
 
-    /// A plain file name inside the folder of the index; everything else could lead out of it.
-    private static func fileName(_ value: JSONValue, of tensor: String, _ path: FilePath) throws -> String {
-        func refuse(_ expected: String, _ found: String) -> CheckpointError {
-            CheckpointError(
-                path, .part("weight_map: '\(tensor.escapedForDisplay)'"), expected: expected, found: found)
-        }
-        guard let name = value.string else { throw refuse("a file name", value.kind) }
+    /// Requires a plain file name inside the folder of the index; everything else could lead out of it.
+    private static func check(_ name: String, of tensor: String, _ path: FilePath) throws {
         guard !name.isEmpty, name != ".", name != "..",
             !name.utf8.contains(where: { $0 == 0 || $0 == UInt8(ascii: "/") })
         else {
-            throw refuse("a plain file name beside the index", "'\(name.escapedForDisplay)'")
+            throw refusal(of: tensor, path, "a plain file name beside the index", "'\(name.escapedForDisplay)'")
         }
         guard !name.hasSuffix(fileSuffix) else {
-            throw refuse("a file of tensors", "another index, '\(name.escapedForDisplay)'")
+            throw refusal(of: tensor, path, "a file of tensors", "another index, '\(name.escapedForDisplay)'")
         }
-        return name
+    }
+
+    private static func refusal(
+        of tensor: String, _ path: FilePath, _ expected: String, _ found: String
+    ) -> CheckpointError {
+        CheckpointError(
+            path, .part("weight_map: '\(tensor.escapedForDisplay)'"), expected: expected, found: found)
     }
 }

@@ -20,12 +20,12 @@ struct ShardedReader: CheckpointReader {
         open: @Sendable (FilePath) throws -> any CheckpointReader
     ) throws {
         let folder = indexPath.removingLastComponent()
-        let paths = index.fileNames.map { folder.appending($0) }
+        let paths = index.files.map { folder.appending($0.name) }
         try Self.requirePresent(paths, of: indexPath)
         let opened = ResultSlots<any CheckpointReader>(count: paths.count)
         try Parallel.forEach(paths.count, threads: threads) { opened.set($0, try open(paths[$0])) }
         let shards = opened.all
-        try Self.check(index, indexPath, shards)
+        try Self.check(index, indexPath, shards, threads: threads)
         self.init(shards)
         for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
             contents.metadata.append(entry)
@@ -73,6 +73,9 @@ struct ShardedReader: CheckpointReader {
         var tensors: [TensorInfo] = []
         var places: [(shard: Int, tensor: Int)] = []
         var contents = CheckpointContents(formatName: shards.first?.contents.formatName ?? "", tensors: [])
+        let tensorCount = shards.reduce(0) { $0 + $1.contents.tensors.count }
+        tensors.reserveCapacity(tensorCount)
+        places.reserveCapacity(tensorCount)
         for (shard, reader) in shards.enumerated() {
             for tensor in reader.contents.tensors.indices { places.append((shard, tensor)) }
             tensors += reader.contents.tensors
@@ -113,18 +116,21 @@ struct ShardedReader: CheckpointReader {
         }
     }
 
-    private static func check(_ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader]) throws {
-        if agree(index, shards) { return }
+    private static func check(
+        _ index: ShardIndex, _ indexPath: FilePath, _ shards: [any CheckpointReader], threads: Int
+    ) throws {
+        if agree(index, shards, threads: threads) { return }
         let index = matched(index, to: shards)
-        if agree(index, shards) { return }
-        let found = try checkNames(index.fileNames, shards, indexPath)
+        if agree(index, shards, threads: threads) { return }
+        let expected = try index.fileNames(indexPath)
+        let found = try checkNames(index.files.map(\.name), shards, indexPath)
         var unlisted: [String] = []
-        for (fileName, reader) in zip(index.fileNames, shards) {
-            for tensor in reader.contents.tensors {
-                if index.fileName(of: tensor.name) != fileName, tensor.aliasOf == nil { unlisted.append(tensor.name) }
+        for (file, reader) in zip(index.files, shards) {
+            for tensor in reader.contents.tensors where expected[tensor.name] != file.name && tensor.aliasOf == nil {
+                unlisted.append(tensor.name)
             }
         }
-        let absent = index.tensorNames.filter { found[$0] != index.fileName(of: $0) }.sorted {
+        let absent = expected.pairs.filter { found[$0.name] != $0.value }.map(\.name).sorted {
             ExactName($0) < ExactName($1)
         }
         guard absent.isEmpty else {
@@ -139,13 +145,19 @@ struct ShardedReader: CheckpointReader {
         }
     }
 
-    /// Whether every tensor stands where the index says, and no other: names are different within a file, so that as many
-    /// tensors as the index has, each in its file, are all of them. One look-up a tensor; who is at fault takes more.
-    private static func agree(_ index: ShardIndex, _ shards: [any CheckpointReader]) -> Bool {
-        shards.reduce(0) { $0 + $1.contents.tensors.count } == index.tensorCount
-            && zip(index.fileNames, shards).allSatisfy { fileName, reader in
-                reader.contents.tensors.allSatisfy { index.fileName(of: $0.name) == fileName }
-            }
+    /// Whether every shard has just the tensors that the index says, and no two have one of the same name. Who is at fault
+    /// where it is not so takes more.
+    private static func agree(_ index: ShardIndex, _ shards: [any CheckpointReader], threads: Int) -> Bool {
+        let agreeing = ResultSlots<Bool>(count: shards.count)
+        Parallel.forEach(shards.count, threads: threads) { shard in
+            let listed = index.files[shard].tensors
+            let names = NameSet(listed)
+            let tensors = shards[shard].contents.tensors
+            // Names are different within a file.
+            let isSame = names.count == listed.count && names.count == tensors.count
+            agreeing.set(shard, isSame && tensors.allSatisfy { names.contains($0.name) })
+        }
+        return agreeing.all.allSatisfy { $0 } && index.hasNoNameTwice
     }
 
     /// - Returns: the file of every tensor, each in one only.

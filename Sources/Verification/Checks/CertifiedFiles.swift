@@ -42,7 +42,7 @@ struct CertifiedFiles {
     private func bytes() throws -> VerifiedStatement? {
         var (statement, names) = try compare(
             \.digest, "the files have the certificate's SHA-256", other: "other bytes"
-        ) { try CertificateFile.digest(of: $0) }
+        ) { try InputFile($0).digest() }
         if statement.findings.isEmpty { statement.remark = names.joined(separator: ", ") }
         statement.add("not in the certificate", strangers.filter(configures), nil)
         return names.isEmpty && statement.findings.isEmpty ? nil : statement

@@ -30,7 +30,10 @@ import Testing
         for number in numbers {
             try before.restore(work.path)
             let outcome = try fault.run(work, ["\(number)=signal \(signal)"])
-            guard let wrong = check(outcome, try FolderState(of: work.path), before, after) else { continue }
+            let state = try FolderState(of: work.path)
+            guard
+                let wrong = try check(outcome, state, before, after) ?? fault.faultGoingOn(in: work, after: after)
+            else { continue }
             found.append("\(number) \(calls[number - 1].name) \(calls[number - 1].paths): \(wrong) \(outcome.errors)")
         }
         #expect(found.isEmpty, "\(found.joined(separator: "\n"))")
@@ -40,7 +43,7 @@ import Testing
         return numbers.count
     }
 
-    @Test(arguments: getenv("ASSAY_FAULTS") == nil ? FaultCase.some : FaultCase.all)
+    @Test(arguments: (getenv("ASSAY_FAULTS") == nil ? FaultCase.some : FaultCase.all) + [FaultCase.resumed])
     func byKillAtEveryCallLeaveOldOrNew(_ fault: FaultCase) throws {
         let count = try Self.forEachCall(of: fault, SIGKILL, 15, andTheLast: 35) { outcome, state, before, after in
             outcome.exitCode == -SIGKILL

@@ -16,6 +16,8 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     var threads = 1
     var testDescription: String { name }
     var isInPlace: Bool { arguments.contains("--in-place") }
+    /// Whether a run that ended early leaves something to go on with.
+    var isResumed: Bool { arguments.contains("--resume") }
 
     init(
         _ name: String, _ arguments: [String], _ destination: String, isFolder: Bool = false, after: [[String]] = []
@@ -58,6 +60,9 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
             "over a folder", ["convert", "@/m", "@/n", "--overwrite"], "n", isFolder: true,
             after: [["convert", "@/m", "@/n", "--exclude", "b.*"]]),
     ]
+
+    static let resumed = FaultCase(
+        "shards, resumed", ["convert", "@/m", "@/n", "--shard-size", "1kB", "--resume"], "n", isFolder: true)
 
     static let all = toEveryFormat + others + folders
     /// One of each way to take a place.
@@ -132,6 +137,17 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
             if found == whole.entries[certificate] { return nil }
         }
         return "neither old nor new: \(state.differences(from: before)) and \(state.differences(from: after))"
+    }
+
+    /// What is wrong with going on where a run ended early, as far as that can be done.
+    func faultGoingOn(in work: TemporaryFolder, after: FolderState) throws -> String? {
+        guard isResumed else { return nil }
+        let outcome = try run(work)
+        let state = try FolderState(of: work.path)
+        // Where all was done, and what was kept is no longer there, the destination is in the way.
+        let isDone = outcome.exitCode == 64 && outcome.errors.contains("exists already")
+        return (outcome.exitCode == 0 || isDone) && state == after
+            ? nil : "going on: exit code \(outcome.exitCode), \(state.differences(from: after)) \(outcome.errors)"
     }
 
     /// The folder after the old header was put back that an interrupted change left, as the refusal of such a file says.

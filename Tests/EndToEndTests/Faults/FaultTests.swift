@@ -45,10 +45,10 @@ import Testing
         let (early, late) = (calls.dropLast(30), calls.suffix(30))
         guard getenv("ASSAY_FAULTS") == nil else { return calls }
         var random = SeededRandom(seed: UInt64(fault.name.utf8.count))
-        return early.shuffled(using: &random).prefix(30) + late
+        return Array(early.shuffled(using: &random).prefix(30) + late)
     }
 
-    @Test(arguments: FaultCase.all) func atEveryCall(_ fault: FaultCase) throws {
+    @Test(arguments: FaultCase.all + [FaultCase.resumed]) func atEveryCall(_ fault: FaultCase) throws {
         let work = try fault.prepare()
         let records = try TemporaryFolder()
         let before = try FolderState(of: work.path)
@@ -62,7 +62,9 @@ import Testing
             let log = records.path.appending("\(call.number)")
             let outcome = try fault.run(work, ["\(call.number)=fail \(Self.failure(of: call.name).rawValue)"], log: log)
             let state = try FolderState(of: work.path)
-            let wrong = try Self.wrong(call, outcome, state, before, after) ?? Self.retriedFlush(call, log, fault)
+            let wrong =
+                try Self.wrong(call, outcome, fault.isResumed ? state.withoutTemporaries : state, before, after)
+                ?? Self.retriedFlush(call, log, fault) ?? fault.faultGoingOn(in: work, after: after)
             if let wrong { found.append("\(call.number) \(call.name) \(call.paths): \(wrong)\n\(outcome.errors)") }
             SystemCall.removeIfPresent(log)
         }

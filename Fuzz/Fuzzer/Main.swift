@@ -1,0 +1,48 @@
+import CLibFuzzer
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// `assay-fuzz --list` names the targets; `assay-fuzz TARGET [ARGUMENTS OF LIBFUZZER]` runs one. `scripts/fuzz` is what
+/// people call.
+@main struct Main {
+    nonisolated(unsafe) private static var target: FuzzTarget?  // reason: set once, before anything reads it
+
+    static func main() {
+        let arguments = CommandLine.arguments.dropFirst()
+        guard let target = FuzzTarget.all.first(where: { $0.name == arguments.first }) else {
+            FuzzTarget.all.forEach {
+                print(([$0.name, "\($0.maximumByteCount)"] + $0.fixtures).joined(separator: " "))
+            }
+            exit(arguments.first == "--list" ? 0 : 64)
+        }
+        Self.target = target
+        var words = ["assay-fuzz", "-max_len=\(target.maximumByteCount)"]
+        if let dictionary = Self.dictionary(of: target) { words.append("-dict=\(dictionary)") }
+        words += Array(arguments.dropFirst())
+        var pointers = words.map { strdup($0) } + [nil]
+        pointers.withUnsafeMutableBufferPointer { buffer in
+            var count = CInt(words.count)
+            var start = buffer.baseAddress
+            _ = LLVMFuzzerRunDriver(&count, &start) { bytes, count in
+                Judge.run(Main.target!, Array(UnsafeBufferPointer(start: bytes, count: count)))
+                return 0
+            }
+        }
+    }
+
+    /// Writes the target's words as libFuzzer reads them.
+    private static func dictionary(of target: FuzzTarget) -> String? {
+        guard !target.words.isEmpty else { return nil }
+        let lines = target.words.map { word in
+            "\"" + word.utf8.map { "\\x" + String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() + "\"\n"
+        }
+        let path = "/tmp/assay-fuzz-\(getpid()).dict"
+        guard let file = fopen(path, "w") else { return nil }
+        fputs(lines.joined(), file)
+        fclose(file)
+        atexit { unlink("/tmp/assay-fuzz-\(getpid()).dict") }
+        return path
+    }
+}
