@@ -188,20 +188,21 @@ package enum SystemCall {
         }
     }
 
-    /// Flushes to the disk. A failure is final: the system may have dropped the bytes, so it is never retried.
+    /// Flushes to the disk. A failure is final: the system may have dropped the bytes, so it is never tried again, but where
+    /// it was interrupted before it could fail.
     package static func synchronize(_ descriptor: CInt, _ path: FilePath) throws(SystemError) {
-        guard fsync(descriptor) == 0 else {
-            throw SystemError("flush it to the disk", path, Errno(rawValue: errno))
-        }
+        try retrying("flush it to the disk", path) { fsync(descriptor) }
     }
 
     /// Flushes a folder's entries, so that a rename in it survives a power loss.
     package static func synchronizeFolder(_ path: FilePath) throws(SystemError) {
         let descriptor = try openFolder(path)
         defer { close(descriptor) }
-        // Some file systems cannot flush a folder and say EINVAL; there is nothing else to be done there.
-        guard fsync(descriptor) == 0 || errno == EINVAL else {
-            throw SystemError("flush the folder", path, Errno(rawValue: errno))
+        do {
+            try retrying("flush the folder", path) { fsync(descriptor) }
+        } catch {
+            // Some file systems cannot flush a folder and say so; there is nothing else to be done there.
+            guard error.errno == .invalidArgument else { throw error }
         }
     }
 
@@ -321,7 +322,7 @@ package enum SystemCall {
 
     /// Removes a file, or an empty folder. Absence is no error.
     package static func removeIfPresent(_ path: FilePath) {
-        _ = path.withPlatformString { remove($0) }
+        _ = try? retrying("remove it", path) { path.withPlatformString { remove($0) } }
     }
 
     /// Removes a folder and all in it, never following links out of it.

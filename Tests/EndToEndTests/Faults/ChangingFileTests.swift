@@ -84,7 +84,7 @@ import Testing
         let calls = try RecordedCall.all(in: log)
         let firstRead = try #require(calls.first { $0.name == "pread" }).number
         try Self.clear(work, keeping: name)
-        let numbers = (0..<4).map { _ in 1 + random.next(below: calls.count) }
+        let numbers = (0..<3).map { _ in 1 + random.next(below: calls.count) }
         for number in numbers {
             try TestFiles.write(old, to: source)
             let running = try run(["\(number)=signal \(SIGSTOP)"])
