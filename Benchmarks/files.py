@@ -145,6 +145,7 @@ def hdf5():
     plain = ["--certificate", "none", "--no-verify"]
     row("P4 safetensors to HDF5, no digests", lambda: ours(SOURCE, out, *plain), lambda: to_h5(peer_out), "-", size)
     row("P4 HDF5 to safetensors", lambda: ours(out, back), lambda: from_h5(out), "2", size)
+    wall(out)
     remove(out, peer_out, back, peer_back)
     with safe_open(SOURCE, "np") as file, h5py.File(peer_out, "w") as h5:
         for key in list(file.keys())[:3]:
@@ -156,6 +157,18 @@ def hdf5():
         small = sum(h5[key].size * 4 for key in h5)
     row("P4 gzip-chunked HDF5 to safetensors", lambda: ours(peer_out, back), lambda: from_h5(peer_out), "1.8", small)
     remove(peer_out, back, peer_back)
+
+
+def wall(hdf5_file):
+    """What the process of its own costs in which HDF5 files are looked at: inspect of the same tensors in both formats."""
+    seconds = {path: [] for path in (hdf5_file, SOURCE)}
+    for _ in range(21):
+        for path, times in seconds.items():
+            command = [ASSAY, "inspect", path]
+            times.append(timed(lambda: subprocess.run(command, check=True, capture_output=True)))
+    with_wall, without = (statistics.median(times) * 1000 for times in seconds.values())
+    print(f"| inspect of HDF5 against safetensors | {with_wall:.1f} ms | {without:.1f} ms |"
+          f" {with_wall - without:.1f} ms more | below 30 ms more |", flush=True)
 
 
 def memory():

@@ -4,8 +4,8 @@ import CLibFuzzer
     import Glibc
 #endif
 
-/// `assay-fuzz --list` names the targets; `assay-fuzz TARGET [ARGUMENTS OF LIBFUZZER]` runs one. `scripts/fuzz` is what
-/// people call.
+/// `assay-fuzz --list` names the targets; `assay-fuzz TARGET [ARGUMENTS OF LIBFUZZER]` runs one, for so many seconds of
+/// processor time as `ASSAY_FUZZ_SECONDS` says. `scripts/fuzz` is what people call.
 @main struct Main {
     nonisolated(unsafe) private static var target: FuzzTarget?  // reason: set once, before anything reads it
 
@@ -26,11 +26,17 @@ import CLibFuzzer
             var count = CInt(words.count)
             var start = buffer.baseAddress
             _ = LLVMFuzzerRunDriver(&count, &start) { bytes, count in
+                _ = Main.dictionaryIsRemoved
                 Judge.run(Main.target!, Array(UnsafeBufferPointer(start: bytes, count: count)))
                 return 0
             }
         }
     }
+
+    private static let dictionaryPath = "/tmp/assay-fuzz-\(getpid()).dict"
+
+    /// Once the first input comes, it was read.
+    private static let dictionaryIsRemoved = unlink(dictionaryPath) == 0
 
     /// Writes the target's words as libFuzzer reads them.
     private static func dictionary(of target: FuzzTarget) -> String? {
@@ -38,11 +44,9 @@ import CLibFuzzer
         let lines = target.words.map { word in
             "\"" + word.utf8.map { "\\x" + String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() + "\"\n"
         }
-        let path = "/tmp/assay-fuzz-\(getpid()).dict"
-        guard let file = fopen(path, "w") else { return nil }
+        guard let file = fopen(dictionaryPath, "w") else { return nil }
         fputs(lines.joined(), file)
         fclose(file)
-        atexit { unlink("/tmp/assay-fuzz-\(getpid()).dict") }
-        return path
+        return dictionaryPath
     }
 }

@@ -19,6 +19,13 @@ public struct Checkpoint: Sendable {
 
     public var contents: CheckpointContents { reader.contents }
 
+    /// The same files, whose tensors another reader arranges anew.
+    package func read(through reader: any CheckpointReader) -> Checkpoint {
+        Checkpoint(
+            path: path, reader: reader, files: files, index: index, folder: folder, warnings: warnings,
+            statuses: statuses)
+    }
+
     /// Opens what a path names.
     ///
     /// - Throws: `CheckpointError`, `StructureError`, `SystemError`; `UsageError` where nothing is there.
@@ -125,6 +132,14 @@ public struct Checkpoint: Sendable {
             throw UsageError(
                 "\(output.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to")
         }
+        if target.kind == .file, let folder, let status = try SystemCall.status(folder) {
+            // Reports may be made again where they were.
+            guard try !Self.isInside(output, status) || output.extension?.lowercased() == "html" else {
+                throw UsageError(
+                    "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written to"
+                )
+            }
+        }
         guard target.kind == .folder else { return }
         // A file may be a link: neither the link nor what it leads to may be inside.
         for file in files {
@@ -164,7 +179,8 @@ public struct Checkpoint: Sendable {
         }
         if let index = chosen.indexNames.first {
             guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
-            return try openIndex(folder.appending(index), options, folder: folder, warnings: warnings)
+            return try openIndex(
+                folder.appending(index), options, folder: folder, warnings: warnings)
         }
         let name = try onlyFile(of: chosen, in: folder)
         let before = try SystemCall.status(folder.appending(name))

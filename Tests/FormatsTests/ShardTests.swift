@@ -35,6 +35,15 @@ import Testing
         }
     }
 
+    /// An index of 1 MB that says little but its metadata.
+    @Test func muchMetadataTakesNoTimeOfItsSquare() throws {
+        let entries = (0..<60_000).map { #""key\#($0)":"","# }.joined()
+        let folder = try folder(sound, total: #""metadata":{\#(entries)"total_size":3},"#)
+        let outcome = try AssayTool.run(
+            ["inspect", folder.path.string], limits: AssayTool.Limits(byteCount: 120_000_000, seconds: 1))
+        #expect(outcome.exitCode == 0, "\(outcome.exitCode) \(outcome.errors)")
+    }
+
     @Test func aFolderOfSymbolicLinksIsReadAsHubCachesKeepThem() throws {
         let real = try folder(sound)
         let links = try TemporaryFolder()

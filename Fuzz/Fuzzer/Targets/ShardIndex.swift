@@ -11,7 +11,7 @@ extension FuzzTarget {
         maximumByteCount: 2048
     ) { bytes in
         let index = try ShardIndex(of: MemoryFile.holding(bytes, named: "model.safetensors.index.json"))
-        for name in index.fileNames {
+        for name in index.files.map(\.name) {
             Judge.require(!name.utf8.contains(UInt8(ascii: "/")) && name != "..", name)
             if let part = PartName(name) {
                 _ = try? PartName.paths(
@@ -19,9 +19,12 @@ extension FuzzTarget {
                     suffix: part.suffix)
             }
         }
-        for name in index.tensorNames {
-            Judge.require(index.fileName(of: name).map { index.fileNames.contains($0) } ?? false, name)
+        let files = NameSet(index.files.map(\.name))
+        Judge.require(files.count == index.files.count, "a file twice")
+        let renamed = index.renamed { String($0.dropLast()) }
+        Judge.require(renamed.tensorCount == index.tensorCount, "tensors lost")
+        for name in try index.fileNames("model.safetensors.index.json").pairs.map(\.value) {
+            Judge.require(files.contains(name), name)
         }
-        _ = index.renamed { String($0.dropLast()) }
     }
 }

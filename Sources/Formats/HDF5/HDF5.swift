@@ -124,8 +124,8 @@ public enum HDF5: CheckpointFormat {
     ) throws {
         let positions = NameMap(tensors.enumerated().map { ($1.info.name, $0) })
         for alias in aliases {
-            let name = String(alias.path.unicodeScalars.dropFirst())
-            let target = String(alias.target.unicodeScalars.dropFirst())
+            let name = Self.name(ofPath: alias.path)
+            let target = Self.name(ofPath: alias.target)
             // A second link to a dataset that was left out is left out too.
             guard let position = positions[target] else { continue }
             var tensor = tensors[position]
@@ -147,6 +147,10 @@ public enum HDF5: CheckpointFormat {
     }
 
     // MARK: Names
+
+    /// A path without the slash that it begins with. Not without its first character: a combining mark behind the slash is
+    /// part of that.
+    static func name(ofPath path: String) -> String { String(path.unicodeScalars.dropFirst()) }
 
     /// transformers' index of TensorFlow shards has the model's name before every path.
     public static func nameInShard(ofIndexed name: String) -> String? {

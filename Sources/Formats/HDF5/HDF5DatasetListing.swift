@@ -8,7 +8,7 @@ enum HDF5DatasetListing {
     static func line(
         of dataset: hid_t, _ path: String, chunkBudget: inout Int, warningsTo output: inout ListingOutput
     ) throws -> String? {
-        let place = "tensor '\(path.dropFirst().description.escapedForDisplay)'"
+        let place = "tensor '\(HDF5.name(ofPath: path).escapedForDisplay)'"
         guard let properties = HDF5Identifier(H5Dget_create_plist(dataset)) else {
             throw ListingFailure.damaged(place)
         }
@@ -120,7 +120,7 @@ enum HDF5DatasetListing {
             let (next, overflow) = count.multipliedReportingOverflow(by: grid.last!)
             guard !overflow, next <= budget else {
                 throw ListingFailure(
-                    .init(place), "at most \(HDF5Limits.chunkCount) chunks in the file", "more")
+                    .init(place), "at most \(HDF5Limits.chunkCount) chunks, and one for 8 bytes of the file", "more")
             }
             count = next
         }

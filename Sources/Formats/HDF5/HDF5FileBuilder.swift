@@ -248,10 +248,10 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         let types = NameMap(plan.tensors.map { ($0.name, $0.elementType) })
         // A group that a tensor's name has become since is no group any more.
         let foreign = attributes.foreign.filter { path, _ in
-            let name = String(path.dropFirst())
+            let name = HDF5.name(ofPath: path)
             return path.hasSuffix("/") ? types[String(name.dropLast())] == nil : types[name] != nil
         }
-        for (path, _) in foreign where path.hasSuffix("/") { try makeGroups(to: String(path.dropFirst())) }
+        for (path, _) in foreign where path.hasSuffix("/") { try makeGroups(to: HDF5.name(ofPath: path)) }
         for (path, members) in foreign {
             guard let object = HDF5Identifier(H5Oopen(file, path, chdf5_default())) else {
                 throw failure("open '\(path.escapedForDisplay)'")
@@ -268,10 +268,10 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     /// Attributes without what is no longer true of the tensors that are written.
     private func current(_ attributes: JSONObject, of path: String, _ types: NameMap<ElementType>) -> JSONObject {
         guard path.hasSuffix("/") else {
-            return types[String(path.dropFirst())] == .bf16 ? attributes : KerasBFloat16.withoutNote(attributes)
+            return types[HDF5.name(ofPath: path)] == .bf16 ? attributes : KerasBFloat16.withoutNote(attributes)
         }
         return KerasNames.attributes(attributes, of: path) { listing, path in
-            let name = String(path.dropFirst())
+            let name = HDF5.name(ofPath: path)
             return types[name] != nil || listing == .layers && groups.contains(name)
         }
     }

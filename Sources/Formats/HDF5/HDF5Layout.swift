@@ -40,7 +40,7 @@ struct HDF5LayoutChecker {
     init(file: InputFile) { self.file = file }
 
     mutating func tensor(_ dataset: HDF5Structure.Dataset) throws -> HDF5Tensor {
-        let name = String(dataset.path.dropFirst())
+        let name = HDF5.name(ofPath: dataset.path)
         let type = try type(of: dataset, name)
         let shape = try shape(of: dataset, name)
         // An element of fewer than 8 bits still fills a byte in the file.
@@ -134,7 +134,8 @@ struct HDF5LayoutChecker {
         case .chunked(let chunks):
             let table = try table(chunks, type, shape, name)
             try spend(declared: byteCount, stored: table.storedByteCount, name)
-            return .chunks(table)
+            // Nobody walks over chunks of which none is there: there may be as many as elements.
+            return table.places.isEmpty ? .filled : .chunks(table)
         }
     }
 

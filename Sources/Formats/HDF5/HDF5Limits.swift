@@ -4,8 +4,12 @@ package enum HDF5Limits {
     package static let depth = 128
     /// Groups, datasets and links in one file.
     package static let objectCount = 250_000
-    /// Chunks of all datasets of a file together, stored or not.
-    package static let chunkCount = 1 << 21
+    /// Chunks of all datasets of a file together, stored or not: so many in any, as most of them need not be there, and the
+    /// more the larger it is.
+    package static let chunkCount = 1 << 17
+
+    static func chunkCount(fileByteCount: Int) -> Int { min(chunkCount + fileByteCount / 8, 1 << 21) }
+
     /// Bytes of one chunk in memory.
     package static let chunkByteCount = 1 << 30
     /// Bytes of one attribute's value.
@@ -18,7 +22,7 @@ package enum HDF5Limits {
     /// Bytes that may be declared without being stored at all (fill values), in one dataset and in a whole file.
     package static let unstoredByteCount = 16 << 20
 
-    /// Address space of the helper.
+    /// Address space of the helper, beyond what it has when it starts.
     static let helperMemory: UInt = 1 << 30
 
     /// Processor time that the helper gets for a file. Cost follows the bytes that are there: 20,000 datasets are 7 MB

@@ -24,7 +24,8 @@ public enum HDF5Listing {
     ///   - byteCount: its bytes; places in the listing count from its begin.
     public static func serve(begin: UInt64, byteCount: UInt64) -> Never {
         // First of all the limits: nothing of the file has been looked at yet.
-        limit(RLIMIT_AS, HDF5Limits.helperMemory, HDF5Limits.helperMemory)
+        let memory = addressSpace() + HDF5Limits.helperMemory
+        limit(RLIMIT_AS, memory, memory)
         let seconds = UInt(HDF5Limits.helperProcessorSeconds(fileByteCount: Int(clamping: byteCount)))
         limit(RLIMIT_CPU, seconds, seconds + 1)
         limit(RLIMIT_CORE, 0, 0)
@@ -54,6 +55,15 @@ public enum HDF5Listing {
         guard setrlimit(resource, &bound) == 0 else { _exit(4) }
     }
 
+    /// Bytes of addresses that the process has from its start: little, unless a sanitizer watches it.
+    private static func addressSpace() -> UInt {
+        var text = [CChar](repeating: 0, count: 64)
+        let descriptor = open("/proc/self/statm", O_RDONLY)
+        defer { close(descriptor) }
+        guard read(descriptor, &text, text.count - 1) > 0 else { _exit(4) }
+        return strtoul(text, nil, 10) * UInt(sysconf(CInt(_SC_PAGESIZE)))
+    }
+
     private static func list(_ begin: UInt64, _ byteCount: UInt64, into output: inout ListingOutput) throws {
         guard let access = HDF5Identifier(chdf5_access()),
             let file = HDF5Identifier(chdf5_open(descriptor, haddr_t(begin), haddr_t(byteCount), access.raw))
@@ -61,7 +71,7 @@ public enum HDF5Listing {
         guard let root = HDF5Identifier(H5Oopen(file.raw, "/", chdf5_default())) else {
             throw ListingFailure.damaged("group '/'")
         }
-        var walk = HDF5Walk(file: file.raw, root: chdf5_address(root.raw))
+        var walk = HDF5Walk(file: file.raw, byteCount: byteCount, root: chdf5_address(root.raw))
         try walk.run(into: &output)
         output.line("{\"end\":\(output.lineCount)}")
     }

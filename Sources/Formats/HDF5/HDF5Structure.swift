@@ -86,7 +86,7 @@ struct HDF5Structure {
             case "group": group = Group(path: try scanner.string(), isEmpty: false, attributes: JSONObject())
             case "alias": alias = try scanner.string()
             case "of": aliases.append((alias ?? "", try scanner.string()))
-            case "warning": warnings.append(try scanner.string())
+            case "warning": warnings.append(try scanner.string().escapedForDisplay)
             case "error": throw try Self.error(&scanner, file)
             case "end": isLast = try scanner.integer() == number
             case "empty": group?.isEmpty = try scanner.value().bool == true
@@ -105,7 +105,8 @@ struct HDF5Structure {
             case "offsets": chunks?.offsets = try Self.integers(&scanner)
             case "sizes": chunks?.sizes = try Self.integers(&scanner)
             case "masks": chunks?.masks = try Self.integers(&scanner)
-            default: throw Malformed(offset: offset, expected: "a key of a listing", found: "'\(key)'")
+            default:
+                throw Malformed(offset: offset, expected: "a key of a listing", found: "'\(key.escapedForDisplay)'")
             }
         }
         try scanner.end()
@@ -115,8 +116,9 @@ struct HDF5Structure {
         return isLast
     }
 
+    /// The helper escapes names already; whoever took it over need not.
     private static func error(_ scanner: inout JSONScanner, _ file: InputFile) throws -> CheckpointError {
-        let parts = try scanner.value().array?.map { $0.string ?? "?" } ?? []
+        let parts = try scanner.value().array?.map { $0.string?.escapedForDisplay ?? "?" } ?? []
         guard parts.count == 3 else { throw Malformed(offset: 0, expected: "three texts of an error", found: "others") }
         let place: CheckpointError.Place = parts[0] == "file" ? .file : .part(parts[0])
         return CheckpointError(file.path, place, expected: parts[1], found: parts[2])

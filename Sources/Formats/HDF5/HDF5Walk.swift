@@ -9,7 +9,7 @@ struct HDF5Walk {
     /// The path under which an object was met first.
     private var firstPath: [haddr_t: String]
     private var objectCount = 1
-    private var chunkBudget = HDF5Limits.chunkCount
+    private var chunkBudget: Int
 
     private struct Group {
         var address: haddr_t
@@ -18,8 +18,9 @@ struct HDF5Walk {
         var depth: Int
     }
 
-    init(file: hid_t, root: haddr_t) {
+    init(file: hid_t, byteCount: UInt64, root: haddr_t) {
         self.file = file
+        chunkBudget = HDF5Limits.chunkCount(fileByteCount: Int(clamping: byteCount))
         pending = [Group(address: root, path: "", depth: 0)]
         firstPath = [root: "/"]
     }

@@ -14,7 +14,14 @@ struct PickleMachine {
     /// Where the operation at hand begins.
     private var offset = 0
 
-    init(_ stream: PickleStream) { self.stream = stream }
+    /// What calls may still look at and copy: what was memorized can be handed to one after the other.
+    private var argumentsLeft: Int
+    private static let freeArguments = 1 << 16
+
+    init(_ stream: PickleStream) {
+        self.stream = stream
+        argumentsLeft = 2 * stream.byteCount + Self.freeArguments
+    }
 
     /// Runs one pickle to its end.
     ///
@@ -205,6 +212,10 @@ struct PickleMachine {
             throw fault("a call of a name that is allowed", "a call of \(callable.kind)")
         }
         guard let items = heap.tuple(arguments) else { throw fault("arguments in a tuple", arguments.kind) }
+        argumentsLeft -= items.reduce(0) { $0 + heap.size(of: $1) }
+        guard argumentsLeft >= 0 else {
+            throw fault("calls with as many arguments as the pickle has bytes", "more, the same ones many times over")
+        }
         return try heap.call(global, items, refusal)
     }
 

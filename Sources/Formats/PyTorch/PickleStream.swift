@@ -28,6 +28,9 @@ struct PickleStream {
 
     var isAtEnd: Bool { position == source.byteCount }
 
+    /// The most bytes that can be read.
+    var byteCount: Int { limit }
+
     mutating func byte() throws -> UInt8 {
         if position - bufferStart >= buffer.count { try refill() }
         defer { position += 1 }

@@ -72,6 +72,16 @@ struct PickleHeap: Sendable {
         return .dictionary(dictionaries.count - 1)
     }
 
+    /// The items or bytes of a value.
+    func size(of value: PickleValue) -> Int {
+        switch value {
+        case .tuple(let position), .list(let position): sequences[position].count
+        case .text(let text), .numpyType(let text): text.utf8.count
+        case .bytes(let bytes), .long(let bytes): bytes.count
+        default: 1
+        }
+    }
+
     /// The items of a tuple, or nil.
     func tuple(_ value: PickleValue) -> [PickleValue]? {
         if case .tuple(let position) = value { sequences[position] } else { nil }

@@ -55,7 +55,9 @@ struct TorchReader: CheckpointReader {
         var first: [View: String] = [:]
         for (name, tensor) in found.tensors {
             let memory = heap.storages[tensor.storage]
-            let source = try sources[memory.key] ?? storage(memory)
+            // A storage that is named again must be of the same size, as what lies behind it is another's.
+            let known = sources[memory.key].flatMap { $0.byteCount == memory.byteCount ? $0 : nil }
+            let source = try known ?? storage(memory)
             sources[memory.key] = source
             var info = try Self.info(name, tensor, storageByteCount: source.byteCount, file.path)
             let view = View(tensor, memory)

@@ -86,6 +86,12 @@ struct TorchStream {
                 path, .part("storage '\(storage.key.escapedForDisplay)'"), expected: "a storage the pickle asks for",
                 found: "none")
         }
+        guard range.byteCount == storage.byteCount else {
+            throw CheckpointError(
+                path, .part("storage '\(storage.key.escapedForDisplay)'"),
+                expected: "\(range.byteCount) bytes wherever it is named",
+                found: "\(storage.count) elements of \(storage.elementByteCount) bytes")
+        }
         return range
     }
 }

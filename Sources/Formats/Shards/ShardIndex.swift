@@ -68,7 +68,7 @@ package struct ShardIndex {
             }
             let fileName = try scanner.string()
             // Tensors of one file mostly stand together.
-            if last.map({ files[$0].name == fileName }) != true { last = positions[fileName] }
+            if last.map({ ExactName(files[$0].name) == ExactName(fileName) }) != true { last = positions[fileName] }
             if last == nil {
                 try Self.check(fileName, of: name, path)
                 last = files.count

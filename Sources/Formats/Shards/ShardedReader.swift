@@ -27,9 +27,8 @@ struct ShardedReader: CheckpointReader {
         let shards = opened.all
         try Self.check(index, indexPath, shards, threads: threads)
         self.init(shards)
-        for entry in index.metadata where !contents.metadata.contains(where: { $0.key == entry.key }) {
-            contents.metadata.append(entry)
-        }
+        let known = NameSet(contents.metadata.map(\.key))
+        contents.metadata += index.metadata.filter { !known.contains($0.key) }
         let bytes = contents.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
         if let totalSize = index.totalSize, totalSize != .null, totalSize.double != Double(bytes) {
             contents.warnings.append(
@@ -73,6 +72,7 @@ struct ShardedReader: CheckpointReader {
         var tensors: [TensorInfo] = []
         var places: [(shard: Int, tensor: Int)] = []
         var contents = CheckpointContents(formatName: shards.first?.contents.formatName ?? "", tensors: [])
+        var positions = NameMap<Int>()
         let tensorCount = shards.reduce(0) { $0 + $1.contents.tensors.count }
         tensors.reserveCapacity(tensorCount)
         places.reserveCapacity(tensorCount)
@@ -83,7 +83,7 @@ struct ShardedReader: CheckpointReader {
             contents.warnings += reader.contents.warnings
             contents.otherFiles += reader.contents.otherFiles
             contents.fault = contents.fault ?? reader.contents.fault
-            for entry in reader.contents.metadata { Self.join(entry, to: &contents) }
+            for entry in reader.contents.metadata { Self.join(entry, to: &contents, &positions) }
         }
         contents.details = shards.first?.contents.details ?? []
         contents.shownMetadata = shards.first?.contents.shownMetadata ?? []
@@ -96,8 +96,11 @@ struct ShardedReader: CheckpointReader {
     }
 
     /// Takes over a shard's metadata: of a key that is known already what the format makes of both values.
-    private static func join(_ entry: (key: String, value: String), to contents: inout CheckpointContents) {
-        guard let known = contents.metadata.firstIndex(where: { $0.key == entry.key }) else {
+    private static func join(
+        _ entry: (key: String, value: String), to contents: inout CheckpointContents, _ positions: inout NameMap<Int>
+    ) {
+        guard let known = positions[entry.key] else {
+            positions[entry.key] = contents.metadata.count
             return contents.metadata.append(entry)
         }
         let value = contents.metadata[known].value

@@ -22,6 +22,7 @@ struct ZTensorChecks {
             }
         }
         try checkOverlaps()
+        try checkExpansion()
     }
 
     private func fault(_ object: ZTensorManifest.Object, _ expected: String, _ found: String) -> CheckpointError {
@@ -82,6 +83,29 @@ struct ZTensorChecks {
         }
     }
 
+    /// The dense form of sparse matrices may be larger than what is stored of them by so much: memory and time follow the
+    /// bytes that are there.
+    private static let maximumRatio = 1032
+    private static let freeByteCount = 16 << 20
+
+    private func checkExpansion() throws {
+        var (stored, dense) = (0, 0)
+        var seen = Set<String>()
+        for object in manifest.objects where object.layout == ZTensorSparse.layout {
+            for part in object.parts where seen.insert("\(part.blob) \(part.shard ?? "")").inserted {
+                stored = stored.saturatingAdd(part.blob.count)
+            }
+            let elementByteCount = (object.part("values")?.type?.bitCount ?? 8) / 8
+            dense = object.shape.reduce(elementByteCount) { $0.saturatingMultiply(Int(clamping: $1)) }
+                .saturatingAdd(dense)
+            guard dense <= stored.saturatingMultiply(Self.maximumRatio).saturatingAdd(Self.freeByteCount) else {
+                throw fault(
+                    object, "sparse matrices of at most \(Self.maximumRatio) times their stored bytes",
+                    "\(stored) bytes stored for a shape of \(object.shape)")
+            }
+        }
+    }
+
     // MARK: Layouts
 
     private func checkDense(_ object: ZTensorManifest.Object) throws {
@@ -135,5 +159,18 @@ struct ZTensorChecks {
             throw fault(object, "indices of whole \(indices.storage) numbers", "\(indices.byteCount) bytes")
         }
         try checkSize(values, object, UInt64(indices.byteCount / width))
+    }
+}
+
+extension Int {
+    /// The most there is where the result does not fit; of numbers that are not negative.
+    fileprivate func saturatingAdd(_ other: Int) -> Int {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
+    }
+
+    fileprivate func saturatingMultiply(_ other: Int) -> Int {
+        let (product, overflow) = multipliedReportingOverflow(by: other)
+        return overflow ? .max : product
     }
 }

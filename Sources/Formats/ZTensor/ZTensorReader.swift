@@ -55,10 +55,12 @@ final class ZTensorReader: CheckpointReader {
 
     private static func unread(_ manifest: ZTensorManifest) -> [(layout: String, names: [String])] {
         var groups: [(layout: String, names: [String])] = []
+        var positions = NameMap<Int>()
         for object in manifest.objects where ![ZTensor.denseLayout, ZTensorSparse.layout].contains(object.layout) {
-            if let index = groups.firstIndex(where: { ExactName($0.layout) == ExactName(object.layout) }) {
-                groups[index].names.append(object.name)
+            if let position = positions[object.layout] {
+                groups[position].names.append(object.name)
             } else {
+                positions[object.layout] = groups.count
                 groups.append((object.layout, [object.name]))
             }
         }
@@ -67,7 +69,7 @@ final class ZTensorReader: CheckpointReader {
 
     // MARK: Listing
 
-    /// In the order of the data, the file's own first; aliases behind what they name.
+    /// In the order of the data, the file's own first; second names behind them.
     private static func tensors(
         of manifest: ZTensorManifest, _ sources: ZTensorSources, _ path: FilePath
     ) throws -> [Tensor] {
@@ -86,10 +88,25 @@ final class ZTensorReader: CheckpointReader {
                 path, .tensor(tensor.info.name), expected: "an object of this name or a part of one, not both",
                 found: "both")
         }
-        for index in tensors.indices.dropFirst() where isSame(tensors[index], tensors[index - 1]) {
-            tensors[index].info.aliasOf = tensors[index - 1].info.aliasOf ?? tensors[index - 1].info.name
+        return marked(tensors, ZTensorAttributes.aliases(of: manifest))
+    }
+
+    /// The second names behind what they name. Only such that share its blob are: others stay tensors of their own.
+    private static func marked(_ tensors: [Tensor], _ aliases: NameMap<String>) -> [Tensor] {
+        guard aliases.count > 0 else { return tensors }
+        let positions = NameMap(tensors.enumerated().map { ($1.info.name, $0) })
+        var (own, seconds) = ([Tensor](), [Tensor]())
+        for var tensor in tensors {
+            guard let name = aliases[tensor.info.name], aliases[name] == nil, let target = positions[name],
+                isSame(tensor, tensors[target])
+            else {
+                own.append(tensor)
+                continue
+            }
+            tensor.info.aliasOf = name
+            seconds.append(tensor)
         }
-        return tensors
+        return own + seconds
     }
 
     /// Whether two tensors are one under two names.

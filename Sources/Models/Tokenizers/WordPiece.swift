@@ -14,6 +14,8 @@ public struct WordPiece: Tokenizer {
     private let continuation: [UInt8]
     /// Longer words are unknown.
     private let longestWord: Int
+    /// Bytes of the longest token: longer pieces need not be looked up.
+    private let longestToken: Int
     private let cleaning: Cleaning
     private let addedTokens: AddedTokens
 
@@ -30,6 +32,7 @@ public struct WordPiece: Tokenizer {
         try file.require("normalizer", "type", oneOf: ["BertNormalizer"])
         try file.require("pre_tokenizer", "type", oneOf: ["BertPreTokenizer"])
         vocabulary = file.vocabulary
+        longestToken = file.vocabulary.keys.map(\.count).max() ?? 0
         unknownID = try Self.id(of: file.model["unk_token"]?.string ?? "[UNK]", vocabulary, file.path)
         continuation = Array((file.model["continuing_subword_prefix"]?.string ?? "##").utf8)
         longestWord = file.model["max_input_chars_per_word"]?.int ?? 100
@@ -52,6 +55,7 @@ public struct WordPiece: Tokenizer {
             }
         }
         vocabulary = table
+        longestToken = table.keys.map(\.count).max() ?? 0
         unknownID = try Self.id(of: "[UNK]", table, path)
         continuation = Array("##".utf8)
         longestWord = 100
@@ -228,6 +232,7 @@ public struct WordPiece: Tokenizer {
         var lengths: [Int] = []
         for scalar in word[start...] {
             bytes.append(contentsOf: UTF8.encode(scalar)!)
+            guard bytes.count <= longestToken else { break }
             lengths.append(bytes.count)
         }
         for (index, length) in lengths.enumerated().reversed() {

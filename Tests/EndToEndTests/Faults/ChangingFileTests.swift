@@ -8,7 +8,7 @@ import Testing
 #endif
 
 /// Sources that somebody changes while they are read: at every one of a run's calls.
-@Suite struct ChangingFiles {
+@Suite(.enabled(if: !AssayTool.isWatched)) struct ChangingFiles {
     enum Change: CaseIterable {
         case truncated, emptied, overwritten, replaced, removed
 

@@ -8,7 +8,7 @@ import Testing
 #endif
 
 /// Several processes at once, on the same files.
-@Suite struct Concurrency {
+@Suite(.enabled(if: !AssayTool.isWatched)) struct Concurrency {
     private let work: TemporaryFolder
     private let model: TestModel
 

@@ -8,7 +8,7 @@ import Testing
 #endif
 
 /// Runs that are ended from outside: at every call of the system, and at random moments.
-@Suite struct Crashes {
+@Suite(.enabled(if: !AssayTool.isWatched)) struct Crashes {
     /// Ends a run by a signal just before each of its calls; unless all are asked for, before the last and some others.
     ///
     /// - Parameter check: what is wrong; nil where nothing is.

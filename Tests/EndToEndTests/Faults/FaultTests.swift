@@ -9,7 +9,7 @@ import Testing
 
 /// Each call that a run makes of the system fails once: either nobody notices, or the run says what failed, and everything
 /// is as it was.
-@Suite struct Faults {
+@Suite(.enabled(if: !AssayTool.isWatched)) struct Faults {
     private static let trials = Trials(
         "Faults",
         "one system call failing, every one in turn, while files, folders and shards of each format are written",

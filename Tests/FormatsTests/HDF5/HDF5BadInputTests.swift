@@ -287,6 +287,28 @@ import Testing
         )
     }
 
+    /// 16 million chunks of which there is none, in a file of 1400 bytes; and more of them than it may have where one is.
+    @Test func chunksThatAreNotThereCostNothing() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path.appending("none.h5")
+        try Self.make(path) { file in
+            Self.dataset(file, "x", [2, UInt64(HDF5Limits.unstoredByteCount) / 8]) { H5Pset_chunk($0, 2, [1, 1]) }
+        }
+        try EveryCommand.mustAccept(path)
+        for (count, isFine) in [(HDF5Limits.chunkCount, true), (2 * HDF5Limits.chunkCount, false)] {
+            let path = folder.path.appending("\(count).h5")
+            try Self.make(path) { file in
+                Self.dataset(file, "x", [UInt64(count)]) { H5Pset_chunk($0, 1, [1]) }
+                let dataset = H5Dopen2(file, "x", chdf5_default())
+                defer { H5Dclose(dataset) }
+                #expect(H5Dwrite_chunk(dataset, chdf5_default(), 0, [7], 4, [1, 0, 0, 0] as [UInt8]) >= 0)
+            }
+            let sentence = Self.sentence(path)
+            let words = "tensor 'x': expected at most 131072 chunks, and one for 8 bytes of the file, found more"
+            #expect(sentence == (isFine ? nil : words))
+        }
+    }
+
     // MARK: H15, H16, H19
 
     @Test func aChunkLargerThanTheFileIsRefused() throws {

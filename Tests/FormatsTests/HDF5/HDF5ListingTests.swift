@@ -159,6 +159,25 @@ import Testing
         #expect(throws: (any Error).self) { try HDF5Structure(parsing: Array((text + "\n").utf8), of: file) }
     }
 
+    @Test(arguments: [
+        #"{"error":["a\u001b[2J","b\n","c\u0007"]}"#, #"{"\u001b[2J":1}"#, #"{"warning":"\u001b[2J"}"#,
+    ])
+    func whatAHelperSaysCanBeShown(_ line: String) throws {
+        let file = InputFile("a.h5", holding: NoBytes())
+        let listing = Array("\(line)\n{\"end\":1}\n".utf8)
+        do {
+            let reader = try HDF5.reader(of: file, listed: listing, by: "helper", ReadingOptions())
+            #expect(reader.contents.warnings == ["\\u001b[2J"])
+        } catch {
+            #expect(!"\(error)".unicodeScalars.contains { $0.value < 0x20 }, "\(error)")
+        }
+    }
+
+    private struct NoBytes: ByteSource {
+        let byteCount = 0
+        func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) {}
+    }
+
     /// What lies before and behind it in the file is nothing to it, wherever it is cut off.
     @Test(arguments: [0, 8, 9, 40, 96, 512, 4000, .max]) func aRangeIsListedAsAFileByItself(_ limit: Int) throws {
         let folder = try TemporaryFolder()

@@ -151,6 +151,10 @@ import Testing
         Case("}U\\x01w\(tensor(storage: storage(key: "../x", count: "K\\x06")))s.", "no such member"),
         Case("}U\\x01w\(tensor(storage: storage(key: "/etc/x", count: "K\\x06")))s.", "no such member"),
         Case("}U\\x01w\(tensor(storage: storage(key: "0", count: "K\\x07")))s.", "24 bytes"),
+        // Named again, it would reach into what lies behind it.
+        Case(
+            "}(U\\x01a\(tensor())U\\x01b\(tensor(storage: storage(key: "0", count: "K\\x08"), offset: "K\\x02"))u.",
+            "24 bytes"),
         Case("}U\\x01w\(tensor(storage: storage(key: "0", count: "J\\xff\\xff\\xff\\xff")))s.", "a storage's class"),
         Case(
             "}U\\x01w\(tensor(storage: storage(key: "0", count: "\\x8a\\x08\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x7f")))s.",
@@ -192,6 +196,17 @@ import Testing
         pickle += Self.bytes("s.")
         let error = #expect(throws: CheckpointError.self) { try open(pickle) }
         #expect(error?.description.contains("stand in many places") == true, "\(error?.description ?? "none")")
+    }
+
+    /// A list of 20,000 pairs, of which 10,000 dictionaries are made.
+    @Test func whatWasMemorizedIsNotCopiedWithoutEnd() throws {
+        var pickle = Self.bytes("}ccollections\nOrderedDict\nq\\x00NN\\x86q\\x01](")
+        for _ in 0..<20_000 { pickle += Self.bytes("h\\x01") }
+        pickle += Self.bytes("e\\x85q\\x02")
+        for _ in 0..<10_000 { pickle += Self.bytes("h\\x00h\\x02R") }
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.pt", archive(pickle))
+        try EveryCommand.mustRefuse(path, words: ["as many arguments as the pickle has bytes"], twin: nil)
     }
 
     @Test func nestingAsDeepAsTheFileIsRefusedWithoutRecursion() throws {
