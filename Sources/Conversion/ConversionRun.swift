@@ -92,8 +92,11 @@ public struct FinishedConversion: Sendable {
         outcome.files.map { ($0.name, plan.isFolder ? place.appending($0.name) : place) }
     }
 
-    /// Puts the result in its place.
+    /// Puts the result in its place, as the only step of a publication, or as one of several.
     public func publish() throws { try staged?.publish() }
+    public func publish(in publication: Publication) throws {
+        if let staged { try publication.publish(staged) }
+    }
 
     /// Removes what was kept for the case of an interruption: the last thing to do.
     public func forgetProgress() { partial?.remove() }
@@ -111,23 +114,24 @@ extension ConversionPlan {
     ) throws -> FinishedConversion {
         try source.refuse(output: destination)
         try checkSpace(keeping: files.indices.filter { partial?.file($0) != nil })
-        let before = try sourceStatuses()
+        let before = try sourceFiles.map { try SystemCall.status($0) }
         let staged = try stage(partial)
         let place = try staged?.staging ?? partial!.place(of: self)
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
-        for (index, file) in files.enumerated() {
-            let path = isFolder ? place.appending(file.name) : place
-            let written =
-                try partial?.file(index)?.outcome
-                ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
-            outcome.add(written)
+        try source.whileUnchanged {
+            for (index, file) in files.enumerated() {
+                let path = isFolder ? place.appending(file.name) : place
+                let written =
+                    try partial?.file(index)?.outcome
+                    ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
+                outcome.add(written)
+            }
+            if let mapping, options.takesDigests {
+                outcome.mappedDigests = try mapping.sourceDigests(
+                    of: files.flatMap { $0.steps.map(\.source) }, copies: outcome.steps.map(\.sourceDigest),
+                    threads: options.threads)
+            }
         }
-        if let mapping, options.takesDigests {
-            outcome.mappedDigests = try mapping.sourceDigests(
-                of: files.flatMap { $0.steps.map(\.source) }, copies: outcome.steps.map(\.sourceDigest),
-                threads: options.threads)
-        }
-        try requireUnchanged(since: before)
         let verification = try ContinuousClock().measure {
             for (index, file) in outcome.files.enumerated() where options.verifies {
                 let path = isFolder ? place.appending(file.name) : place
@@ -139,6 +143,7 @@ extension ConversionPlan {
             if files.count > 1, !format.capabilities.numbersParts { try writeIndex(into: staged.staging) }
             try companions.write(into: staged.staging)
         }
+        for (path, status) in zip(sourceFiles, before) { try SystemCall.requireUnchanged(path, since: status) }
         return FinishedConversion(plan: self, outcome: outcome, place: place, staged: staged, partial: partial)
     }
 
@@ -148,20 +153,6 @@ extension ConversionPlan {
         return try StagedOutput(
             destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable(),
             at: partial?.place(of: self))
-    }
-
-    /// Of each file of the source: what tells whether it was changed.
-    private func sourceStatuses() throws -> [SystemCall.Status?] {
-        try sourceFiles.map { try SystemCall.status($0) }
-    }
-
-    /// What was read must be what was opened: the same files, of the same size and time of change.
-    private func requireUnchanged(since before: [SystemCall.Status?]) throws {
-        for (path, (before, now)) in zip(sourceFiles, zip(before, try sourceStatuses())) where now != before {
-            throw SystemError(
-                "trust what was read", path, now == nil ? .noSuchFileOrDirectory : .ioError,
-                advice: now == nil ? "it vanished meanwhile" : "it was changed meanwhile; nothing was published")
-        }
     }
 
     private func write(

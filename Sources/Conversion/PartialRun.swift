@@ -67,7 +67,7 @@ public final class PartialRun: Sendable {
     /// Begins one where nothing is there yet.
     public static func begun(for plan: ConversionPlan) throws -> PartialRun {
         let folder = folder(for: plan.destination)
-        try SystemCall.makeFolder(folder)
+        try SystemCall.makeFolder(folder, isTemporary: true)
         return try PartialRun(folder, lock: takeLock(in: folder))
     }
 
@@ -98,7 +98,7 @@ public final class PartialRun: Sendable {
     }
 
     deinit {
-        if Temporaries.forget(folder) { SystemCall.removeTree(folder) }
+        Temporaries.remove(folder)
         close(lock)
     }
 
@@ -129,7 +129,7 @@ public final class PartialRun: Sendable {
     /// Makes a file of the destination, which is removed where that fails, and writes down that it is finished.
     func make(_ index: Int, at path: FilePath, _ body: () throws -> WrittenFile) throws -> WrittenFile {
         Temporaries.add(path)
-        defer { if Temporaries.forget(path) { SystemCall.removeIfPresent(path) } }
+        defer { Temporaries.remove(path) }
         let written = try body()
         let file = KeptFile(outcome: written, digest: try InputFile(path).digest())
         try SystemCall.synchronizeFolder(path.removingLastComponent())

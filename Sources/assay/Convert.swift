@@ -136,8 +136,7 @@ struct Convert: ParsableCommand {
         let edit = try HeaderEdit(checkpoint, metadataEdits, common.reading)
         var renewed: [FilePath] = []
         if !output.dryRun {
-            try edit.run()
-            renewed = try CertificateFile.renew(after: edit, common.reading)
+            renewed = try CertificateFile.carryOut(edit)
         }
         try Terminal.write(
             common.json

@@ -74,6 +74,7 @@ struct Diff: ParsableCommand {
     }
 
     func run() throws {
+        Main.removeTemporariesWhenInterrupted()
         let checkpoints = try [a, b].map { try common.open($0) }
         if let report {
             for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(argument: report)) }
@@ -94,7 +95,11 @@ struct Diff: ParsableCommand {
         let certifying = try certify ? certifying(checkpoints, isCapture: reference.isCapture || test.isCapture) : nil
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
-        let result = try Comparison(reference, test, options) { bar.advance($0) }.run()
+        let result = try checkpoints[0].whileUnchanged {
+            try checkpoints[1].whileUnchanged {
+                try Comparison(reference, test, options) { bar.advance($0) }.run()
+            }
+        }
         bar.finish()
         let finished = DiffReport(result)
         if let destination { try HTMLReport(finished).write(to: destination) }

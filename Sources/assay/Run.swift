@@ -59,9 +59,10 @@ struct Run: ParsableCommand {
         let summary = RunSummary(runner)
         if let capture {
             try Capture.run(
-                runner, taps: pattern, to: FilePath(argument: capture), overwrite: overwrite, observe: summary.observe)
+                runner, taps: pattern, to: FilePath(argument: capture), overwrite: overwrite,
+                source: opened.checkpoint, observe: summary.observe)
         } else {
-            try ForwardPass.run(runner, taps: pattern, summary.observe)
+            try opened.checkpoint.whileUnchanged { try ForwardPass.run(runner, taps: pattern, summary.observe) }
         }
         let captured = capture.map { FilePath(argument: $0).string }
         try Terminal.write(common.json ? summary.json(captured) : summary.text(captured, width: Terminal.outputWidth))

@@ -76,7 +76,11 @@ struct Verify: ParsableCommand {
         options.reading = common.reading
         let tensors = checkpoint.contents.tensors + (evidence.source?.contents.tensors ?? [])
         let bar = Progress("verifying", total: tensors.reduce(0) { $0 + $1.byteCount }, quiet: common.quiet)
-        let report = try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
+        let report = try checkpoint.whileUnchanged {
+            try (evidence.source ?? checkpoint).whileUnchanged {
+                try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
+            }
+        }
         bar.finish()
         try Terminal.write(
             common.json

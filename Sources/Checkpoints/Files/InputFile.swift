@@ -36,6 +36,8 @@ public final class InputFile: ByteSource {
     /// The open file of the system and the bytes of it that these are; nil where they are made of others (unpacked).
     package let place: (descriptor: CInt, range: Range<Int>)?
     private let source: any ByteSource
+    /// Of the regular file, when it was opened.
+    private let status: SystemCall.Status?
 
     /// - Throws: `SystemError` where it cannot be opened; `CheckpointError` where it is no regular file.
     public init(_ path: FilePath) throws {
@@ -44,6 +46,7 @@ public final class InputFile: ByteSource {
         byteCount = file.byteCount
         place = (file.descriptor, 0..<file.byteCount)
         source = file
+        status = file.status
     }
 
     /// A file inside the one at `path`.
@@ -52,6 +55,7 @@ public final class InputFile: ByteSource {
         byteCount = source.byteCount
         place = nil
         self.source = source
+        status = nil
     }
 
     /// A file that lies whole inside another.
@@ -65,6 +69,14 @@ public final class InputFile: ByteSource {
             )
         }
         source = part
+        status = nil
+    }
+
+    /// What is wrong with a file is its own fault only where nobody changed it since it was opened.
+    ///
+    /// - Throws: `SystemError` where somebody did.
+    package func requireUnchanged() throws {
+        if let status { try SystemCall.requireUnchanged(path, since: status) }
     }
 
     public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
@@ -91,11 +103,11 @@ private final class RegularFile: ByteSource {
     let path: FilePath
     let byteCount: Int
     let descriptor: CInt
+    let status: SystemCall.Status
 
     init(_ path: FilePath) throws {
         self.path = path
         descriptor = try SystemCall.openForReading(path)
-        let status: SystemCall.Status
         do {
             status = try SystemCall.status(of: descriptor, path)
             guard status.kind == .file else {

@@ -20,8 +20,7 @@ public final class OutputFile: Sendable {
     public init(unnamedBeside path: FilePath) throws {
         let name = "." + (path.lastComponent?.string ?? "") + ".plain"
         self.path = path.removingLastComponent().appending(name)
-        descriptor = try SystemCall.create(self.path)
-        SystemCall.removeIfPresent(self.path)
+        descriptor = try SystemCall.createUnnamed(self.path)
     }
 
     /// Opens a file that exists, to be changed where it lies.
