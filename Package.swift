@@ -67,9 +67,9 @@ let package = Package(
         floor("Models", over: ["AssayPackings"]),
         floor("Quantization", over: ["AssayModels"]),
         floor("Conversion", over: ["AssayFormats", "AssayQuantization"]),
-        floor("Verification", over: ["AssayConversion"]),
         floor("Comparison", over: ["AssayModels"]),
-        floor("Reporting", over: ["AssayComparison", "AssayVerification", "AssayCSystem"]),
+        floor("Verification", over: ["AssayConversion", "AssayComparison"]),
+        floor("Reporting", over: ["AssayVerification", "AssayCSystem"]),
         .executableTarget(
             name: "assay",
             dependencies: ["AssayReporting", .product(name: "ArgumentParser", package: "swift-argument-parser")],

@@ -145,9 +145,10 @@ extension String {
 }
 
 extension [String] {
-    /// The first `count` names, escaped, and that there are more: "a, b, ...".
+    /// The first `count` names, escaped, and how many there are where that is more: "a, b, ... (7 in all)".
     package func listed(first count: Int) -> String {
-        prefix(count).map(\.escapedForDisplay).joined(separator: ", ") + (self.count > count ? ", ..." : "")
+        let rest = self.count > count ? ", ... (\(self.count) in all)" : ""
+        return prefix(count).map(\.escapedForDisplay).joined(separator: ", ") + rest
     }
 }
 

@@ -19,6 +19,8 @@ public struct CompanionFiles: Sendable {
 
     static let configurationName = "config.json"
     static let certificateName = "certificate.json"
+    /// A signature of OpenSSF model signing, which is of these very files.
+    static let signatureName = "model.sig"
 
     /// None, because the destination is a file.
     init(leaving folder: FilePath?) throws {
@@ -47,7 +49,7 @@ public struct CompanionFiles: Sendable {
         for (name, isFile) in try SystemCall.tree(in: folder) {
             let inner = Self.innerFolder(of: name)
             let isPart = !Self.isWeight(name) || inner.map { modules.contains($0) } ?? false
-            if isFile, isPart, name != Self.certificateName {
+            if isFile, isPart, name != Self.certificateName, name != Self.signatureName {
                 copied.append(name)
             } else if !source.files.contains(folder.appending(name)), source.index != folder.appending(name) {
                 left.append(name)

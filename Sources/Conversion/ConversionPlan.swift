@@ -6,7 +6,10 @@ import SystemPackage
 
 /// Everything a conversion will do, decided before the first byte is written.
 public struct ConversionPlan: Sendable {
+    /// What is read: of a mapped checkpoint, with the names and shapes that the map gives.
     public let source: Checkpoint
+    /// Where its tensors come from, where a map was applied.
+    public let mapping: MappedCheckpoint?
     public let format: any CheckpointFormat.Type
     public let options: ConversionOptions
     /// Whether the destination is a folder, with the model's other files.
@@ -53,11 +56,12 @@ public struct ConversionPlan: Sendable {
     ///   - aliases: names that share the bytes of a step's only output.
     ///   - changes: what becomes different in `config.json`.
     ///   - weightType: what weights become, where that is more than a cast: the metadata may have to follow.
+    ///   - mapping: what made `source`, if a map did.
     /// - Throws: `UsageError` where the format cannot hold the result, or the destination is unfit.
     public init(
         _ source: Checkpoint, _ options: ConversionOptions, steps: [any TensorStep], aliases: [TensorInfo],
         dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [],
-        weightType: ElementType? = nil, packedCount: Int = 0, notes: [String] = []
+        weightType: ElementType? = nil, packedCount: Int = 0, notes: [String] = [], mapping: MappedCheckpoint? = nil
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
@@ -68,6 +72,7 @@ public struct ConversionPlan: Sendable {
         let metadata = try MetadataEditing.apply(metadataEdits, to: source.contents, for: target.format)
         let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
+        self.mapping = mapping
         self.options = options
         self.dropped = dropped
         self.packedCount = packedCount
@@ -148,6 +153,11 @@ public struct ConversionPlan: Sendable {
             fitted.notes.append(
                 "\(name) cannot share bytes between names; stored once more: \(aliases.map(\.name).listed(first: 5))")
         }
+        if capabilities.notesAliases, !aliases.isEmpty, contents.formatName != name {
+            fitted.notes.append(
+                "\(name) keeps a second name as a note, which load_model of its library understands and load_file does not:"
+                    + " \(aliases.map(\.name).listed(first: 5))")
+        }
         if !capabilities.holdsNames, steps.count == 1, let output = steps[0].outputs.first, output.name != target.stem {
             var renamed = output
             renamed.name = target.stem
@@ -222,21 +232,34 @@ extension ConversionPlan {
     ///
     /// Only floating-point tensors are cast, and of those not the parts of packed weights nor the exponents of block
     /// scales, which mean nothing by themselves.
+    ///
+    /// - Parameter map: applied before, to the tensors that are kept.
     public static func convert(
         _ source: Checkpoint, _ options: ConversionOptions, to elementType: ElementType?,
-        configuration: JSONObject? = nil
+        configuration: JSONObject? = nil, map: TensorMap? = nil
     ) throws -> ConversionPlan {
-        try options.requireMatches(among: source.contents.tensors.map(\.name))
+        let names = source.contents.tensors.map(\.name)
+        try options.requireMatches(among: names)
+        let dropped = names.compactMap { name in options.ruleDropping(name).map { (name: name, rule: $0) } }
+        guard dropped.count < names.count || names.isEmpty else {
+            throw UsageError("\(source.path.forDisplay): no tensor is left by --include and --exclude")
+        }
+        let left = NameSet(dropped.map(\.name))
+        let mapping = try map.map { try MappedCheckpoint(source, $0, leaving: left) }
+        return try convert(
+            mapping?.checkpoint ?? source, options, to: elementType, configuration, dropped: dropped, mapping)
+    }
+
+    private static func convert(
+        _ source: Checkpoint, _ options: ConversionOptions, to elementType: ElementType?, _ configuration: JSONObject?,
+        dropped: [(name: String, rule: String)], _ mapping: MappedCheckpoint?
+    ) throws -> ConversionPlan {
+        let left = mapping == nil ? NameSet(dropped.map(\.name)) : NameSet()
         let packed = try elementType == nil ? [] : packedParts(source, configuration)
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
-        var dropped: [(name: String, rule: String)] = []
         var kept = NameMap<TensorInfo>()
-        for (index, info) in source.contents.tensors.enumerated() {
-            if let rule = options.ruleDropping(info.name) {
-                dropped.append((info.name, rule))
-                continue
-            }
+        for (index, info) in source.contents.tensors.enumerated() where !left.contains(info.name) {
             if let target = info.aliasOf.flatMap({ kept[$0] }) {
                 var alias = target
                 alias.name = info.name
@@ -248,14 +271,16 @@ extension ConversionPlan {
             steps.append(step)
             kept[info.name] = step.outputs[0]
         }
-        guard !steps.isEmpty || source.contents.tensors.isEmpty else {
-            throw UsageError("\(source.path.forDisplay): no tensor is left by --include and --exclude")
-        }
         let changes = elementType.flatMap { dtypeChange($0, configuration) }
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
             weightType: steps.contains { dequantizes($0, source.contents) } ? elementType : nil,
-            packedCount: steps.count { packed.contains($0.source) })
+            packedCount: steps.count { packed.contains($0.source) }, mapping: mapping)
+    }
+
+    /// Where a tensor of `source` comes from.
+    public func origin(of tensor: Int) -> TensorOrigin {
+        mapping?.origin(of: tensor) ?? TensorOrigin(sources: [source.contents.tensors[tensor].name])
     }
 
     private static func dequantizes(_ step: any TensorStep, _ contents: CheckpointContents) -> Bool {

@@ -25,6 +25,8 @@ public struct ConversionOutcome: Sendable {
 
     public var files: [File]
     public var steps: [Step]
+    /// Of the tensors that a map made others of; empty where there is no map, or digests were not taken.
+    public var mappedDigests = NameMap<Digest>()
     public var wasVerified: Bool
     public var tally: ConversionTally
     /// Where the time went; no part of a certificate.
@@ -119,6 +121,11 @@ extension ConversionPlan {
                 try partial?.file(index)?.outcome
                 ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
             outcome.add(written)
+        }
+        if let mapping, options.takesDigests {
+            outcome.mappedDigests = try mapping.sourceDigests(
+                of: files.flatMap { $0.steps.map(\.source) }, copies: outcome.steps.map(\.sourceDigest),
+                threads: options.threads)
         }
         try requireUnchanged(since: before)
         let verification = try ContinuousClock().measure {
@@ -247,7 +254,12 @@ extension ConversionPlan {
     /// The index of a sharded checkpoint, as the Hugging Face libraries write it.
     private func writeIndex(into folder: FilePath) throws {
         var map: [(key: String, value: JSONValue)] = []
-        for file in files { map += file.plan.tensors.map { ($0.name, .string(file.name)) } }
+        // Every name in it must be one that the format's own library finds.
+        let listsAliases = !format.capabilities.notesAliases
+        for file in files {
+            let listed = file.plan.tensors.filter { listsAliases || $0.aliasOf == nil }
+            map += listed.map { ($0.name, .string(file.name)) }
+        }
         map.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
         let index: JSONValue = [
             "metadata": ["total_size": JSONValue(destinationByteCount)], "weight_map": .object(JSONObject(map)),

@@ -88,8 +88,9 @@ public struct PartialRunIdentity: Sendable {
         for file in plan.files {
             add(["file", file.name, file.plan.part.map { "\($0.number) \($0.count)" } ?? ""])
             for step in file.steps {
-                let source = plan.source.contents.tensors[step.source].name
-                add(["step", source, step.transform] + step.outputs.map(\.name))
+                let outputs = step.outputs.map(\.name)
+                let origin = JSONObject(plan.origin(of: step.source).members(outputs: outputs))
+                add(["step", JSONValue.object(origin).compactText, step.transform] + outputs)
             }
             for tensor in file.plan.tensors {
                 add([tensor.name, tensor.elementType.name, "\(tensor.shape)", tensor.aliasOf ?? ""])

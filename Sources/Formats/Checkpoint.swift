@@ -17,6 +17,11 @@ public struct Checkpoint: Sendable {
 
     public var contents: CheckpointContents { reader.contents }
 
+    /// The same files, whose tensors another reader arranges anew.
+    package func read(through reader: any CheckpointReader) -> Checkpoint {
+        Checkpoint(path: path, reader: reader, files: files, index: index, folder: folder, warnings: warnings)
+    }
+
     /// Opens what a path names.
     ///
     /// - Throws: `CheckpointError`, `StructureError`, `SystemError`; `UsageError` where nothing is there.
@@ -90,6 +95,14 @@ public struct Checkpoint: Sendable {
             guard try SystemCall.status(path)?.isSameFile(as: target) == true else { continue }
             throw UsageError(
                 "\(output.forDisplay): is the source itself (\(path.forDisplay)); a source is never written to")
+        }
+        if target.kind == .file, let folder, let status = try SystemCall.status(folder) {
+            // Reports may be made again where they were.
+            guard try !Self.isInside(output, status) || output.extension?.lowercased() == "html" else {
+                throw UsageError(
+                    "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written to"
+                )
+            }
         }
         guard target.kind == .folder else { return }
         // A file may be a link: neither the link nor what it leads to may be inside.

@@ -155,6 +155,8 @@ public struct FormatCapabilities: Sendable {
     public var holdsNames: Bool
     /// Whether two names can share stored bytes.
     public var holdsAliases: Bool
+    /// Whether a second name is a note in the metadata, which only some of the format's readers understand.
+    public var notesAliases = false
     /// Whether text metadata is kept.
     public var holdsMetadata: Bool
     /// Whether SHA-256 of every tensor is stored.

@@ -14,6 +14,7 @@ public enum ConversionReport {
             "\(plan.source.path.forDisplay) (\(plan.source.contents.formatName)) to \(plan.destination.forDisplay)"
                 + " (\(plan.format.name))")
         lines.add("transforms", transforms(plan.files.flatMap { $0.steps.map(\.transform) }))
+        lines.addMapping(plan)
         for (name, rule) in plan.dropped.prefix(10) { lines.add("dropped", "\(name.shownAsName): \(rule)") }
         if plan.dropped.count > 10 { lines.add("dropped", "... \(plan.dropped.count) in all") }
         lines.add(plan.metadataEdits)
@@ -67,6 +68,14 @@ public enum ConversionReport {
             }
         }
 
+        mutating func addMapping(_ plan: ConversionPlan) {
+            guard plan.mapping != nil else { return }
+            let kinds = plan.files.flatMap(\.steps).compactMap {
+                plan.origin(of: $0.source).kind(outputs: $0.outputs.map(\.name))
+            }
+            add("mapping", kinds.isEmpty ? "changes nothing" : ConversionReport.transforms(kinds))
+        }
+
         mutating func addPacked(_ plan: ConversionPlan) {
             guard plan.packedCount > 0 else { return }
             add(
@@ -83,15 +92,18 @@ public enum ConversionReport {
             "files": .array(plan.files.map { .string($0.name) }),
             "steps": .array(
                 plan.files.flatMap(\.steps).map { step in
-                    [
-                        "source": .string(plan.source.contents.tensors[step.source].name),
-                        "operation": .string(step.transform),
-                        "outputs": .array(step.outputs.map { .string($0.name) }),
-                    ]
+                    let outputs = step.outputs.map(\.name)
+                    return .object(
+                        JSONObject(
+                            plan.origin(of: step.source).members(outputs: outputs) + [
+                                ("operation", .string(step.transform)),
+                                ("outputs", .array(outputs.map { .string($0) })),
+                            ]))
                 }),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
             "metadataEdits": json(plan.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
+            "notes": .array(plan.notes.map { .string($0) }),
             "bytesIn": JSONValue(plan.sourceByteCount), "bytesOut": JSONValue(plan.destinationByteCount),
             "expectedPeakBytes": JSONValue(plan.expectedPeakByteCount),
             "freeBytes": plan.freeByteCount.map { JSONValue($0) } ?? .null,
@@ -113,6 +125,7 @@ public enum ConversionReport {
             "\(plan.destination.forDisplay): \(plan.format.name), \(Quantities.plural(count, "tensor")),"
                 + " \(Quantities.bytes(written))")
         lines.add("transforms", transforms(outcome.steps.map(\.transform)))
+        lines.addMapping(plan)
         if !plan.dropped.isEmpty { lines.add("dropped", "\(Quantities.plural(plan.dropped.count, "tensor")) by rule") }
         lines.add(plan.metadataEdits)
         lines.addPacked(plan)
@@ -170,10 +183,11 @@ public enum ConversionReport {
             "files": .array(outcome.files.map { ["name": .string($0.name), "bytes": JSONValue($0.byteCount)] }),
             "tensors": JSONValue(outcome.files.reduce(0) { $0 + $1.tensors.count }),
             "contentDigest": JSONValue(outcome.destinationContentDigest?.description),
-            "steps": .array(outcome.steps.map(json)),
+            "steps": .array(steps(finished)),
             "dropped": .array(plan.dropped.map { ["name": .string($0.name), "rule": .string($0.rule)] }),
             "metadataEdits": json(plan.metadataEdits),
             "packedLeft": JSONValue(plan.packedCount), "left": .array(plan.companions.left.map { .string($0) }),
+            "notes": .array(plan.notes.map { .string($0) }),
             "overflowed": JSONValue(outcome.tally.overflowed), "underflowed": JSONValue(outcome.tally.underflowed),
             "verified": .bool(outcome.wasVerified), "certificate": JSONValue(certificate?.string),
             "seconds": [
@@ -213,13 +227,17 @@ public enum ConversionReport {
         .array(edits.map { ["key": .string($0.key), "value": JSONValue($0.value)] })
     }
 
-    private static func json(_ step: ConversionOutcome.Step) -> JSONValue {
-        var object = JSONObject([
-            ("source", .string(step.source)), ("operation", .string(step.transform)),
-            ("outputs", .array(step.outputs.map { .string($0) })),
-        ])
-        object["quantization"] = step.findings.quantization.map { .object($0) }
-        return .object(object)
+    private static func steps(_ finished: FinishedConversion) -> [JSONValue] {
+        let plan = finished.plan
+        let positions = plan.source.contents.indexByName()
+        return finished.outcome.steps.map { step in
+            var object = JSONObject(
+                plan.origin(of: positions[step.source]!).members(outputs: step.outputs) + [
+                    ("operation", .string(step.transform)), ("outputs", .array(step.outputs.map { .string($0) })),
+                ])
+            object["quantization"] = step.findings.quantization.map { .object($0) }
+            return .object(object)
+        }
     }
 
     /// "12 × copy, 40 × cast F32 to BF16".

@@ -131,7 +131,15 @@ public struct Inspection {
     /// What can be said without a configuration. A tensor whose data is cut off is refused when the file is opened.
     private var completeness: String {
         part.map { "no: this is part \($0.number + 1) of \($0.count); name the folder or the index of all" }
-            ?? "every tensor's data is there; no config.json beside it says what a model needs"
+            ?? "every tensor's data is there; "
+            + (hasConfiguration
+                ? "name the folder to see what its config.json says"
+                : "no config.json beside it says what a model needs")
+    }
+
+    private var hasConfiguration: Bool {
+        let folder = (checkpoint.index ?? checkpoint.path).removingLastComponent()
+        return (try? SystemCall.status(folder.appending("config.json"))) != nil
     }
 
     /// Of a file that was opened alone, and whose name says that there are others.

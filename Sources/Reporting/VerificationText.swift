@@ -11,11 +11,17 @@ public enum VerificationText {
             lines += shortened(text, width - 15).labelled(mark, column: 15, to: width)
         }
         add("content", "\(report.contentDigest)")
-        for path in report.certificates.prefix(5) { add("certificate", shown(path, beside: checkpoint)) }
+        for document in report.certificates.prefix(5) {
+            add("certificate", "\(shown(document.path, beside: checkpoint)), SHA-256 \(document.digest)")
+        }
         if report.certificates.count > 5 { add("", "... (\(report.certificates.count) in all)") }
         for statement in report.statements {
             add(mark(statement.result), statement.statement)
             for line in details(of: statement) { add("", line) }
+        }
+        for unchecked in report.unchecked {
+            add("not checked", unchecked.statement.escapedForDisplay)
+            add("", "takes \(unchecked.missing.joined(separator: ", "))")
         }
         for note in report.notes { add("note", note.escapedForDisplay) }
         lines.append(report.exitStatus == .done ? "verified" : "NOT verified")
@@ -68,8 +74,13 @@ public enum VerificationText {
     public static func json(_ report: VerificationReport, _ checkpoint: Checkpoint) -> String {
         let value: JSONValue = [
             "path": .string(checkpoint.path.string), "contentDigest": .string("\(report.contentDigest)"),
-            "certificates": .array(report.certificates.map { .string($0.string) }),
+            "certificates": .array(
+                report.certificates.map { ["path": .string($0.path.string), "sha256": .string("\($0.digest)")] }),
             "statements": .array(report.statements.map(json)),
+            "unchecked": .array(
+                report.unchecked.map {
+                    ["statement": .string($0.statement), "missing": .array($0.missing.map { .string($0) })]
+                }),
             "notes": .array(report.notes.map { .string($0) }),
             "verified": .bool(report.exitStatus == .done), "exitCode": JSONValue(Int(report.exitStatus.rawValue)),
         ]

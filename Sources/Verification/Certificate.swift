@@ -32,9 +32,10 @@ public struct Certificate: Sendable, Equatable {
         public var digest: Digest?
     }
 
-    /// One step: which source tensor became which destination tensors, and how.
+    /// One step: which source tensors became which destination tensors, and how.
     public struct Transform: Sendable, Equatable {
-        public var source: String
+        /// The tensors, and what was done to them by a map before the operation.
+        public var origin: TensorOrigin
         public var outputs: [String]
         /// "copy", "cast F32 to BF16".
         public var operation: String
@@ -66,6 +67,8 @@ public struct Certificate: Sendable, Equatable {
     public var metadataEdits: [MetadataEdit]
     /// Whether the destination was read again and compared before it was published.
     public var wasReread: Bool
+    /// What `diff` found, where it was asked to put it here.
+    public var comparisons: [ComparisonRecord] = []
 
     public var sourceContentDigest: Digest { ContentDigest.of(sourceTensors.map(\.info), sourceTensors.map(\.digest)) }
     public var destinationContentDigest: Digest {
@@ -85,6 +88,7 @@ extension Certificate {
         of finished: FinishedConversion, operation: String, tool: String, digestsWholeFiles: Bool = false
     ) throws {
         let (plan, outcome) = (finished.plan, finished.outcome)
+        let source = plan.mapping?.source ?? plan.source
         var destination: [Tensor] = []
         for file in outcome.files {
             guard let digests = file.digests else { return nil }
@@ -95,19 +99,14 @@ extension Certificate {
         arithmeticVersion = Arithmetic.version
         self.operation = operation
         sourceName = plan.source.path.lastComponent?.string ?? "/"
-        sourceFormat = plan.source.contents.formatName
+        sourceFormat = source.contents.formatName
         sourceTensors = Self.sourceTensors(plan, outcome)
         destinationName = plan.destination.lexicallyNormalized().lastComponent?.string ?? "/"
         destinationFormat = plan.format.name
         destinationTensors = destination
         isFolder = plan.isFolder
         files = try Self.files(of: finished, digestsWholeFiles: digestsWholeFiles)
-        transforms = outcome.steps.map {
-            Transform(
-                source: $0.source, outputs: $0.outputs, operation: $0.transform,
-                overflowed: $0.findings.tally.overflowed,
-                underflowed: $0.findings.tally.underflowed, quantization: $0.findings.quantization)
-        }
+        transforms = Self.transforms(plan, outcome)
         dropped = plan.dropped.map { Drop(name: $0.name, rule: $0.rule) }
         metadataEdits = plan.metadataEdits
         wasReread = outcome.wasVerified
@@ -132,12 +131,34 @@ extension Certificate {
             }
     }
 
+    private static func transforms(_ plan: ConversionPlan, _ outcome: ConversionOutcome) -> [Transform] {
+        let positions = plan.source.contents.indexByName()
+        let steps = outcome.steps.map { step in
+            Transform(
+                origin: plan.origin(of: positions[step.source]!), outputs: step.outputs, operation: step.transform,
+                overflowed: step.findings.tally.overflowed, underflowed: step.findings.tally.underflowed,
+                quantization: step.findings.quantization)
+        }
+        guard plan.mapping != nil else { return steps }
+        // Where names were changed, those of second names are part of the mapping.
+        let operations = NameMap(outcome.steps.flatMap { step in step.outputs.map { ($0, step.transform) } })
+        let aliases = outcome.files.flatMap(\.tensors).filter { $0.aliasOf != nil }
+        return steps
+            + aliases.map { alias in
+                Transform(
+                    origin: plan.origin(of: positions[alias.name]!), outputs: [alias.name],
+                    operation: operations[alias.aliasOf!]!)
+            }
+    }
+
     /// The tensors that were read, and the aliases of those.
     private static func sourceTensors(_ plan: ConversionPlan, _ outcome: ConversionOutcome) -> [Tensor] {
-        let digests = NameMap(
-            outcome.steps.compactMap { step in step.sourceDigest.map { (step.source, $0) } })
+        let digests =
+            plan.mapping == nil
+            ? NameMap(outcome.steps.compactMap { step in step.sourceDigest.map { (step.source, $0) } })
+            : outcome.mappedDigests
         let dropped = NameSet(plan.dropped.map(\.name))
-        return plan.source.contents.tensors.compactMap { info in
+        return (plan.mapping?.source ?? plan.source).contents.tensors.compactMap { info in
             guard !dropped.contains(info.name) else { return nil }
             return (digests[info.name] ?? info.aliasOf.flatMap { digests[$0] }).map { Tensor(info: info, digest: $0) }
         }

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayConversion
 import AssayTensors
 import SystemPackage
 
@@ -46,6 +47,7 @@ extension Certificate {
             ("checks", ["reread": .bool(wasReread)]),
         ])
         if !metadataEdits.isEmpty { predicate["metadataEdits"] = .array(metadataEdits.map(\.json)) }
+        if !comparisons.isEmpty { predicate["comparisons"] = .array(comparisons.map { .object($0.json) }) }
         return .object(predicate)
     }
 
@@ -63,8 +65,13 @@ extension Certificate {
         ])
     }
 
-    /// The bytes of the certificate's file.
-    public var fileBytes: [UInt8] { Array((json.canonicalText + "\n").utf8) }
+    /// The bytes of the certificate's file: canonical JSON and a newline.
+    public var fileBytes: [UInt8] { Self.fileBytes(json) }
+
+    private static func fileBytes(_ json: JSONValue) -> [UInt8] { Array((json.canonicalText + "\n").utf8) }
+
+    /// The certificate's own digest: SHA-256 of its canonical form, however a file spells it.
+    static func digest(of json: JSONValue) -> Digest { fileBytes(json).withUnsafeBytes { Digest.of($0) } }
 }
 
 extension Certificate.Tensor {
@@ -131,10 +138,10 @@ extension MetadataEdit {
 
 extension Certificate.Transform {
     var json: JSONValue {
-        var object = JSONObject([
-            ("source", .string(source)), ("outputs", .array(outputs.map { .string($0) })),
-            ("operation", .string(operation)),
-        ])
+        var object = JSONObject(
+            origin.members(outputs: outputs) + [
+                ("outputs", .array(outputs.map { .string($0) })), ("operation", .string(operation)),
+            ])
         if overflowed > 0 { object["overflowed"] = JSONValue(overflowed) }
         if underflowed > 0 { object["underflowed"] = JSONValue(underflowed) }
         object["quantization"] = quantization.map { .object($0) }
@@ -142,12 +149,12 @@ extension Certificate.Transform {
     }
 
     init?(_ value: JSONValue) {
-        guard let object = value.object, let source = object["source"]?.string,
-            let outputs = object["outputs"]?.array?.map(\.string), outputs.allSatisfy({ $0 != nil }),
-            let operation = object["operation"]?.string
+        guard let object = value.object, let outputs = object["outputs"]?.array?.compactMap(\.string),
+            outputs.count == object["outputs"]?.array?.count, let operation = object["operation"]?.string,
+            let origin = TensorOrigin(object, outputs: outputs)
         else { return nil }
-        self.source = source
-        self.outputs = outputs.map { $0! }
+        self.origin = origin
+        self.outputs = outputs
         self.operation = operation
         overflowed = object["overflowed"]?.int ?? 0
         underflowed = object["underflowed"]?.int ?? 0
@@ -162,9 +169,14 @@ extension Certificate {
     /// Reads a certificate.
     ///
     /// - Throws: `CheckpointError` where it is none, or contradicts itself.
-    public init(reading path: FilePath) throws {
-        let value = try JSONValue(reading: InputFile(path), "a certificate", atMost: Self.maximumByteCount)
-        try self.init(value, path)
+    public init(reading path: FilePath) throws { self = try Self.read(path).certificate }
+
+    /// Reads a certificate with its own digest.
+    ///
+    /// - Throws: as `init(reading:)`.
+    static func read(_ path: FilePath) throws -> (certificate: Certificate, digest: Digest) {
+        let value = try JSONValue(reading: InputFile(path), "a certificate", atMost: maximumByteCount)
+        return (try Certificate(value, path), digest(of: value))
     }
 
     private init(_ value: JSONValue, _ path: FilePath) throws {
@@ -208,6 +220,7 @@ extension Certificate {
         }
         metadataEdits =
             try predicate["metadataEdits"] == nil ? [] : list(predicate, "metadataEdits") { MetadataEdit($0) }
+        comparisons = try predicate["comparisons"] == nil ? [] : list(predicate, "comparisons") { ComparisonRecord($0) }
         wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
         try checkStatedDigests(source, destination, path)
         // The subjects repeat what the predicate says; whoever reads only them must not be misled.

@@ -4,14 +4,21 @@ import SystemPackage
 
 /// What speaks of a checkpoint: its own certificate, the one of the folder it lies in, or those of its files.
 public struct CertificateOnHand: Sendable {
-    public let paths: [FilePath]
+    public let documents: [Document]
     /// What is said of the files of this checkpoint.
     public let part: Certificate
     /// The same, with what is said of other files of the folder.
     public let whole: Certificate
 
-    private init(_ paths: [FilePath], _ part: Certificate, whole: Certificate) {
-        self.paths = paths
+    /// A file with a certificate.
+    public struct Document: Sendable, Equatable {
+        public var path: FilePath
+        /// SHA-256 of the certificate in its canonical form.
+        public var digest: Digest
+    }
+
+    private init(_ documents: [Document], _ part: Certificate, whole: Certificate) {
+        self.documents = documents
         self.part = part
         self.whole = whole
     }
@@ -29,8 +36,10 @@ public struct CertificateOnHand: Sendable {
             let around = CertificateFile.path(
                 for: checkpoint.path.lexicallyNormalized().removingLastComponent(), isFolder: true)
             if try SystemCall.status(around) != nil {
-                let whole = try Certificate(reading: around)
-                if let part = whole.part(of: checkpoint) { return CertificateOnHand([around], part, whole: whole) }
+                let (whole, digest) = try Certificate.read(around)
+                if let part = whole.part(of: checkpoint) {
+                    return CertificateOnHand([Document(path: around, digest: digest)], part, whole: whole)
+                }
             }
         }
         return try ofItsFiles(checkpoint)
@@ -40,17 +49,18 @@ public struct CertificateOnHand: Sendable {
     ///
     /// - Throws: `StructureError` where it is one of a folder and does not name a file of this checkpoint.
     public init(reading path: FilePath, of checkpoint: Checkpoint) throws {
-        let whole = try Certificate(reading: path)
+        let (whole, digest) = try Certificate.read(path)
+        let document = Document(path: path, digest: digest)
         if checkpoint.folder == nil, whole.isFolder {
             guard let part = whole.part(of: checkpoint) else {
                 throw StructureError(
                     "\(path.forDisplay): is the certificate of a folder and does not name"
                         + " \(checkpoint.path.forDisplay); give that of this file, or verify the folder")
             }
-            self.init([path], part, whole: whole)
+            self.init([document], part, whole: whole)
         } else {
             let named = checkpoint.files.count == 1 ? whole.naming(checkpoint.files[0]) : whole
-            self.init([path], named, whole: named)
+            self.init([document], named, whole: named)
         }
     }
 
@@ -58,8 +68,11 @@ public struct CertificateOnHand: Sendable {
     private static func ofItsFiles(_ checkpoint: Checkpoint) throws -> CertificateOnHand? {
         let found = try checkpoint.files.map { (file: $0, path: CertificateFile.path(for: $0, isFolder: false)) }
             .filter { try SystemCall.status($0.path) != nil }
-        let certificates = try found.map { try Certificate(reading: $0.path).naming($0.file) }
-        return Certificate(joining: certificates).map { CertificateOnHand(found.map(\.path), $0, whole: $0) }
+        let read = try found.map { try Certificate.read($0.path) }
+        let documents = zip(found, read).map { Document(path: $0.path, digest: $1.digest) }
+        return Certificate(joining: zip(found, read).map { $1.certificate.naming($0.file) }).map {
+            CertificateOnHand(documents, $0, whole: $0)
+        }
     }
 }
 
@@ -102,7 +115,7 @@ extension Certificate {
             joined.arithmeticVersion = min(joined.arithmeticVersion, other.arithmeticVersion)
         }
         // What one of them left out may be in another.
-        var seen = NameSet(joined.transforms.map(\.source))
+        var seen = NameSet(joined.transforms.flatMap(\.origin.sources))
         joined.dropped = joined.dropped.filter { seen.insert($0.name) }
         self = joined
     }

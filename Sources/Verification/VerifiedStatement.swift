@@ -62,13 +62,22 @@ public struct VerifiedStatement: Sendable {
     }
 }
 
+/// One thing that a certificate says and that was not looked at, because something was not given that it takes.
+public struct UncheckedStatement: Sendable {
+    public var statement: String
+    /// "--against SRC"; one or more.
+    public var missing: [String]
+}
+
 /// What verification found.
 public struct VerificationReport: Sendable {
     /// Of the tensors as they were read, whatever a certificate says.
     public var contentDigest: Digest
     /// The certificates that were used.
-    public var certificates: [FilePath]
+    public var certificates: [CertificateOnHand.Document]
     public var statements: [VerifiedStatement]
+    /// What the certificate says and nobody asked about.
+    public var unchecked: [UncheckedStatement] = []
     /// Sentences about what no statement covers.
     public var notes: [String] = []
 

@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayConversion
 import AssayFormats
+import AssayModels
 
 /// Checks a checkpoint against its certificate, its container's own digests, and its source.
 public struct Verifier {
@@ -15,13 +16,28 @@ public struct Verifier {
         self.progress = progress
     }
 
-    /// - Parameters:
-    ///   - certificate: what speaks of the checkpoint, if anything.
-    ///   - source: what it was made from, if at hand.
+    /// What there is beside a checkpoint that says something of it.
+    public struct Evidence: Sendable {
+        public var certificate: CertificateOnHand?
+        /// The manifest of files that somebody signed.
+        public var signature: SignatureOnHand?
+        /// What the checkpoint was made from.
+        public var source: Checkpoint?
+        /// Which tensors of the source are which of the checkpoint, where names and shapes are not the same.
+        public var map: TensorMap?
+        /// What recorded comparisons were over.
+        public var tokens: TokenBatch?
+
+        public init(certificate: CertificateOnHand? = nil) { self.certificate = certificate }
+
+        /// Whether it says anything of the checkpoint.
+        var isEmpty: Bool { certificate == nil && signature == nil && source == nil }
+    }
+
     /// - Throws: `StructureError` where there is nothing to verify; `CheckpointError` where data cannot be read for
-    ///   damage; `SystemError`.
-    public func verify(certificate: CertificateOnHand?, against source: Checkpoint?) throws -> VerificationReport {
-        guard certificate != nil || source != nil || holdsDigests else {
+    ///   damage; `UsageError` where what was given does not fit; `SystemError`.
+    public func verify(_ evidence: Evidence) throws -> VerificationReport {
+        guard !evidence.isEmpty || holdsDigests else {
             throw StructureError(
                 "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate speaks of it and the format"
                     + " stores no digests; 'assay convert' and 'assay quantize' write certificates, --certificate PATH"
@@ -30,35 +46,72 @@ public struct Verifier {
         let digests = try Self.digests(of: checkpoint.reader, threads: options.threads, progress)
         let tensors = DigestedTensors(checkpoint.contents.tensors, digests)
         var report = VerificationReport(
-            contentDigest: tensors.contentDigest, certificates: certificate?.paths ?? [], statements: [])
+            contentDigest: tensors.contentDigest, certificates: evidence.certificate?.documents ?? [], statements: [])
         if let stored = checkpoint.contents.storedDigests {
             report.statements.append(ContainerDigests(tensors: tensors, stored: stored).check())
         } else if let statement = contentChecks() {
             report.statements.append(statement)
         }
-        if let certificate {
+        if let signature = evidence.signature {
+            let files = SignedFiles(checkpoint: checkpoint, signature: signature, threads: options.threads)
+            report.statements.append(try files.check())
+            report.notes.append(files.note)
+        }
+        if let certificate = evidence.certificate {
             report.statements.append(CertifiedTensors(tensors: tensors, certificate: certificate.part).check())
             let files = try CertifiedFiles(checkpoint, certificate.part, options.reading)
             report.statements += try files.check()
             report.notes += files.notes
-        } else if source == nil {
+        } else if evidence.source == nil {
             // The container holds what was put into it; where that came from is another matter.
             report.notes.append(
                 "what this was made from is not recorded; give --certificate PATH or --against SRC to check that too")
         }
-        if let source {
-            let against =
-                try certificate.map {
-                    try AgainstCertifiedSource(source, $0, tensors, options, progress).check()
-                } ?? AgainstPlainSource(source, checkpoint, tensors, options, progress).check()
-            report.statements += against
-            // Of a source that has nothing to do with it, one statement said it all.
-            if against.count > 1, let same = try SourceConfiguration(source: source, checkpoint: checkpoint).check() {
-                report.statements.append(same)
-            }
-            if certificate == nil { report.notes.append(AgainstPlainSource.scope(source, checkpoint)) }
+        if let source = evidence.source {
+            report.statements += try against(source, evidence, tensors)
+            if evidence.certificate == nil { report.notes.append(AgainstPlainSource.scope(source, checkpoint)) }
+        } else if let certificate = evidence.certificate {
+            report.unchecked.append(Self.unchecked(certificate.whole))
         }
+        try compare(evidence, &report)
         return report
+    }
+
+    /// Does the recorded comparisons again. One file of a folder is not the model that they are about.
+    private func compare(_ evidence: Evidence, _ report: inout VerificationReport) throws {
+        let certificate = evidence.certificate?.whole
+        let isWhole = certificate?.destinationTensors.count == checkpoint.contents.tensors.count
+        let (statements, unchecked) = try RepeatedComparisons(
+            checkpoint: checkpoint, records: isWhole ? certificate?.comparisons ?? [] : [], threads: options.threads
+        ).check(against: evidence.source, tokens: evidence.tokens)
+        report.statements += statements
+        report.unchecked += unchecked
+    }
+
+    private func against(
+        _ source: Checkpoint, _ evidence: Evidence, _ tensors: DigestedTensors
+    ) throws -> [VerifiedStatement] {
+        var statements: [VerifiedStatement]
+        let map = evidence.map
+        if let certificate = evidence.certificate {
+            statements = try AgainstCertifiedSource(source, certificate, tensors, options, progress).check()
+            if let map { statements.append(try CertifiedMapping(source, map, certificate).check()) }
+        } else {
+            statements = try AgainstPlainSource(source, map, checkpoint, tensors, options, progress).check()
+        }
+        // Of a source that has nothing to do with it, one statement said it all.
+        if statements.count > 1, let same = try SourceConfiguration(source: source, checkpoint: checkpoint).check() {
+            statements.append(same)
+        }
+        return statements
+    }
+
+    /// What takes the source.
+    private static func unchecked(_ certificate: Certificate) -> UncheckedStatement {
+        UncheckedStatement(
+            statement: "it was made by the recorded transforms of \(certificate.sourceName), whose content digest is"
+                + " \(certificate.sourceContentDigest)",
+            missing: ["--against SRC"])
     }
 
     /// What the container says of its tensors' bytes, which was checked when they were read; nil where it says nothing.

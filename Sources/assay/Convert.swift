@@ -20,6 +20,7 @@ struct Convert: ParsableCommand {
               assay convert gpt2/ gpt2-bf16 --dtype bf16
               assay convert gpt2/ gpt2-shards --shard-size 500MB --to safetensors
               assay convert model.h5 model.safetensors --dry-run
+              assay convert gpt2/ renamed.safetensors --map names.json
               assay convert a.gguf b.gguf --set-metadata general.name=Mine
               assay convert a.gguf --in-place --remove-metadata general.url
             """)
@@ -36,6 +37,11 @@ struct Convert: ParsableCommand {
 
     @Option(name: .long, help: "Round floating-point tensors to this type: \(Self.elementTypeNames).")
     var dtype: String?
+
+    @Option(
+        name: .long,
+        help: "Rename, join, cut and turn tensors by the rules of this JSON file, before anything else is done.")
+    var map: String?
 
     @Option(
         name: .long, parsing: .unconditional,
@@ -97,7 +103,8 @@ struct Convert: ParsableCommand {
             throw ValidationError("--in-place: changes metadata; use --set-metadata or --remove-metadata")
         }
         let others: [(name: String, isGiven: Bool)] = [
-            ("--to", format != nil), ("--dtype", dtype != nil), ("--deflate", deflate != nil),
+            ("--to", format != nil), ("--dtype", dtype != nil), ("--map", map != nil),
+            ("--deflate", deflate != nil),
             ("--include", !include.isEmpty), ("--exclude", !exclude.isEmpty),
         ]
         if let name = (others + output.given).first(where: \.isGiven)?.name {
@@ -120,7 +127,8 @@ struct Convert: ParsableCommand {
         options.metadataEdits = metadataEdits
         let configuration = try ModelConfiguration.read(of: checkpoint)
         let plan = try ConversionPlan.convert(
-            checkpoint, options, to: dtype.flatMap { ElementType(spelling: $0) }, configuration: configuration)
+            checkpoint, options, to: dtype.flatMap { ElementType(spelling: $0) }, configuration: configuration,
+            map: map.map { try TensorMap(reading: FilePath(argument: $0)) })
         try ConversionSession(plan: plan, operation: "convert", output: output, common: common).run()
     }
 

@@ -5,6 +5,7 @@ import AssayConversion
 import AssayFormats
 import AssayModels
 import AssayReporting
+import AssayVerification
 import SystemPackage
 
 struct Diff: ParsableCommand {
@@ -16,6 +17,7 @@ struct Diff: ParsableCommand {
             Examples:
               assay diff gpt2 gpt2-int4 --tokens tokens.json
               assay diff gpt2 gpt2-bf16 --tokens tokens.json --report diff.html
+              assay diff gpt2 gpt2-bf16 --tokens tokens.json --certify
               assay diff a.safetensors b.safetensors
               assay diff gpt2 taps.safetensors --profile ref32
 
@@ -52,6 +54,11 @@ struct Diff: ParsableCommand {
     @Option(name: .long, help: "Write a report as one HTML file.")
     var report: String?
 
+    @Flag(
+        name: .long,
+        help: "Put what was found into B's certificate; 'assay verify B --against A --tokens FILE' does it again.")
+    var certify = false
+
     @Flag(name: .long, help: "Replace the report if it exists.")
     var overwrite = false
 
@@ -63,6 +70,7 @@ struct Diff: ParsableCommand {
         if let tolerance, !(tolerance >= 0) {
             throw ValidationError("--tolerance: a number from 0 on, not \(tolerance)")
         }
+        if certify, !taps.isEmpty { throw ValidationError("--certify: takes all taps; leave --taps out") }
     }
 
     func run() throws {
@@ -80,15 +88,20 @@ struct Diff: ParsableCommand {
         options.batchCount = batch
         options.limit = tolerance
         options.taps = try TapPattern(joining: taps) ?? .everything
-        let (reference, test) = (try side(checkpoints[0]), try side(checkpoints[1]))
+        let (reference, test) = (try ComparisonSide(checkpoints[0]), try ComparisonSide(checkpoints[1]))
         options.tokens = try input.batch(for: reference.model, tokenizerIn: FilePath(argument: a))
         try checkActivationOptions(options, reference, test)
+        let certifying = try certify ? certifying(checkpoints, isCapture: reference.isCapture || test.isCapture) : nil
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
         let result = try Comparison(reference, test, options) { bar.advance($0) }.run()
         bar.finish()
         let finished = DiffReport(result)
         if let destination { try HTMLReport(finished).write(to: destination) }
+        if let certifying {
+            let path = try certifying.certify(result, tool: "assay \(Assay.version)", conversionOptions)
+            common.note("note: \(path.forDisplay) says so now")
+        }
         try Terminal.write(common.json ? finished.json : finished.text(width: Terminal.outputWidth))
         if result.exitStatus != .done { throw ExitCode(result.exitStatus.rawValue) }
     }
@@ -105,10 +118,15 @@ struct Diff: ParsableCommand {
         if !taps.isEmpty { try options.taps.requireMatches(among: reference.tapNames(with: test)) }
     }
 
-    private func side(_ checkpoint: Checkpoint) throws -> ComparisonSide {
-        try ComparisonSide(
-            checkpoint.reader, configuration: ModelConfiguration.read(of: checkpoint),
-            configurationFile: checkpoint.folder.map { $0.appending("config.json").forDisplay } ?? "",
-            name: checkpoint.path.forDisplay)
+    private var conversionOptions: ConversionOptions {
+        var options = ConversionOptions(destination: "")
+        options.threads = common.threadCount
+        options.reading = common.reading
+        return options
+    }
+
+    private func certifying(_ checkpoints: [Checkpoint], isCapture: Bool) throws -> ComparisonCertifying {
+        guard !isCapture else { throw UsageError("--certify: compares two checkpoints, not captured activations") }
+        return try ComparisonCertifying(checkpoints[0], checkpoints[1], conversionOptions)
     }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import AssayCheckpoints
 import AssayConversion
 import AssayFormats
+import AssayModels
 import AssayReporting
 import AssayVerification
 import SystemPackage
@@ -16,6 +17,9 @@ struct Verify: ParsableCommand {
               assay verify model.zplanes
               assay verify gpt2-bf16 --against gpt2
               assay verify copy.h5 --against original.safetensors --certificate none
+              assay verify renamed.safetensors --against original.safetensors --map names.json
+              assay verify gpt2-int4 --against gpt2 --tokens tokens.json
+              assay verify gpt2-bf16 --manifest to-sign.json
             """)
 
     @Argument(help: "A checkpoint file, an index file or a model folder.")
@@ -26,28 +30,83 @@ struct Verify: ParsableCommand {
 
     @Option(
         name: .long,
+        help: "With --against: which tensors are which, where they were renamed, joined, cut or turned (a JSON file).")
+    var map: String?
+
+    @Option(
+        name: .long,
         help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.")
     var certificate: String?
 
+    @Option(
+        name: .long,
+        help: """
+            A signature of OpenSSF model signing, where it is not model.sig in the folder; 'none' to do without. The \
+            files are held against what was signed; who signed it is not checked.
+            """)
+    var signature: String?
+
+    @Option(
+        name: .long,
+        help: "With --against: the tokens file of a comparison that the certificate records, which is then done again.")
+    var tokens: String?
+
+    @Option(
+        name: .long,
+        help: "Write the digests of all files as OpenSSF model signing signs them, if everything holds.")
+    var manifest: String?
+
+    @Flag(name: .long, help: "Replace the manifest if it exists.")
+    var overwrite = false
+
     @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if tokens != nil, against == nil { throw ValidationError("--tokens: says nothing without --against SRC") }
+        if overwrite, manifest == nil { throw ValidationError("--overwrite: says nothing without --manifest FILE") }
+        if map != nil, against == nil { throw ValidationError("--map: says nothing without --against SRC") }
+    }
 
     func run() throws {
         let checkpoint = try common.open(path)
-        let source = try against.map { try common.open($0) }
-        let certificate = try findCertificate(of: checkpoint)
+        let evidence = try evidence(of: checkpoint)
+        try manifest.map { try checkManifest(FilePath(argument: $0), checkpoint) }
         var options = ConversionOptions(destination: "")
         options.threads = common.threadCount
         options.reading = common.reading
-        let bytes = (checkpoint.contents.tensors + (source?.contents.tensors ?? [])).reduce(0) { $0 + $1.byteCount }
-        let bar = Progress("verifying", total: bytes, quiet: common.quiet)
-        let report = try Verifier(checkpoint, options) { bar.advance($0) }
-            .verify(certificate: certificate, against: source)
+        let tensors = checkpoint.contents.tensors + (evidence.source?.contents.tensors ?? [])
+        let bar = Progress("verifying", total: tensors.reduce(0) { $0 + $1.byteCount }, quiet: common.quiet)
+        let report = try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
         bar.finish()
         try Terminal.write(
             common.json
                 ? VerificationText.json(report, checkpoint)
                 : VerificationText.text(report, checkpoint, width: Terminal.outputWidth ?? 80))
         if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
+        if let manifest {
+            try FileManifest(of: checkpoint, writingTo: FilePath(argument: manifest), threads: common.threadCount)
+                .write(to: FilePath(argument: manifest), overwrite: overwrite)
+        }
+    }
+
+    /// Before the work, not after it.
+    private func checkManifest(_ path: FilePath, _ checkpoint: Checkpoint) throws {
+        try checkpoint.refuse(output: path)
+        try StagedOutput.check(path, isFolder: false, overwrite: overwrite, replaceable: NameSet())
+    }
+
+    private func evidence(of checkpoint: Checkpoint) throws -> Verifier.Evidence {
+        var evidence = Verifier.Evidence(certificate: try findCertificate(of: checkpoint))
+        evidence.source = try against.map { try common.open($0) }
+        evidence.map = try map.map { try TensorMap(reading: FilePath(argument: $0)) }
+        evidence.tokens = try tokens.map { try TokensFile.read(FilePath(argument: $0)) }
+        evidence.signature =
+            switch signature {
+            case "none": nil
+            case let path?: try SignatureOnHand(reading: FilePath(argument: path))
+            case nil: try SignatureOnHand.find(for: checkpoint)
+            }
+        return evidence
     }
 
     private func findCertificate(of checkpoint: Checkpoint) throws -> CertificateOnHand? {

@@ -49,9 +49,49 @@ import Testing
         #expect(try JSONValue(parsing: Array("12.0".utf8)).int == nil)
     }
 
-    @Test func canonicalTextSortsByBytes() throws {
+    @Test func canonicalTextSortsMembers() throws {
         let value = try JSONValue(parsing: Array(#"{"é":1,"z":{"b":1,"a":2},"Z":3}"#.utf8))
         #expect(value.canonicalText == #"{"Z":3,"z":{"a":2,"b":1},"é":1}"#)
+    }
+
+    /// The examples of RFC 8785, 3.2.2 and 3.2.3.
+    @Test(arguments: [
+        (
+            #"""
+            {
+              "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
+              "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+              "literals": [null, true, false]
+            }
+            """#,
+            #"{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"#
+                + #""string":"€$\u000f\nA'B\"\\\\\"/"}"#
+        ),
+        (
+            #"{"\u20ac":1,"\r":2,"\ufb33":3,"1":4,"\ud83d\ude00":5,"\u0080":6,"\u00f6":7}"#,
+            "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}"
+        ),
+        ("[1.0, -0, 100e-2, 12345678901234567890, 9007199254740993]", "[1,0,1,12345678901234567000,9007199254740993]"),
+    ])
+    func canonicalTextIsThatOfRFC8785(_ text: String, _ canonical: String) throws {
+        #expect(try JSONValue(parsing: Array(text.utf8)).canonicalText == canonical)
+    }
+
+    /// RFC 8785, appendix B.
+    @Test(
+        arguments: [
+            (0x0000_0000_0000_0001, "5e-324"), (0x8000_0000_0000_0001, "-5e-324"),
+            (0x7fef_ffff_ffff_ffff, "1.7976931348623157e+308"), (0x4430_0000_0000_0000, "295147905179352830000"),
+            (0x44b5_2d02_c7e1_4af5, "9.999999999999997e+22"), (0x44b5_2d02_c7e1_4af6, "1e+23"),
+            (0x44b5_2d02_c7e1_4af7, "1.0000000000000001e+23"), (0x444b_1ae4_d6e2_ef4e, "999999999999999700000"),
+            (0x444b_1ae4_d6e2_ef4f, "999999999999999900000"), (0x444b_1ae4_d6e2_ef50, "1e+21"),
+            (0x3eb0_c6f7_a0b5_ed8c, "9.999999999999997e-7"), (0x3eb0_c6f7_a0b5_ed8d, "0.000001"),
+            (0x41b3_de43_5555_5553, "333333333.3333332"), (0x41b3_de43_5555_5554, "333333333.33333325"),
+            (0x41b3_de43_5555_5557, "333333333.33333343"), (0xbecb_f647_612f_3696, "-0.0000033333333333333333"),
+            (0x4314_3ff3_c1cb_0959, "1424953923781206.2"),
+        ] as [(UInt64, String)])
+    func doublesAreSpelledAsInRFC8785(_ bits: UInt64, _ text: String) {
+        #expect(JSONValue(Double(bitPattern: bits)).canonicalText == text)
     }
 
     @Test(arguments: [(0.1, "0.1"), (1.0, "1"), (-2.5e-9, "-2.5e-09"), (1e300, "1e+300"), (.nan, "\"NaN\"")])

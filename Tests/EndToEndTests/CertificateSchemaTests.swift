@@ -39,6 +39,23 @@ import Testing
         #expect(faults == [])
     }
 
+    @Test func isSatisfiedByMapsAndComparisons() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let map = TestFiles.fixtures.appending("golden").appending("map")
+        let (mapped, made) = (work.path.appending("x.safetensors").string, work.path.appending("made").string)
+        try make(
+            "convert", map.appending("source.safetensors").string, mapped, "--map", map.appending("map.json").string)
+        try make("quantize", model.path, made, "--scheme", "int8")
+        for tokens in [[], ["--tokens", model.tokens]] {
+            let outcome = try AssayTool.run(["diff", model.path, made, "--certify"] + tokens)
+            try #require(outcome.exitCode == 0, "\(outcome.errors)")
+        }
+        for path in [mapped + ".certificate.json", made + "/certificate.json"] {
+            let certificate = try JSONValue(parsing: TestFiles.bytes(FilePath(path)))
+            #expect(try Self.schema().faults(in: certificate) == [])
+        }
+    }
+
     @Test func findsFaults() throws {
         let schema = try Self.schema()
         let real = try #require(certificate(["convert"], "gpt2-odd-heads", to: "folder").object)
@@ -61,6 +78,19 @@ import Testing
         #expect(
             faults { $0["transforms"] = [["source": "a", "outputs": [], "operation": "copy"]] }
                 == ["/predicate/transforms/0/outputs: minItems 1"])
+        #expect(
+            faults { $0["transforms"] = [["outputs": ["a"], "operation": "copy"]] }.first?
+                .hasPrefix("/predicate/transforms/0: anyOf") == true)
+        #expect(
+            faults {
+                $0["transforms"] = [
+                    ["source": "a", "outputs": ["a"], "operation": "copy", "mapping": ["kind": "split", "slice": [1]]]
+                ]
+            } == ["/predicate/transforms/0/mapping/slice: minItems 2"])
+        #expect(
+            faults { $0["comparisons"] = [["class": "fine"]] }.contains(
+                "/predicate/comparisons/0/class: "
+                    + #"enum ["identical","arithmetic","storage","unexplained"]"#))
         #expect(faults { $0["checks"] = ["reread": "yes"] } == [#"/predicate/checks/reread: type "boolean""#])
     }
 

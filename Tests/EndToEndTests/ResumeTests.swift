@@ -159,6 +159,16 @@ import Testing
         #expect(try SystemCall.names(in: work.output) == (1...3).map(Interrupted.shard))
     }
 
+    /// The names and shapes of the destination stay the same; what stands under them does not.
+    @Test func refusesAnotherMap() throws {
+        let work = try Interrupted()
+        let map = #"{"assayMap":1,"rules":[{"from":"t0","to":"t1"},{"from":"t1","to":"t0"}]}"#
+        let file = try work.folder.write("map.json", Array(map.utf8))
+        let outcome = try work.run(["--map", file.string])
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("was begun with other options"), "\(outcome.errors)")
+    }
+
     @Test func takesOtherThreadsAndMemory() throws {
         let work = try Interrupted()
         #expect(try work.run(["--threads", "3", "--memory", "30MB"]).exitCode == 0)

@@ -3,70 +3,6 @@ import AssayTestSupport
 import SystemPackage
 import Testing
 
-/// `assay verify` on a checkpoint that a test has made and perhaps damaged: what it says as text and as JSON, which must
-/// be the same.
-private struct Verification {
-    let exitCode: Int32
-    /// The text with every run of white space as one space; empty where verification could not be done.
-    let text: String
-    let errors: String
-    let json: JSONObject
-
-    init(_ arguments: String...) throws { try self.init(arguments) }
-
-    init(_ arguments: [String]) throws {
-        let outcome = try AssayTool.run(["verify"] + arguments)
-        let document = try AssayTool.run(["verify"] + arguments + ["--json"])
-        let json = try #require(JSONValue(parsing: Array(document.output.utf8)).object)
-        exitCode = outcome.exitCode
-        text = outcome.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-        errors = outcome.errors
-        self.json = json
-        #expect(document.exitCode == exitCode)
-        #expect(json["exitCode"]?.int == Int(exitCode))
-        #expect(json["verified"]?.bool ?? false == (exitCode == 0))
-        for line in outcome.output.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
-        if let error = json["error"]?.string {
-            #expect(outcome.output.isEmpty && errors == "error: \(error)\n")
-        } else {
-            expectSameFacts()
-        }
-    }
-
-    private func expectSameFacts() {
-        #expect(text.contains("content \(json["contentDigest"]?.string ?? "")"))
-        #expect(text.hasSuffix(exitCode == 0 ? " verified" : " NOT verified"))
-        for statement in statements {
-            let (result, words) = (statement["result"]?.string ?? "", statement["statement"]?.string ?? "")
-            #expect(text.contains("\(result == "fails" ? "FAILS" : result) \(words)"), "\(text)")
-            for finding in statement["findings"]?.array ?? [] {
-                let first = finding.object?["items"]?.array?.first?.object?["name"]?.string ?? ""
-                #expect(text.contains("\(finding.object?["what"]?.string ?? ""): \(first)"), "\(text)")
-            }
-        }
-    }
-
-    var statements: [JSONObject] { (json["statements"]?.array ?? []).compactMap(\.object) }
-
-    /// The names under a heading, in whichever statement.
-    func names(_ what: String) -> [String] {
-        statements.flatMap { $0["findings"]?.array ?? [] }.filter { $0.object?["what"]?.string == what }
-            .flatMap { $0.object?["items"]?.array ?? [] }.compactMap { $0.object?["name"]?.string }
-    }
-}
-
-/// A conversion or quantization that a test relies on.
-private func make(_ arguments: String...) throws {
-    let outcome = try AssayTool.run(arguments + ["--quiet"])
-    try #require(outcome.exitCode == 0, "\(outcome.errors)")
-}
-
-private func flipBit(at offset: Int, of path: FilePath) throws {
-    var bytes = try TestFiles.bytes(path)
-    bytes[offset < 0 ? bytes.count + offset : offset] ^= 4
-    try TestFiles.write(bytes, to: path)
-}
-
 private let unrelated = TestFiles.fixtures.appending("golden").appending("safetensors").appending("many.safetensors")
     .string
 
@@ -305,13 +241,6 @@ extension String {
     }
 }
 
-private func replace(_ old: String, _ new: String, in path: FilePath) throws {
-    let text = String(decoding: try TestFiles.bytes(path), as: UTF8.self)
-    let pieces = text.split(separator: old, maxSplits: 1, omittingEmptySubsequences: false)
-    try #require(pieces.count == 2, "\(text)")
-    try TestFiles.write(Array((pieces[0] + new + pieces[1]).utf8), to: path)
-}
-
 @Suite struct VerifyingFolders {
     /// A model converted into shards, with its certificate.
     private func shards(_ model: TestModel, in work: TemporaryFolder) throws -> FilePath {
@@ -330,7 +259,7 @@ private func replace(_ old: String, _ new: String, in path: FilePath) throws {
         for name in names {
             let verification = try Verification(folder.appending(name).string, "--against", model.path)
             #expect(verification.exitCode == 0, "\(verification.text)")
-            #expect(verification.json["certificates"]?.array == [.string(certificate)])
+            #expect(verification.certificates == [certificate])
         }
         // A bit of the last shard is nobody else's fault.
         try flipBit(at: -1, of: folder.appending(names[3]))
@@ -362,7 +291,7 @@ private func replace(_ old: String, _ new: String, in path: FilePath) throws {
             try TestFiles.bytes(model.folder.path.appending("config.json")), to: work.path.appending("config.json"))
         let verification = try Verification(work.path.string, "--against", model.path)
         #expect(verification.exitCode == 0, "\(verification.text)")
-        #expect(verification.json["certificates"]?.array == [.string(target.string + ".certificate.json")])
+        #expect(verification.certificates == [target.string + ".certificate.json"])
         #expect(verification.text.contains("note the certificate does not speak of config.json"))
         try flipBit(at: -1, of: target)
         #expect(try Verification(work.path.string).exitCode == 3)
@@ -381,7 +310,7 @@ private func replace(_ old: String, _ new: String, in path: FilePath) throws {
         }
         let verification = try Verification(folder.string, "--against", model.path)
         #expect(verification.exitCode == 0, "\(verification.text)")
-        #expect(verification.json["certificates"]?.array?.count == 4)
+        #expect(verification.certificates.count == 4)
         let first = try #require(SystemCall.names(in: folder).first { $0.hasSuffix(".certificate.json") })
         SystemCall.removeIfPresent(folder.appending(first))
         let partly = try Verification(folder.string, "--against", model.path)

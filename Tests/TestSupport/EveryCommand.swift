@@ -1,11 +1,23 @@
+import AssayTensors
 import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 /// Every command that reads, given a path as its user gives it. Each finds out for itself what is wrong with a file; none
 /// may crash, say nothing, leave anything behind, or take more memory and time than the bytes that are there deserve,
 /// whatever numbers they hold.
+///
+/// Each runs at one of the machine's dispatch levels, in turn; with `ASSAY_EVERY_LEVEL` in the environment at each.
 public enum EveryCommand {
     /// 100 MB above what an idle process takes.
     private static let limits = AssayTool.Limits(byteCount: 120_000_000, seconds: 1)
+
+    private static let refusals = Trials(
+        "Bad input", "files that must be refused, through every command that reads, at the dispatch levels in turn")
+    private static let acceptances = Trials(
+        "Bad input", "their nearest neighbours that must be accepted, likewise")
 
     /// When a fault shows: data are read by those commands only that have a use for them.
     public enum Moment: Sendable { case opening, reading }
@@ -42,6 +54,7 @@ public enum EveryCommand {
                 leftovers.first.map { "left behind: \($0)" }
             }
         }
+        try refusals.record(1)
     }
 
     /// Requires that each is content.
@@ -54,6 +67,7 @@ public enum EveryCommand {
             if command == "verify", outcome.output.contains("no tensor to look at") { return nil }
             return outcome.exitCode == 0 ? nil : "exit code \(outcome.exitCode)"
         }
+        try acceptances.record(1)
     }
 
     /// Requires that each ends by itself: content, or with one sentence about the file and nothing left behind.
@@ -85,17 +99,27 @@ public enum EveryCommand {
         _ fault: (_ command: String, _ outcome: AssayTool.Outcome, _ leftovers: [String]) -> String?
     ) throws {
         let source = path.string
-        for arguments in [
+        for (number, arguments) in [
             ["inspect", source, "--stats", "--digest"],
             ["verify", source, "--against", source, "--certificate", "none"],
             ["diff", twin.string, source], ["convert", source, "x.zplanes"],
             ["quantize", source, "x.safetensors", "--scheme", "int8", "--include", "*"],
-        ] {
-            let folder = try TemporaryFolder()
-            let outcome = try AssayTool.run(
-                arguments.map { $0.hasPrefix("x.") ? folder.path.appending($0).string : $0 }, limits: limits)
-            guard let fault = fault(arguments[0], outcome, folder.names) else { continue }
-            throw Misconduct(description: "\(arguments): \(fault): \(outcome.output)\(outcome.errors)")
+        ].enumerated() {
+            for level in levels(turn: number + (path.lastComponent?.string.utf8.reduce(0) { $0 + Int($1) } ?? 0)) {
+                let folder = try TemporaryFolder()
+                let outcome = try AssayTool.run(
+                    arguments.map { $0.hasPrefix("x.") ? folder.path.appending($0).string : $0 },
+                    environment: ["ASSAY_CPU": level.rawValue], limits: limits)
+                guard let fault = fault(arguments[0], outcome, folder.names) else { continue }
+                throw Misconduct(
+                    description: "\(arguments) at \(level): \(fault): \(outcome.output)\(outcome.errors)")
+            }
         }
+    }
+
+    /// The levels that one command runs at.
+    private static func levels(turn: Int) -> [DispatchLevel] {
+        let all = DispatchLevel.allCases.filter(\.isAvailable)
+        return getenv("ASSAY_EVERY_LEVEL") != nil ? all : [all[turn % all.count]]
     }
 }

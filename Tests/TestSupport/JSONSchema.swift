@@ -21,7 +21,7 @@ public struct JSONSchema {
     private static let (one, list, named): (Set, Set, Set) = (["items"], ["anyOf"], ["properties", "$defs"])
     private static let plain: Set = [
         "$ref", "type", "const", "enum", "required", "additionalProperties", "pattern", "minimum", "minItems",
-        "minProperties",
+        "maxItems", "minProperties",
     ]
 
     private func check(_ schema: JSONValue) throws {
@@ -60,6 +60,7 @@ public struct JSONSchema {
         case "pattern": value.string.map { (try! Regex(rule.string!).firstMatch(in: $0)) != nil } ?? true
         case "minimum": value.double.map { $0 >= rule.double! } ?? true
         case "minItems": value.array.map { $0.count >= rule.int! } ?? true
+        case "maxItems": value.array.map { $0.count <= rule.int! } ?? true
         case "minProperties": value.object.map { $0.members.count >= rule.int! } ?? true
         default: true
         }

@@ -14,18 +14,22 @@ extension JSONValue {
         return text
     }
 
-    /// The value with every object's members sorted by the bytes of their keys: one text for one value.
-    public var canonicalText: String { sorted.compactText }
+    /// One text for one value: every object's members sorted by their keys, numbers and strings in one spelling, no white
+    /// space.
+    ///
+    /// - Source: RFC 8785, whole numbers of 64 bits excepted: they keep all their digits.
+    public var canonicalText: String { canonical.compactText }
 
-    private var sorted: JSONValue {
+    private var canonical: JSONValue {
         switch self {
-        case .array(let elements): .array(elements.map(\.sorted))
+        case .array(let elements): .array(elements.map(\.canonical))
         case .object(let object):
             .object(
                 JSONObject(
                     object.members
-                        .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-                        .map { ($0.key, $0.value.sorted) }))
+                        .sorted { $0.key.utf16.lexicographicallyPrecedes($1.key.utf16) }
+                        .map { ($0.key, $0.value.canonical) }))
+        case .number(let number): .number(number.canonical)
         default: self
         }
     }
@@ -105,6 +109,46 @@ extension JSONValue {
             let hex = String(scalar.value, radix: 16)
             text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
         default: text.unicodeScalars.append(scalar)
+        }
+    }
+}
+
+extension JSONNumber {
+    /// A whole number with all its digits, or the shortest decimal that reads back as the same double, spelled as
+    /// ECMAScript spells it: 0.00001, 1e-7, 1e+21.
+    ///
+    /// - Source: ECMA-262, Number::toString.
+    fileprivate var canonical: JSONNumber {
+        if let int { return JSONNumber(int) }
+        guard let double else { return self }
+        return double == 0 ? JSONNumber(0) : JSONNumber(text: Self.shortest(double))
+    }
+
+    private static func shortest(_ value: Double) -> String {
+        // Swift finds the same digits and writes the exponent in its own way.
+        let parts = value.magnitude.description.split(separator: "e")
+        let (whole, fraction) = (parts[0].prefix { $0 != "." }, parts[0].drop { $0 != "." }.dropFirst())
+        var digits = (whole + fraction)[...]
+        // The decimal point stands behind so many digits, before the first where it is negative.
+        var point = whole.count + (parts.count > 1 ? Int(parts[1])! : 0)
+        while digits.first == "0" {
+            digits.removeFirst()
+            point -= 1
+        }
+        while digits.last == "0" { digits.removeLast() }
+        return (value < 0 ? "-" : "") + spelled(String(digits), point)
+    }
+
+    private static func spelled(_ digits: String, _ point: Int) -> String {
+        func zeros(_ count: Int) -> String { String(repeating: "0", count: count) }
+        switch point {
+        case digits.count...21: return digits + zeros(point - digits.count)
+        case 1...21: return digits.prefix(point) + "." + digits.dropFirst(point)
+        case -5...0: return "0." + zeros(-point) + digits
+        default:
+            let exponent = point - 1
+            return digits.prefix(1) + (digits.count > 1 ? "." : "") + digits.dropFirst()
+                + "e\(exponent < 0 ? "-" : "+")\(abs(exponent))"
         }
     }
 }

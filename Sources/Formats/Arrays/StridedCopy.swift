@@ -20,8 +20,17 @@ struct StridedCopy {
         case 2: run(from, to, UInt16.self)
         case 4: run(from, to, UInt32.self)
         case 8: run(from, to, UInt64.self)
-        default: preconditionFailure("elements have 1, 2, 4 or 8 bytes")
+        default: byBytes.run(from, to, UInt8.self)
         }
+    }
+
+    /// The same copy with the bytes of an element as an axis of its own.
+    private var byBytes: StridedCopy {
+        let size = elementByteCount
+        return StridedCopy(
+            axes: axes.map { Axis(count: $0.count, from: $0.from * size, to: $0.to * size) }
+                + [Axis(count: size, from: 1, to: 1)],
+            elementByteCount: 1)
     }
 
     private func run<T: FixedWidthInteger>(_ from: UnsafeRawPointer, _ to: UnsafeMutableRawPointer, _ type: T.Type) {

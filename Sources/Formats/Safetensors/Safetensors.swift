@@ -7,9 +7,13 @@ public enum Safetensors: CheckpointFormat {
     public static let name = "safetensors"
     public static let fileExtensions = [".safetensors"]
 
-    public static let capabilities = FormatCapabilities(
-        holdsAliases: true, holdsMetadata: true, storesDigests: false,
-        objection: { $0 == SafetensorsHeader.metadataKey ? "is reserved for the metadata" : nil })
+    public static let capabilities: FormatCapabilities = {
+        var capabilities = FormatCapabilities(
+            holdsAliases: true, holdsMetadata: true, storesDigests: false,
+            objection: { $0 == SafetensorsHeader.metadataKey ? "is reserved for the metadata" : nil })
+        capabilities.notesAliases = true
+        return capabilities
+    }()
 
     /// A header length that fits the file, followed by the brace that every header begins with.
     public static func recognizes(_ file: InputFile) throws -> Bool {

@@ -90,7 +90,10 @@ struct ZPlanesIndex: Sendable {
         text += entry.info.shape.dimensions.map(String.init).joined(separator: ",")
         text += "],\"sha256\":\"\(Base64.encode(entry.digest.bytes))\""
         switch entry.storage {
-        case .sameAs(let position): text += ",\"same_as\":\(JSONValue.quoted(tensors[position].info.name))}"
+        case .sameAs(let position):
+            text += ",\"same_as\":\(JSONValue.quoted(tensors[position].info.name))"
+            if let target = entry.info.aliasOf { text += ",\"alias_of\":\(JSONValue.quoted(target))" }
+            text += "}"
         case .chunks(let list):
             text += ",\"chunk_size\":\(list.chunkByteCount),\"offset\":\(list.offset),\"chunks\":["
             text += list.records.map(Self.text).joined(separator: ",") + "]}"

@@ -123,6 +123,7 @@ struct ZPlanesIndexParser {
         var dimensions: [Int] = []
         var digest: Digest?
         var sameAs: String?
+        var aliasOf: String?
         var chunkByteCount: Int?
         var offset: Int?
         var records: [ChunkRecord]?
@@ -131,7 +132,7 @@ struct ZPlanesIndexParser {
     private mutating func tensor(_ scanner: inout JSONScanner) throws {
         var described = Description()
         var seen = Members(
-            ["name", "type", "shape", "sha256", "same_as", "chunk_size", "offset", "chunks"],
+            ["name", "type", "shape", "sha256", "same_as", "alias_of", "chunk_size", "offset", "chunks"],
             in: .part("tensor \(tensors.count) of the index"), file)
         try scanner.object { scanner, key, _ in
             try self.member(try seen.take(key), of: &described, &scanner)
@@ -152,9 +153,11 @@ struct ZPlanesIndexParser {
         if let target = described.sameAs {
             try seen.refuse(["chunk_size", "offset", "chunks"], beside: "same_as")
             let storage = try sameAs(target, info)
-            info.aliasOf = target
+            info.aliasOf = described.aliasOf
+            try checkAlias(info, storage)
             tensors.append(ZPlanesIndex.Entry(info: info, digest: described.digest!, storage: storage))
         } else {
+            try seen.refuse(["alias_of"], beside: "chunks")
             try seen.require(["chunk_size", "offset", "chunks"])
             let chunks = try chunkList(described, info)
             tensors.append(ZPlanesIndex.Entry(info: info, digest: described.digest!, storage: .chunks(chunks)))
@@ -186,6 +189,7 @@ struct ZPlanesIndexParser {
             }
             described.digest = Digest(bytes: bytes)
         case "same_as": described.sameAs = try scanner.string()
+        case "alias_of": described.aliasOf = try scanner.string()
         case "chunk_size": described.chunkByteCount = try scanner.integer()
         case "offset": described.offset = try scanner.integer()
         default: described.records = try records(&scanner)
@@ -213,6 +217,20 @@ struct ZPlanesIndexParser {
                 found: "\(info.byteCount)")
         }
         return .sameAs(positions[target]!)
+    }
+
+    /// An alias names an earlier tensor, which is none, of its type and shape and with the same bytes.
+    private func checkAlias(_ info: TensorInfo, _ storage: ZPlanesIndex.Storage) throws {
+        guard let target = info.aliasOf else { return }
+        guard let position = positions[target], position < tensors.count, tensors[position].info.aliasOf == nil,
+            tensors[position].info.elementType == info.elementType, tensors[position].info.shape == info.shape,
+            storage == .sameAs(position) || storage == tensors[position].storage
+        else {
+            throw CheckpointError(
+                file, .tensor(info.name),
+                expected: "'alias_of' to name an earlier tensor of this type, shape and bytes, which is no alias",
+                found: "'\(target.escapedForDisplay)'")
+        }
     }
 
     // MARK: Chunks

@@ -164,17 +164,22 @@ final class ZPlanesWriter: CheckpointWriter {
         return ZPlanesIndex.KeptHeader(formatName: header.formatName, range: range, textByteCount: header.bytes.count)
     }
 
-    /// The index' tensors in the order of the plan, but aliases never before what they name.
+    /// The index' tensors in the order of the plan, but none before those that it names.
     private func entries(_ state: State, _ digests: [Digest]) -> [ZPlanesIndex.Entry] {
         let names = NameMap(plan.tensors.enumerated().map { ($1.name, $0) })
-        let targets = plan.tensors.indices.map { target(of: $0, state, names) }
+        let named = plan.tensors.indices.map { aliased(by: $0, names) }
+        let targets = named.map { state.equals[$0] ?? $0 }
         var order: [Int] = []
         var isPlaced = Array(repeating: false, count: plan.tensors.count)
-        for tensor in plan.tensors.indices where targets[tensor] == tensor || isPlaced[targets[tensor]] {
-            order.append(tensor)
-            isPlaced[tensor] = true
+        func place(where isWanted: (Int) -> Bool) {
+            for tensor in plan.tensors.indices where !isPlaced[tensor] && isWanted(tensor) {
+                order.append(tensor)
+                isPlaced[tensor] = true
+            }
         }
-        order += plan.tensors.indices.filter { !isPlaced[$0] }
+        place { tensor in [targets[tensor], named[tensor]].allSatisfy { $0 == tensor || isPlaced[$0] } }
+        place { named[$0] == $0 }
+        place { _ in true }
         var positions = Array(repeating: 0, count: plan.tensors.count)
         for (position, tensor) in order.enumerated() { positions[tensor] = position }
         return order.map { tensor in
@@ -185,18 +190,20 @@ final class ZPlanesWriter: CheckpointWriter {
                         offset: state.records[tensor].isEmpty ? ZPlanesMark.head.byteCount : state.offsets[tensor],
                         chunkByteCount: chunkByteCounts[tensor], records: state.records[tensor])!)
                 : .sameAs(positions[targets[tensor]])
-            return ZPlanesIndex.Entry(info: plan.tensors[tensor], digest: digests[tensor], storage: storage)
+            var info = plan.tensors[tensor]
+            info.aliasOf = named[tensor] == tensor ? nil : plan.tensors[named[tensor]].name
+            return ZPlanesIndex.Entry(info: info, digest: digests[tensor], storage: storage)
         }
     }
 
-    /// The tensor with chunks of its own whose bytes a tensor has.
-    private func target(of tensor: Int, _ state: State, _ positions: NameMap<Int>) -> Int {
+    /// The tensor that a chain of aliases ends at.
+    private func aliased(by tensor: Int, _ positions: NameMap<Int>) -> Int {
         var target = tensor
         // As many steps as there are tensors end every chain that ends at all.
         for _ in plan.tensors.indices {
             guard let name = plan.tensors[target].aliasOf, let named = positions[name] else { break }
             target = named
         }
-        return state.equals[target] ?? target
+        return target
     }
 }

@@ -7,6 +7,9 @@ import SystemPackage
 enum ZTensorAttributes {
     /// The attribute for pairs whose key no attribute can have: a list of lists of two texts.
     static let pairsKey = "assay.metadata"
+    /// The attribute for second names: a list of lists of a name and that of the tensor that it is. The library shares
+    /// blobs among tensors that merely are equal, too.
+    static let aliasesKey = "assay.aliases"
     private static let member = "ztensor"
 
     /// What a writer makes of the metadata of a plan.
@@ -16,6 +19,19 @@ enum ZTensorAttributes {
     }
 
     // MARK: Reading
+
+    /// The tensor that each second name stands for; nothing where the attribute has another form.
+    static func aliases(of manifest: ZTensorManifest) -> NameMap<String> {
+        let value = manifest.attributes.first { $0.key.text == aliasesKey }?.value
+        return NameMap(value.flatMap { MetadataPairs.pairs(JSONValue(cbor: $0)) } ?? [])
+    }
+
+    /// The attribute for some second names; nil for none.
+    static func entry(aliases: [(name: String, target: String)]) -> CBORValue.Entry? {
+        guard !aliases.isEmpty else { return nil }
+        return CBORValue.Entry(
+            key: .text(aliasesKey), value: .array(aliases.map { .array([.text($0.name), .text($0.target)]) }))
+    }
 
     /// Values that JSON lacks, of all attributes together: as JSON each takes many times its bytes.
     private static let maximumTaggedCount = 1 << 17
@@ -38,6 +54,7 @@ enum ZTensorAttributes {
         var foreign: [(key: String, value: JSONValue)] = []
         for entry in manifest.attributes {
             guard let key = entry.key.text else { continue }
+            if key == aliasesKey { continue }
             if key == pairsKey, let more = MetadataPairs.pairs(JSONValue(cbor: entry.value)) {
                 pairs += more
             } else if key == CheckpointContents.foreignKey, let text = entry.value.text,
@@ -72,7 +89,7 @@ enum ZTensorAttributes {
         for (key, value) in metadata {
             if key == CheckpointContents.foreignKey, seen.insert(key) {
                 try takeForeign(value, into: &result, &seen)
-            } else if key != pairsKey, ZTensorManifest.objection(key) == nil, seen.insert(key) {
+            } else if key != pairsKey, key != aliasesKey, ZTensorManifest.objection(key) == nil, seen.insert(key) {
                 result.root.append(CBORValue.Entry(key: .text(key), value: .text(value)))
             } else {
                 misfits.append(.array([.text(key), .text(value)]))

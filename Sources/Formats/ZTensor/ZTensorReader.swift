@@ -69,7 +69,7 @@ final class ZTensorReader: CheckpointReader {
 
     // MARK: Listing
 
-    /// In the order of the data, the file's own first; aliases behind what they name.
+    /// In the order of the data, the file's own first; second names behind them.
     private static func tensors(
         of manifest: ZTensorManifest, _ sources: ZTensorSources, _ path: FilePath
     ) throws -> [Tensor] {
@@ -88,10 +88,25 @@ final class ZTensorReader: CheckpointReader {
                 path, .tensor(tensor.info.name), expected: "an object of this name or a part of one, not both",
                 found: "both")
         }
-        for index in tensors.indices.dropFirst() where isSame(tensors[index], tensors[index - 1]) {
-            tensors[index].info.aliasOf = tensors[index - 1].info.aliasOf ?? tensors[index - 1].info.name
+        return marked(tensors, ZTensorAttributes.aliases(of: manifest))
+    }
+
+    /// The second names behind what they name. Only such that share its blob are: others stay tensors of their own.
+    private static func marked(_ tensors: [Tensor], _ aliases: NameMap<String>) -> [Tensor] {
+        guard aliases.count > 0 else { return tensors }
+        let positions = NameMap(tensors.enumerated().map { ($1.info.name, $0) })
+        var (own, seconds) = ([Tensor](), [Tensor]())
+        for var tensor in tensors {
+            guard let name = aliases[tensor.info.name], aliases[name] == nil, let target = positions[name],
+                isSame(tensor, tensors[target])
+            else {
+                own.append(tensor)
+                continue
+            }
+            tensor.info.aliasOf = name
+            seconds.append(tensor)
         }
-        return tensors
+        return own + seconds
     }
 
     /// Whether two tensors are one under two names.

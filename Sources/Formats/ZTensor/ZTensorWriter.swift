@@ -85,7 +85,8 @@ final class ZTensorWriter: CheckpointWriter {
         let owners = try sharedOwners(hashes)
         let final = try Self.layout(of: plan, order, owners)
         try moveUp(to: final)
-        let manifest = ZTensorManifest(attributes: attributes.root, objects: order.map { object($0, final, hashes) })
+        let manifest = ZTensorManifest(
+            attributes: attributes.root + aliases, objects: order.map { object($0, final, hashes) })
         let bytes = manifest.encoded
         guard bytes.count <= ZTensorFile.maximumManifestByteCount, (try? CBORDecoder.decode(bytes)) != nil else {
             throw UsageError(
@@ -98,6 +99,11 @@ final class ZTensorWriter: CheckpointWriter {
             manifest: start..<start + bytes.count, hash: bytes.withUnsafeBytes { XXH3.hash(of: $0) })
         try output.write(at: start + bytes.count, footer)
         try output.setLength(start + bytes.count + footer.count)
+    }
+
+    private var aliases: [CBORValue.Entry] {
+        let seconds = plan.tensors.compactMap { info in info.aliasOf.map { (name: info.name, target: $0) } }
+        return ZTensorAttributes.entry(aliases: seconds).map { [$0] } ?? []
     }
 
     private func object(_ tensor: Int, _ layout: Layout, _ hashes: [UInt64]) -> ZTensorManifest.Object {

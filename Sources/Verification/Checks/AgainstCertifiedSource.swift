@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayConversion
 import AssayFormats
 import AssayModels
+import AssayTensors
 
 /// A source, held against a certificate; and what its tensors become when the recorded transforms are done again.
 struct AgainstCertifiedSource {
@@ -9,6 +10,9 @@ struct AgainstCertifiedSource {
     private let certificate: CertificateOnHand
     private let made: DigestedTensors
     private let repetition: Repetition
+    /// The tensors of the source, and behind them what mappings make of them.
+    private let mapped: MappedTensors
+    private let threads: Int
     private let missing: [String]
     private let misshapen: [String]
     /// Sources whose transform this version cannot do.
@@ -19,34 +23,37 @@ struct AgainstCertifiedSource {
         _ progress: (@Sendable (Int) -> Void)?
     ) throws {
         let part = certificate.part
-        let positions = source.contents.indexByName()
         let recorded = NameMap(part.sourceTensors.map { ($0.info.name, $0.info) })
         let outputs = NameMap(part.destinationTensors.map { ($0.info.name, $0.info) })
         let factory = try Recomputation.Factory(source)
+        var mapped = MappedTensors(source)
         var (missing, misshapen, unknown) = ([String](), [String](), [String]())
         var steps: [any TensorStep] = []
         for transform in part.transforms {
-            guard let index = positions[transform.source] else {
-                missing.append(transform.source)
-                continue
+            let names = transform.origin.sources
+            let infos = names.compactMap { mapped.info(named: $0) }
+            missing += names.filter { mapped.info(named: $0) == nil }
+            let other = infos.filter { info in
+                recorded[info.name].map { $0.shape != info.shape || $0.elementType != info.elementType } ?? false
             }
-            let info = source.contents.tensors[index]
+            misshapen += other.map(\.name)
+            guard infos.count == names.count, other.isEmpty else { continue }
             let wanted = transform.outputs.compactMap { outputs[$0] }
-            if let other = recorded[info.name], other.shape != info.shape || other.elementType != info.elementType {
-                misshapen.append(info.name)
-            } else if wanted.count == transform.outputs.count,
-                let step = try factory.step(transform.operation, index, outputs: wanted)
+            if wanted.count == transform.outputs.count,
+                let step = try mapped.step(transform, outputs: wanted, factory)
             {
                 steps.append(step)
             } else {
-                unknown.append("\(transform.source) (\(transform.operation))")
+                unknown.append("\(names.joined(separator: ", ")) (\(transform.operation))")
             }
         }
         (self.missing, self.misshapen, self.unknown) = (missing, misshapen, unknown)
         self.source = source
         self.certificate = certificate
         self.made = made
-        repetition = try Repetition(steps, of: source, options, progress)
+        self.mapped = mapped
+        threads = options.threads
+        repetition = try Repetition(steps, of: mapped.checkpoint, options, progress)
     }
 
     func check() throws -> [VerifiedStatement] {
@@ -63,7 +70,7 @@ struct AgainstCertifiedSource {
     private func sourceTensors() throws -> VerifiedStatement {
         let recorded = NameMap(certificate.part.sourceTensors.map { ($0.info.name, $0.digest) })
         let aliases = try aliases()
-        let found = zip(repetition.sourceNames, repetition.results.map(\.sourceDigest)) + aliases.found
+        let found = try sourceDigests() + aliases.found
         var statement = VerifiedStatement(
             "\(source.path.forDisplay) holds the tensors that this was made of", checked: found.count)
         let wrong = found.compactMap { name, digest in
@@ -76,12 +83,28 @@ struct AgainstCertifiedSource {
         return statement
     }
 
+    /// Of every tensor of the source that was used, each once: as the steps read it, or by itself where a mapping
+    /// made another of it.
+    private func sourceDigests() throws -> [(String, Digest)] {
+        let read = zip(repetition.steps, repetition.results).filter { mapped.isOfSource($0.0.source) }
+        var known = Dictionary(read.map { ($0.0.source, $0.1.sourceDigest) }, uniquingKeysWith: { first, _ in first })
+        let unread = mapped.arranged.filter { known[$0] == nil }
+        let slots = ResultSlots<Digest>(count: unread.count)
+        try Parallel.forEach(unread.count, threads: threads) { slots.set($0, try source.reader.digest(of: unread[$0])) }
+        for (index, digest) in zip(unread, slots.all) { known[index] = digest }
+        return known.sorted { $0.key < $1.key }.map { (source.contents.tensors[$0.key].name, $0.value) }
+    }
+
     /// Second names that went along with what they name. In this source they may be tensors of their own.
     private func aliases() throws -> (found: [(String, Digest)], missing: [String]) {
         let digests = NameMap(zip(repetition.sourceNames, repetition.results.map(\.sourceDigest)))
         let positions = source.contents.indexByName()
+        let outputs = NameSet(certificate.part.transforms.flatMap(\.outputs))
         var (found, missing) = ([(String, Digest)](), [String]())
-        for name in certificate.part.destinationTensors.filter({ $0.info.aliasOf != nil }).map(\.info.name) {
+        let silent = certificate.part.destinationTensors.filter {
+            $0.info.aliasOf != nil && !outputs.contains($0.info.name)
+        }
+        for name in silent.map(\.info.name) {
             guard let position = positions[name] else {
                 missing.append(name)
                 continue
@@ -93,9 +116,10 @@ struct AgainstCertifiedSource {
     }
 
     private func transforms() -> VerifiedStatement {
+        let absent = repetition.outputNames.filter { made[$0] == nil }
         var statement = VerifiedStatement(
-            "the recorded transforms, done again, give these very bytes", checked: repetition.outputCount,
-            remark: repetition.summary)
+            "the recorded transforms, done again, give these very bytes",
+            checked: repetition.outputNames.count - absent.count, remark: repetition.summary)
         // Casts are exact everywhere; how integers are chosen may change with the arithmetic.
         let isComparable = certificate.part.arithmeticVersion == Arithmetic.version
         let (wrong, inexact) = repetition.differences(from: made)
@@ -108,6 +132,7 @@ struct AgainstCertifiedSource {
         }
         statement.add("this version cannot repeat", unknown, nil)
         statement.add("without its source", missing + misshapen, nil)
+        statement.add("not there to compare", absent, nil)
         return statement
     }
 
@@ -124,6 +149,7 @@ struct AgainstCertifiedSource {
         var statement = VerifiedStatement(
             "every tensor of the source is accounted for", checked: source.contents.tensors.count)
         statement.add("went nowhere", lost, .structureDiffers)
+        statement.add("went nowhere in part", mapped.lostParts(certificate.whole.transforms), .structureDiffers)
         let dropped = certificate.whole.dropped.count
         if dropped > 0 { statement.remark = "\(dropped) dropped by rule, the certificate says" }
         return statement
@@ -132,10 +158,83 @@ struct AgainstCertifiedSource {
     /// Tensors of the source that neither went anywhere nor were dropped by a rule.
     private var lost: [String] {
         let whole = certificate.whole
-        var used = NameSet(whole.transforms.map(\.source))
+        var used = NameSet(whole.transforms.flatMap(\.origin.sources))
         used.formUnion(whole.dropped.map(\.name))
         used.formUnion(whole.destinationTensors.compactMap { $0.info.aliasOf == nil ? nil : $0.info.name })
         return source.contents.tensors.map(\.name).filter { !used.contains($0) }
+    }
+}
+
+/// The tensors of a source, followed by those that mappings make of them.
+private struct MappedTensors {
+    private let source: Checkpoint
+    private let positions: NameMap<Int>
+    private var parts: [RearrangedReader.Part]
+    private var infos: [TensorInfo]
+
+    init(_ source: Checkpoint) {
+        self.source = source
+        positions = source.contents.indexByName()
+        infos = source.contents.tensors
+        parts = infos.indices.map { RearrangedReader.Part(sources: [$0]) }
+    }
+
+    func info(named name: String) -> TensorInfo? { positions[name].map { infos[$0] } }
+
+    /// The step that a recorded transform stands for, adding what its mapping makes.
+    ///
+    /// - Returns: nil where this version does not know it, or it does not fit the tensors.
+    mutating func step(
+        _ transform: Certificate.Transform, outputs: [TensorInfo], _ factory: Recomputation.Factory
+    ) throws -> (any TensorStep)? {
+        let part = RearrangedReader.Part(
+            sources: transform.origin.sources.map { positions[$0]! }, arrangement: transform.origin.arrangement)
+        if part.arrangement.isIdentity {
+            return try part.sources.count == 1
+                ? factory.step(transform.operation, part.sources[0], outputs: outputs) : nil
+        }
+        guard let (type, shape) = try? part.arrangement.result(of: part.sources.map { infos[$0] }),
+            let info = TensorInfo(name: transform.outputs[0], elementType: type, shape: shape)
+        else { return nil }
+        parts.append(part)
+        infos.append(info)
+        return Recomputation.step(transform.operation, infos.count - 1, of: contents, outputs: outputs)
+    }
+
+    private var contents: CheckpointContents {
+        var contents = source.contents
+        contents.tensors = infos
+        return contents
+    }
+
+    var checkpoint: Checkpoint { source.read(through: RearrangedReader(source.reader, parts, tensors: infos)) }
+
+    func isOfSource(_ tensor: Int) -> Bool { tensor < source.contents.tensors.count }
+
+    /// The tensors of the source that mappings make others of.
+    var arranged: [Int] { Set(parts[source.contents.tensors.count...].flatMap(\.sources)).sorted() }
+
+    /// Tensors that are cut, and whose parts are not all of them.
+    func lostParts(_ transforms: [Certificate.Transform]) -> [String] {
+        var taken: [Int: [Range<Int>]] = [:]
+        var lengths: [Int: Int] = [:]
+        for origin in transforms.map(\.origin) {
+            guard let slice = origin.arrangement.slice, let axis = origin.arrangement.axis, origin.sources.count == 1,
+                let index = positions[origin.sources[0]]
+            else { continue }
+            let dimensions = infos[index].shape.dimensions
+            let place = origin.arrangement.axes.map { $0.indices.contains(axis) ? $0[axis] : -1 } ?? axis
+            guard dimensions.indices.contains(place) else { continue }
+            taken[index, default: []].append(slice)
+            lengths[index] = dimensions[place]
+        }
+        return taken.keys.sorted().filter { index in
+            var end = 0
+            for slice in taken[index]!.sorted(by: { $0.lowerBound < $1.lowerBound }) where slice.lowerBound <= end {
+                end = max(end, slice.upperBound)
+            }
+            return end < lengths[index]!
+        }.map { infos[$0].name }
     }
 }
 
@@ -155,7 +254,7 @@ struct Repetition {
         sourceNames = steps.map { source.contents.tensors[$0.source].name }
     }
 
-    var outputCount: Int { steps.reduce(0) { $0 + $1.outputs.count } }
+    var outputNames: [String] { steps.flatMap { $0.outputs.map(\.name) } }
 
     /// "12 × copy, 16 × cast F32 to BF16".
     var summary: String {
@@ -163,16 +262,16 @@ struct Repetition {
             .map { "\($0.value.count) × \($0.key)" }.joined(separator: ", ")
     }
 
-    /// Outputs that have other bytes than what was made: of steps that give the same bits in every version (copies and
+    /// Outputs that are there and have other bytes: of steps that give the same bits in every version (copies and
     /// casts), and of those that compute with the arithmetic of this one.
     func differences(
         from made: DigestedTensors
     ) -> (exact: [VerifiedStatement.Item], computed: [VerifiedStatement.Item]) {
         var (exact, computed) = ([VerifiedStatement.Item](), [VerifiedStatement.Item]())
         for (step, result) in zip(steps, results) {
-            for (output, digest) in zip(step.outputs, result.outputDigests) where made[output.name]?.digest != digest {
-                let item = VerifiedStatement.Item(
-                    name: output.name, found: made[output.name]?.digest, expected: digest)
+            for (output, digest) in zip(step.outputs, result.outputDigests) {
+                guard let found = made[output.name]?.digest, found != digest else { continue }
+                let item = VerifiedStatement.Item(name: output.name, found: found, expected: digest)
                 if step is CopyStep || step is CastStep { exact.append(item) } else { computed.append(item) }
             }
         }

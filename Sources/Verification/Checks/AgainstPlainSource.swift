@@ -7,6 +7,8 @@ import AssayPackings
 /// a plain cast. How weights were quantized cannot be known without a certificate.
 struct AgainstPlainSource {
     private let source: Checkpoint
+    /// "model.safetensors", with the map that was applied to it.
+    private let sourceName: String
     private let checkpoint: Checkpoint
     private let made: DigestedTensors
     private let repetition: Repetition
@@ -15,14 +17,20 @@ struct AgainstPlainSource {
     private let unlike: [String]
     private let lost: [String]
 
+    /// - Parameter map: applied to the source before.
     init(
-        _ source: Checkpoint, _ checkpoint: Checkpoint, _ made: DigestedTensors, _ options: ConversionOptions,
-        _ progress: (@Sendable (Int) -> Void)?
+        _ original: Checkpoint, _ map: TensorMap?, _ checkpoint: Checkpoint, _ made: DigestedTensors,
+        _ options: ConversionOptions, _ progress: (@Sendable (Int) -> Void)?
     ) throws {
+        let mapping = try map.map { try MappedCheckpoint(original, $0) }
+        let source = mapping?.checkpoint ?? original
         var matching = try Matching(source, checkpoint)
         for index in made.infos.indices { matching.match(index) }
-        let lost = source.contents.tensors.map(\.name).filter { !matching.used.contains($0) }
+        let names = source.contents.tensors.map(\.name)
+        let lost = names.indices.filter { !matching.used.contains(names[$0]) }
+            .flatMap { mapping?.origin(of: $0).named ?? [names[$0]] }
         self.source = source
+        sourceName = original.path.forDisplay + (map.map { ", mapped by \($0.path.forDisplay)" } ?? "")
         self.checkpoint = checkpoint
         self.made = made
         (quantized, unlike, self.lost) = (matching.quantized, matching.unlike, lost)
@@ -86,7 +94,7 @@ struct AgainstPlainSource {
 
     func check() throws -> [VerifiedStatement] {
         var structure = VerifiedStatement(
-            "names and shapes of the tensors are those of \(source.path.forDisplay)",
+            "names and shapes of the tensors are those of \(sourceName)",
             checked: repetition.steps.count + quantized.count)
         structure.add("not there, or of another shape", unlike, .structureDiffers)
         structure.add("its own tensors went nowhere", lost, .structureDiffers)
@@ -97,7 +105,7 @@ struct AgainstPlainSource {
 
     private func bytes() -> VerifiedStatement {
         var statement = VerifiedStatement(
-            "the bytes are those of \(source.path.forDisplay), copied or cast", checked: repetition.outputCount,
+            "the bytes are those of \(sourceName), copied or cast", checked: repetition.outputNames.count,
             remark: repetition.summary)
         statement.add("other bytes", repetition.differences(from: made).exact, .numbersDiffer)
         statement.add("quantized, which only the certificate can prove (see assay diff)", quantized, nil)
@@ -109,5 +117,13 @@ struct AgainstPlainSource {
         source.folder != nil && checkpoint.folder != nil
             ? "no certificate: beside the tensors only config.json was compared"
             : "no certificate: only the tensors were compared"
+    }
+}
+
+extension TensorOrigin {
+    /// The tensors of the source, and which part of them: "c_attn.weight (0 to 767 of axis 1)".
+    fileprivate var named: [String] {
+        guard let slice = arrangement.slice, let axis = arrangement.axis else { return sources }
+        return sources.map { "\($0) (\(slice.lowerBound) to \(slice.upperBound - 1) of axis \(axis))" }
     }
 }

@@ -456,6 +456,22 @@ private let indexRejections: [ZPlanesRejection] = [
         Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias,
         alias.replacing("\"A\"", with: "\"C\"").replacing("\"B\"", with: "\"A\"")),
     index(
+        "alias of nothing",
+        "tensor 'A': expected 'alias_of' to name an earlier tensor of this type, shape and bytes, which is no alias,"
+            + " found 'C'",
+        Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"),
+        alias.replacing("\"same_as\"", with: "\"alias_of\":\"C\",\"same_as\"")),
+    index(
+        "alias of another shape",
+        "tensor 'A': expected 'alias_of' to name an earlier tensor of this type, shape and bytes, which is no alias,"
+            + " found 'B'",
+        Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"),
+        alias.replacing("[200]", with: "[2,100]").replacing("\"same_as\"", with: "\"alias_of\":\"B\",\"same_as\"")),
+    index(
+        "alias of, and chunks", "tensor 'B': expected no 'alias_of' beside 'chunks', found both",
+        Handmade.tensor("B", chunks: "[\(Handmade.chunk)]").replacing(
+            "\"offset\"", with: "\"alias_of\":\"A\",\"offset\"")),
+    index(
         "same as one of another size", "tensor 'A': expected as many bytes as 'B' has, 200, found 100",
         Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias.replacing("[200]", with: "[100]")),
     index(
@@ -581,7 +597,10 @@ private let accepted: [ZPlanesRejection] =
             try Handmade.file(tensors: [Handmade.tensor(chunkSize: 8 << 20, chunks: "[\(Handmade.chunk)]")])
         },
         .init("alias", "") {
-            try Handmade.file(tensors: [Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias])
+            try Handmade.file(tensors: [
+                Handmade.tensor("B", chunks: "[\(Handmade.chunk)]"), alias,
+                alias.replacing("\"A\"", with: "\"C\"").replacing("\"B\"}", with: "\"B\",\"alias_of\":\"A\"}"),
+            ])
         },
         .init("white space in the index", "") {
             try Handmade.file(tensors: [Handmade.tensor(chunks: "[ \(Handmade.chunk) ] ").replacing(",", with: ",\n\t")]

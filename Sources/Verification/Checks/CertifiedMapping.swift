@@ -1,0 +1,30 @@
+import AssayCheckpoints
+import AssayConversion
+import AssayFormats
+
+/// What a certificate says of where tensors come from, held against a map that was given.
+struct CertifiedMapping {
+    private let map: TensorMap
+    private let certificate: Certificate
+    private let origins: NameMap<TensorOrigin>
+
+    /// - Throws: what applying the map throws.
+    init(_ source: Checkpoint, _ map: TensorMap, _ certificate: CertificateOnHand) throws {
+        self.map = map
+        self.certificate = certificate.part
+        let dropped = NameSet(certificate.whole.dropped.map(\.name))
+        let mapping = try MappedCheckpoint(source, map, leaving: dropped)
+        let tensors = mapping.checkpoint.contents.tensors
+        origins = NameMap(tensors.indices.map { (tensors[$0].name, mapping.origin(of: $0)) })
+    }
+
+    func check() -> VerifiedStatement {
+        let single = certificate.transforms.filter { $0.outputs.count == 1 }
+        var statement = VerifiedStatement(
+            "the tensors come from where \(map.path.forDisplay) says", checked: single.count)
+        statement.add(
+            "from elsewhere, the certificate says",
+            single.filter { origins[$0.outputs[0]] != $0.origin }.map { $0.outputs[0] }, .structureDiffers)
+        return statement
+    }
+}

@@ -1,0 +1,169 @@
+import AssayCheckpoints
+import AssayFormats
+import AssayTensors
+import SystemPackage
+
+/// The digests of all files of a model, as OpenSSF model signing signs them: `formats/model-signing.md`.
+public struct FileManifest: Sendable, Equatable {
+    /// The file or folder; it binds nothing.
+    public var name: String
+    public var resources: [Resource]
+    public var serialization: Serialization
+
+    /// A file, or a range of its bytes.
+    public struct Resource: Sendable, Equatable {
+        /// Relative to the folder; "." where the model is a single file.
+        public var file: String
+        /// Nil for the whole file.
+        public var range: Range<Int>?
+        public var digest: Digest
+    }
+
+    /// Which files belong to it, and how their digests are taken.
+    public struct Serialization: Sendable, Equatable {
+        /// Whether every file is one resource, or cut into ranges of one size.
+        public var isInRanges = false
+        /// Whether links are followed; otherwise there may be none.
+        public var allowsLinks = false
+        /// Files and folders that do not belong to it, with all in them.
+        public var ignoredPaths: [String] = []
+    }
+
+    /// The name of a model that is a single file.
+    static let ownName = "."
+    /// What the package ignores unasked, and the signature where it puts it.
+    static let usualIgnoredPaths = [".git", ".gitattributes", ".github", ".gitignore", signatureName]
+    /// The name that the package gives a signature.
+    public static let signatureName = "model.sig"
+
+    static let predicateType = "https://model_signing/signature/v1.0"
+
+    /// SHA-256 of all digests, one behind the other.
+    public var rootDigest: Digest {
+        var hasher = DigestHasher()
+        for resource in resources { resource.digest.bytes.withUnsafeBytes { hasher.update($0) } }
+        return hasher.finalize()
+    }
+
+    /// The statement that is signed.
+    public var json: JSONValue {
+        [
+            "_type": .string(Certificate.statementType),
+            "subject": [["name": .string(name), "digest": ["sha256": .string("\(rootDigest)")]]],
+            "predicateType": .string(Self.predicateType),
+            "predicate": [
+                "serialization": [
+                    "method": "files", "hash_type": "sha256", "allow_symlinks": .bool(serialization.allowsLinks),
+                    "ignore_paths": .array(serialization.ignoredPaths.map { .string($0) }),
+                ],
+                "resources": .array(
+                    resources.map {
+                        ["name": .string($0.file), "digest": .string("\($0.digest)"), "algorithm": "sha256"]
+                    }),
+            ],
+        ]
+    }
+}
+
+extension FileManifest {
+    /// Takes the digests of all files of a model, in the order of the package: by the components of their paths.
+    ///
+    /// - Parameters:
+    ///   - root: a folder or a single file.
+    ///   - ignored: paths, relative to the folder, that do not belong to it beside those that never do.
+    /// - Throws: `CheckpointError` where there is what is neither file nor folder; `SystemError`.
+    public init(of root: FilePath, ignoring ignored: [String] = [], threads: Int) throws {
+        var serialization = Serialization(ignoredPaths: Self.usualIgnoredPaths + ignored)
+        let tree = try ModelFiles(in: root)
+        serialization.allowsLinks = !tree.links.isEmpty
+        let files = tree.files.filter { !serialization.ignores($0) }
+        let digests = ResultSlots<Digest>(count: files.count)
+        try Parallel.forEach(files.count, threads: threads) {
+            digests.set($0, try InputFile(tree.path(of: files[$0])).digest())
+        }
+        name = try SystemCall.resolved(root).lastComponent?.string ?? "/"
+        resources = zip(files, digests.all).map { Resource(file: $0, range: nil, digest: $1) }
+        self.serialization = serialization
+    }
+
+    /// The manifest of a checkpoint: of its folder, or of the file that it is.
+    ///
+    /// - Parameter output: where it will be written, which is no part of it.
+    /// - Throws: as `init(of:ignoring:threads:)`.
+    public init(of checkpoint: Checkpoint, writingTo output: FilePath, threads: Int) throws {
+        let root = checkpoint.folder ?? checkpoint.path
+        let (place, home) = (try SystemCall.resolvedAsFarAsItExists(output), try SystemCall.resolved(root))
+        var inside = place
+        let ignored = inside.removePrefix(home) && place != home ? [inside.string] : []
+        try self.init(of: root, ignoring: ignored, threads: threads)
+    }
+
+    /// Writes the statement to a file that appears when it is complete.
+    ///
+    /// - Throws: `UsageError` where the file exists and is not to be replaced; `SystemError`.
+    public func write(to path: FilePath, overwrite: Bool) throws {
+        let staged = try StagedOutput(path, isFolder: false, overwrite: overwrite)
+        let output = try OutputFile(creating: staged.staging)
+        try output.write(at: 0, Array((json.canonicalText + "\n").utf8))
+        try output.synchronize()
+        try staged.publish()
+    }
+}
+
+extension FileManifest.Serialization {
+    /// Whether a file, or a folder that it lies in, does not belong to the model.
+    func ignores(_ file: String) -> Bool {
+        ignoredPaths.contains { path in
+            ExactName(path) == ExactName(file) || file.utf8.starts(with: (path + "/").utf8)
+        }
+    }
+}
+
+/// Everything in the folder of a model, hidden files too.
+struct ModelFiles {
+    private let root: FilePath
+    /// Regular files, and links to such, relative to the folder, sorted by the components of their paths; "." alone where
+    /// the model is a file.
+    private(set) var files: [String] = []
+    /// Links to whatever. Those to folders are not followed.
+    private(set) var links: [String] = []
+
+    /// - Throws: `CheckpointError` where there is what is neither file nor folder; `SystemError`.
+    init(in root: FilePath) throws {
+        self.root = root
+        guard try SystemCall.status(root)?.kind == .folder else {
+            files = [FileManifest.ownName]
+            if try SystemCall.status(root, followingLinks: false)?.kind == .link { links = files }
+            return
+        }
+        try walk("")
+        files.sort { Self.components($0).lexicographicallyPrecedes(Self.components($1)) }
+    }
+
+    func path(of file: String) -> FilePath {
+        file == FileManifest.ownName ? root : root.pushing(FilePath(file))
+    }
+
+    private mutating func walk(_ start: String) throws {
+        var folders = [start]
+        while let folder = folders.popLast() {
+            for name in try SystemCall.names(in: folder.isEmpty ? root : path(of: folder)) {
+                let name = folder.isEmpty ? name : "\(folder)/\(name)"
+                let isLink = try SystemCall.status(path(of: name), followingLinks: false)?.kind == .link
+                if isLink { links.append(name) }
+                switch try SystemCall.status(path(of: name))?.kind {
+                case .file: files.append(name)
+                case .folder: if !isLink { folders.append(name) }
+                default:
+                    throw CheckpointError(
+                        path(of: name), .file, expected: "a file or a folder, as a manifest knows no others",
+                        found: "something else")
+                }
+            }
+        }
+    }
+
+    private static func components(_ file: String) -> [ExactName] {
+        file.split(separator: "/").map { ExactName(String($0)) }
+    }
+}
