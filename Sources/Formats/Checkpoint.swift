@@ -63,7 +63,7 @@ public struct Checkpoint: Sendable {
 
     /// A reader for one file, its format recognised by its content.
     public static func reader(of path: FilePath, _ options: ReadingOptions) throws -> any CheckpointReader {
-        let file = try InputFile(path)
+        let file = try InputFile(path, cache: options.cache)
         for format in FormatRegistry.all where try format.recognizes(file) {
             return try format.open(file, options)
         }

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayTensors
 import SystemPackage
 
 /// The formats, in the order in which they look at a file. One line an entry.

@@ -18,15 +18,18 @@ struct Verify: ParsableCommand {
               assay verify copy.h5 --against original.safetensors --certificate none
             """)
 
-    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    @Argument(help: "A checkpoint file, an index file or a model folder.", completion: .file())
     var path: String
 
-    @Option(name: .long, help: "What it was made from: the recorded transforms are done again and compared.")
+    @Option(
+        name: .long, help: "What it was made from: the recorded transforms are done again and compared.",
+        completion: .file())
     var against: String?
 
     @Option(
         name: .long,
-        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.")
+        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.",
+        completion: .file())
     var certificate: String?
 
     @OptionGroup var common: CommonOptions

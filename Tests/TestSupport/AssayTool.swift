@@ -75,6 +75,38 @@ public enum AssayTool {
         return try run.wait()
     }
 
+    /// Runs a command of the shell.
+    public static func shell(_ command: String) throws -> Outcome {
+        try Started(program: ["/bin/sh", "-c", command].map { Array($0.utf8) }, environment: [:]).wait()
+    }
+
+    /// TIOCSPTLCK and TIOCGPTN, which Swift does not see.
+    private static let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
+
+    /// Runs a command whose standard error is a terminal.
+    ///
+    /// - Returns: `errors` is what the terminal got.
+    public static func runOnTerminal(_ arguments: [String], width: Int) throws -> Outcome {
+        let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        var (isLocked, number): (CInt, CInt) = (0, 0)
+        guard terminal >= 0, ioctl(terminal, setLock, &isLocked) == 0, ioctl(terminal, getNumber, &number) == 0 else {
+            throw Errno(rawValue: errno)
+        }
+        defer { close(terminal) }
+        var size = winsize(ws_row: 24, ws_col: UInt16(width), ws_xpixel: 0, ws_ypixel: 0)
+        _ = ioctl(terminal, UInt(TIOCSWINSZ), &size)
+        let run = try Started(
+            program: [Array(path.string.utf8)] + arguments.map { Array($0.utf8) }, environment: [:],
+            errors: FilePath("/dev/pts/\(number)"))
+        var shown: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        // The end of the last writer is an error here.
+        while case let count = read(terminal, &buffer, buffer.count), count > 0 { shown += buffer[..<count] }
+        var outcome = try run.wait()
+        outcome.errors = String(decoding: shown, as: UTF8.self)
+        return outcome
+    }
+
     /// A running command.
     private struct Started {
         let folder: TemporaryFolder
@@ -82,16 +114,23 @@ public enum AssayTool {
         private let output, errors: FilePath
 
         init(_ arguments: [[UInt8]], environment: [String: String], limits: Limits?) throws {
+            let program = ((limits?.words ?? []) + [path.string]).map { Array($0.utf8) }
+            try self.init(program: program + arguments, environment: environment)
+        }
+
+        /// - Parameter terminal: where standard error goes; nil for a file that is read afterwards.
+        init(program: [[UInt8]], environment: [String: String], errors terminal: FilePath? = nil) throws {
             folder = try TemporaryFolder()
             (output, errors) = (folder.path.appending("out"), folder.path.appending("err"))
+            try TestFiles.write([], to: errors)
             var actions = posix_spawn_file_actions_t()
             posix_spawn_file_actions_init(&actions)
             defer { posix_spawn_file_actions_destroy(&actions) }
             posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
             posix_spawn_file_actions_addopen(&actions, 1, output.string, O_WRONLY | O_CREAT, 0o600)
-            posix_spawn_file_actions_addopen(&actions, 2, errors.string, O_WRONLY | O_CREAT, 0o600)
+            posix_spawn_file_actions_addopen(&actions, 2, (terminal ?? errors).string, O_WRONLY | O_NOCTTY, 0o600)
             let words =
-                (((limits?.words ?? []) + [path.string]).map { Array($0.utf8) } + arguments).map { word in
+                program.map { word in
                     (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
                 } + [nil]
             let settings = Self.variables(environment).map { strdup($0) } + [nil]
