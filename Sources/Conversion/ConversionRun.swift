@@ -160,7 +160,9 @@ extension ConversionPlan {
         progress: @escaping @Sendable (Int) -> Void
     ) throws -> WrittenFile {
         guard let partial else { return try write(files[index], to: path, &seconds, progress: progress) }
-        return try partial.make(index, at: path) { try write(files[index], to: path, &seconds, progress: progress) }
+        return try partial.make(index, at: path, options.reading.cache) {
+            try write(files[index], to: path, &seconds, progress: progress)
+        }
     }
 
     private func write(
@@ -169,7 +171,7 @@ extension ConversionPlan {
     ) throws -> WrittenFile {
         let clock = ContinuousClock()
         let begin = clock.now
-        let output = try OutputFile(creating: path)
+        let output = try OutputFile(creating: path, cache: options.reading.cache)
         var writing = options.writing
         writing.threads = options.threads
         let writer = try format.makeWriter(file.plan, output, writing)
@@ -223,7 +225,7 @@ extension ConversionPlan {
     ) throws -> [(key: String, value: String)] {
         var reading = options.reading
         reading.fileName = file.name
-        let reader = try format.open(try InputFile(path), reading)
+        let reader = try format.open(try InputFile(path, cache: reading.cache), reading)
         let found = reader.contents.indexByName()
         let stored = zip(file.tensors, file.digests!).filter { $0.0.aliasOf == nil }
             .sorted { $0.0.byteCount > $1.0.byteCount }

@@ -81,7 +81,7 @@ public struct Checkpoint: Sendable {
     /// A reader for one file, its format recognised by its content.
     public static func reader(of path: FilePath, _ options: ReadingOptions) throws -> any CheckpointReader {
         try InterruptedEdit.refuse(path)
-        let file = try InputFile(path)
+        let file = try InputFile(path, cache: options.cache)
         do {
             return try reader(of: file, options)
         } catch let error as CheckpointError {

@@ -27,10 +27,10 @@ struct Diff: ParsableCommand {
             differs.
             """)
 
-    @Argument(help: "The reference: a model folder, a checkpoint file, or captured activations.")
+    @Argument(help: "The reference: a model folder, a checkpoint file, or captured activations.", completion: .file())
     var a: String
 
-    @Argument(help: "What is compared with it.")
+    @Argument(help: "What is compared with it.", completion: .file())
     var b: String
 
     @OptionGroup var input: InputOptions
@@ -51,7 +51,7 @@ struct Diff: ParsableCommand {
     @Option(name: .long, help: "Only taps that match: 'layers.*.out,logits'; may be given again.")
     var taps: [String] = []
 
-    @Option(name: .long, help: "Write a report as one HTML file.")
+    @Option(name: .long, help: "Write a report as one HTML file.", completion: .file())
     var report: String?
 
     @Flag(

@@ -18,7 +18,7 @@ struct Inspect: ParsableCommand {
               assay inspect gpt2/ --digest --json
             """)
 
-    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    @Argument(help: "A checkpoint file, an index file or a model folder.", completion: .file())
     var path: String
 
     @Argument(help: "Only tensors whose name matches this pattern ('*' and '?').")

@@ -21,12 +21,14 @@ struct Run: ParsableCommand {
               assay run bert/ --tokens tokens.json --taps 'layers.0.*' --capture t.h5
             """)
 
-    @Argument(help: "A model folder.")
+    @Argument(help: "A model folder.", completion: .file())
     var model: String
 
     @OptionGroup var input: InputOptions
 
-    @Option(name: .long, help: "Write the taps to this file: \(Capture.formatNames), by its extension.")
+    @Option(
+        name: .long, help: "Write the taps to this file: \(Capture.formatNames), by its extension.",
+        completion: .file())
     var capture: String?
 
     @Option(name: .long, help: "Which taps: 'layers.*.out,logits'; all unless given, and it may be given again.")

@@ -22,10 +22,12 @@ struct Verify: ParsableCommand {
               assay verify gpt2-bf16 --manifest to-sign.json
             """)
 
-    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    @Argument(help: "A checkpoint file, an index file or a model folder.", completion: .file())
     var path: String
 
-    @Option(name: .long, help: "What it was made from: the recorded transforms are done again and compared.")
+    @Option(
+        name: .long, help: "What it was made from: the recorded transforms are done again and compared.",
+        completion: .file())
     var against: String?
 
     @Option(
@@ -35,7 +37,8 @@ struct Verify: ParsableCommand {
 
     @Option(
         name: .long,
-        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.")
+        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.",
+        completion: .file())
     var certificate: String?
 
     @Option(

@@ -94,16 +94,57 @@ public enum AssayTool {
         case closedPipe
     }
 
+    /// Runs a command of the shell.
+    public static func shell(_ command: String) throws -> Outcome {
+        try Running(program: ["/bin/sh", "-c", command].map { Array($0.utf8) }, [:], .kept).wait()
+    }
+
+    /// TIOCSPTLCK and TIOCGPTN, which Swift does not see.
+    private static let (setLock, getNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
+
+    /// Runs a command whose standard error is a terminal.
+    ///
+    /// - Returns: `errors` is what the terminal got.
+    public static func runOnTerminal(_ arguments: [String], width: Int) throws -> Outcome {
+        let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        var (isLocked, number): (CInt, CInt) = (0, 0)
+        guard terminal >= 0, ioctl(terminal, setLock, &isLocked) == 0, ioctl(terminal, getNumber, &number) == 0 else {
+            throw Errno(rawValue: errno)
+        }
+        defer { close(terminal) }
+        var size = winsize(ws_row: 24, ws_col: UInt16(width), ws_xpixel: 0, ws_ypixel: 0)
+        _ = ioctl(terminal, UInt(TIOCSWINSZ), &size)
+        let run = try Running(
+            program: [Array(path.string.utf8)] + arguments.map { Array($0.utf8) }, [:], .kept,
+            terminal: FilePath("/dev/pts/\(number)"))
+        var shown: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        // The end of the last writer is an error here.
+        while case let count = read(terminal, &buffer, buffer.count), count > 0 { shown += buffer[..<count] }
+        var outcome = try run.wait()
+        outcome.errors = String(decoding: shown, as: UTF8.self)
+        return outcome
+    }
+
     /// A command that goes on.
     public final class Running {
         public let child: pid_t
         private let folder: TemporaryFolder
         private var status: Int32?
 
-        fileprivate init(
+        fileprivate convenience init(
             _ arguments: [[UInt8]], _ environment: [String: String], _ limits: Limits?, _ output: Output
         ) throws {
+            let program = ((limits?.words ?? []) + [path.string]).map { Array($0.utf8) }
+            try self.init(program: program + arguments, environment, output)
+        }
+
+        /// - Parameter terminal: where standard error goes; nil for a file that is read afterwards.
+        fileprivate init(
+            program: [[UInt8]], _ environment: [String: String], _ output: Output, terminal: FilePath? = nil
+        ) throws {
             folder = try TemporaryFolder()
+            try folder.write("err", [])
             var actions = posix_spawn_file_actions_t()
             posix_spawn_file_actions_init(&actions)
             defer { posix_spawn_file_actions_destroy(&actions) }
@@ -117,9 +158,9 @@ public enum AssayTool {
                 pipeEnd = try Self.pipeWithoutReader()
                 posix_spawn_file_actions_adddup2(&actions, pipeEnd!, 1)
             }
-            Self.send(2, to: folder.path.appending("err"), &actions)
+            Self.send(2, to: terminal ?? folder.path.appending("err"), &actions)
             let words =
-                (((limits?.words ?? []) + [path.string]).map { Array($0.utf8) } + arguments).map { word in
+                program.map { word in
                     (word + [0]).withUnsafeBytes { strdup($0.baseAddress!.assumingMemoryBound(to: CChar.self)) }
                 } + [nil]
             let settings = Self.settings(environment).map { strdup($0) } + [nil]
@@ -131,7 +172,7 @@ public enum AssayTool {
         }
 
         private static func send(_ number: CInt, to path: FilePath, _ actions: inout posix_spawn_file_actions_t) {
-            posix_spawn_file_actions_addopen(&actions, number, path.string, O_WRONLY | O_CREAT, 0o600)
+            posix_spawn_file_actions_addopen(&actions, number, path.string, O_WRONLY | O_CREAT | O_NOCTTY, 0o600)
         }
 
         private static func pipeWithoutReader() throws -> CInt {

@@ -39,9 +39,10 @@ public final class InputFile: ByteSource {
     /// Of the regular file, when it was opened.
     private let status: SystemCall.Status?
 
+    /// - Parameter cache: what it may fill of the page cache; nil for a file that is read again and again.
     /// - Throws: `SystemError` where it cannot be opened; `CheckpointError` where it is no regular file.
-    public init(_ path: FilePath) throws {
-        let file = try RegularFile(path)
+    public init(_ path: FilePath, cache: CacheAllowance? = nil) throws {
+        let file = try RegularFile(path, cache)
         self.path = path
         byteCount = file.byteCount
         place = (file.descriptor, 0..<file.byteCount)
@@ -104,9 +105,11 @@ private final class RegularFile: ByteSource {
     let byteCount: Int
     let descriptor: CInt
     let status: SystemCall.Status
+    private let cache: CacheAllowance?
 
-    init(_ path: FilePath) throws {
+    init(_ path: FilePath, _ cache: CacheAllowance?) throws {
         self.path = path
+        self.cache = cache
         descriptor = try SystemCall.openForReading(path)
         do {
             status = try SystemCall.status(of: descriptor, path)
@@ -123,7 +126,10 @@ private final class RegularFile: ByteSource {
         SystemCall.adviseSequential(descriptor)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        if cache?.isExceeded ?? false { SystemCall.dropFromCache(descriptor) }
+        close(descriptor)
+    }
 
     /// - Throws: `SystemError` where the file became shorter than it was when opened, or cannot be read.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
@@ -133,5 +139,8 @@ private final class RegularFile: ByteSource {
                 "read \(buffer.count) bytes at byte \(offset)", path, .ioError,
                 advice: "the file changed while it was being read (it was \(byteCount) bytes long when opened)")
         }
+        guard let cache else { return }
+        cache.pass(count)
+        if cache.isExceeded { SystemCall.dropFromCache(descriptor, from: offset, count) }
     }
 }

@@ -398,6 +398,13 @@ package enum SystemCall {
         try retrying("reserve \(byteCount) bytes", path) { csystem_reserve(descriptor, off_t(byteCount)) }
     }
 
+    /// Drops the pages of a range of a file from the cache; those that are not on the disk yet begin to be written.
+    ///
+    /// - Parameter byteCount: 0 for all from `offset` on.
+    package static func dropFromCache(_ descriptor: CInt, from offset: Int = 0, _ byteCount: Int = 0) {
+        _ = posix_fadvise(descriptor, off_t(offset), off_t(byteCount), POSIX_FADV_DONTNEED)
+    }
+
     /// Tells the system that a range of a file will be read once, front to back.
     package static func adviseSequential(_ descriptor: CInt) {
         _ = posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL)

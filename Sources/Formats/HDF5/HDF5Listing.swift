@@ -101,7 +101,8 @@ struct ListingFailure: Error {
         let isPerhapsLater = NamePattern("*version*").matches(message)
         return ListingFailure(
             .init(place), "what libhdf5 can read",
-            (isPerhapsLater ? "a version that is not read yet, or damage" : "damage") + " ('\(message)')")
+            (isPerhapsLater ? "a version that is not read yet, or damage" : "damage") + " ('\(message)')"
+                + (NamePattern("truncated file*").matches(message) ? ": the file is cut off; download it again" : ""))
     }
 
     var json: String {

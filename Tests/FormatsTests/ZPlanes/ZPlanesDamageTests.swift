@@ -282,37 +282,37 @@ private let structureRejections: [ZPlanesRejection] = [
     .init("empty", "byte 0: expected the mark of a zplanes file, found an empty file") { [] },
     .init(
         "Z02 by 1 byte",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the footer, which begins at byte \(GoodFile.footer)"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the footer, which begins at byte \(GoodFile.footer); download it again"
     ) {
         Array(try good().dropLast())
     },
     .init(
         "Z02 to 1 byte of the footer",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte \(GoodFile.footer): the rest of it and all behind it are missing"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte \(GoodFile.footer): the rest of it and all behind it are missing; download it again"
     ) {
         Array(try good()[..<(GoodFile.footer + 1)])
     },
     .init(
         "Z02 inside the index",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 237: the rest of it and all behind it are missing"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 237: the rest of it and all behind it are missing; download it again"
     ) {
         Array(try good()[..<300])
     },
     .init(
         "Z02 between frames",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 237, where a frame ends"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 237, where a frame ends; download it again"
     ) {
         Array(try good()[..<237])
     },
     .init(
         "Z02 by half",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 24: the rest of it and all behind it are missing"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 24: the rest of it and all behind it are missing; download it again"
     ) {
         Array(try good()[..<150])
     },
     .init(
         "Z02 to the mark",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 24, where a frame ends"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 24, where a frame ends; download it again"
     ) {
         Array(try good()[..<24])
     },
