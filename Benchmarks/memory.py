@@ -12,7 +12,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 
 import numpy as np
 
