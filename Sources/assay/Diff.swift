@@ -67,10 +67,10 @@ struct Diff: ParsableCommand {
     func validate() throws {
         if let batch, batch < 1 { throw ValidationError("--batch: a number from 1 on, not \(batch)") }
         if overwrite, report == nil { throw ValidationError("--overwrite: says nothing without --report FILE") }
+        if certify, !taps.isEmpty { throw ValidationError("--certify: takes all taps; leave --taps out") }
         if let tolerance, !(tolerance >= 0) {
             throw ValidationError("--tolerance: a number from 0 on, not \(tolerance)")
         }
-        if certify, !taps.isEmpty { throw ValidationError("--certify: takes all taps; leave --taps out") }
     }
 
     func run() throws {
@@ -104,7 +104,7 @@ struct Diff: ParsableCommand {
         let finished = DiffReport(result)
         if let destination { try HTMLReport(finished).write(to: destination) }
         if let certifying {
-            let path = try certifying.certify(result, tool: "assay \(Assay.version)", conversionOptions)
+            let path = try certifying.certify(result, tool: Assay.tool, conversionOptions)
             common.note("note: \(path.forDisplay) says so now")
         }
         try Terminal.write(common.json ? finished.json : finished.text(width: Terminal.outputWidth))

@@ -73,7 +73,7 @@ struct Verify: ParsableCommand {
     func run() throws {
         let checkpoint = try common.open(path)
         let evidence = try evidence(of: checkpoint)
-        try manifest.map { try checkManifest(FilePath(argument: $0), checkpoint) }
+        if let manifest { try FileManifest.check(FilePath(argument: manifest), of: checkpoint, overwrite: overwrite) }
         var options = ConversionOptions(destination: "")
         options.threads = common.threadCount
         options.reading = common.reading
@@ -94,12 +94,6 @@ struct Verify: ParsableCommand {
             try FileManifest(of: checkpoint, writingTo: FilePath(argument: manifest), threads: common.threadCount)
                 .write(to: FilePath(argument: manifest), overwrite: overwrite)
         }
-    }
-
-    /// Before the work, not after it.
-    private func checkManifest(_ path: FilePath, _ checkpoint: Checkpoint) throws {
-        try checkpoint.refuse(output: path)
-        try StagedOutput.check(path, isFolder: false, overwrite: overwrite, replaceable: NameSet())
     }
 
     private func evidence(of checkpoint: Checkpoint) throws -> Verifier.Evidence {

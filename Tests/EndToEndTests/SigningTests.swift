@@ -247,11 +247,32 @@ private func facts() throws -> JSONObject {
         #expect(written.components(of: "to-sign.json") == 1)
         let again = try AssayTool.run(["verify", copy.string, "--manifest", inside.string])
         #expect(again.exitCode == 64 && again.errors.contains("exists already"), "\(again.errors)")
+        #expect(try AssayTool.run(["verify", copy.string, "--manifest", inside.string, "--overwrite"]).exitCode == 2)
+        let configuration = copy.appending("config.json").string
+        let wrong = try AssayTool.run(["verify", copy.string, "--manifest", configuration, "--overwrite"])
+        #expect(wrong.exitCode == 64 && wrong.errors.contains("is none itself"), "\(wrong.errors)")
         // Nothing is left where anything fails.
         SystemCall.removeIfPresent(inside)
         try flipBit(at: -1, of: copy.appending("model.safetensors"))
         #expect(try AssayTool.run(["verify", copy.string, "--manifest", inside.string]).exitCode == 3)
         #expect(try SystemCall.status(inside) == nil)
+    }
+
+    /// Some files of a folder are no model.
+    @Test func areOfFoldersAndOfSingleFiles() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let shards = work.path.appending("shards")
+        try make("convert", model.path, shards.string, "--shard-size", "20kB")
+        let out = work.path.appending("to-sign.json").string
+        let index = shards.appending("model.safetensors.index.json").string
+        for option in [["--manifest", out], ["--signature", signature("model.sig")]] {
+            let outcome = try AssayTool.run(["verify", index] + option)
+            #expect(outcome.exitCode == 64 && outcome.errors.contains("name the folder"), "\(outcome.errors)")
+        }
+        let file = shards.appending("model-00001-of-00004.safetensors").string
+        #expect(try AssayTool.run(["verify", file, "--manifest", out]).exitCode == 0)
+        let manifest = String(decoding: try TestFiles.bytes(FilePath(out)), as: UTF8.self)
+        #expect(manifest.contains(#""name":".""#) && manifest.contains("model-00001-of-00004.safetensors"))
     }
 
     /// A signature is of the very files beside it.
