@@ -103,7 +103,10 @@ extension FileManifest {
     ///
     /// - Throws: `UsageError`.
     public static func check(_ output: FilePath, of checkpoint: Checkpoint, overwrite: Bool) throws {
-        _ = try checkpoint.signedRoot()
+        let root = try SystemCall.resolved(checkpoint.signedRoot())
+        guard try !SystemCall.resolvedAsFarAsItExists(output).starts(with: root) else {
+            throw UsageError("\(output.forDisplay): lies in what the manifest is of; put it beside that")
+        }
         try checkpoint.refuse(output: output)
         try StagedOutput.check(output, isFolder: false, overwrite: overwrite, replaceable: NameSet())
         guard try SystemCall.status(output) != nil, (try? read(output))?.isSigned ?? true else { return }
