@@ -88,12 +88,14 @@ import Testing
         #expect(narrow.errors.isEmpty)
     }
 
-    /// Longer than the moment after which a progress line appears, on a terminal only.
+    /// Longer than the moment after which a progress line appears, on a terminal only. The weight is a hole in its file.
     @Test func progressIsShownOnATerminalOnly() throws {
         let folder = try TemporaryFolder()
-        let header = #"{"a.weight":{"dtype":"F32","shape":[12288,1024],"data_offsets":[0,50331648]}}"#
-        let file = try folder.write(
-            "a.safetensors", SafetensorsBytes.file(header, data: SafetensorsBytes.zeros(50_331_648)))
+        let byteCount = 196_608 * 1024 * 4
+        let header = SafetensorsBytes.file(
+            #"{"a.weight":{"dtype":"F32","shape":[196608,1024],"data_offsets":[0,\#(byteCount)]}}"#, data: [])
+        let file = try folder.write("a.safetensors", header)
+        try OutputFile(changing: file).setLength(header.count + byteCount)
         let command = [
             "quantize", file.string, folder.path.appending("q.safetensors").string, "--scheme", "int4-g32", "--include",
             "*",
