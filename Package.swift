@@ -31,6 +31,7 @@ let package = Package(
         .library(name: "AssayCheckpoints", targets: ["AssayCheckpoints"]),
         .library(name: "AssayFormats", targets: ["AssayFormats"]),
         .library(name: "AssayModels", targets: ["AssayModels"]),
+        .library(name: "AssayConversion", targets: ["AssayConversion"]),
         .library(name: "AssayVerification", targets: ["AssayVerification"]),
     ],
     dependencies: [

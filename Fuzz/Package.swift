@@ -5,7 +5,9 @@
 import PackageDescription
 
 /// Floors whose insides are called too, so that a checksum around them stops no fuzzer.
-let floors = ["AssayTensors", "AssayCheckpoints", "AssayFormats", "AssayModels", "AssayVerification"]
+let floors = [
+    "AssayTensors", "AssayCheckpoints", "AssayFormats", "AssayModels", "AssayConversion", "AssayVerification",
+]
 
 let package = Package(
     name: "assay-fuzz",

@@ -17,6 +17,6 @@ struct FuzzTarget: Sendable {
     static let all = [
         safetensors, gguf, numpy, npz, zip, pickle, torch, ztensor, cbor, ztensorManifest, zplanes, zplanesIndex,
         zplanesChunk, seekableZstd, hdf5Listing, lzf, keras, json, shardIndex, configuration, tokens, tokenizer,
-        vocabulary, certificate, anyFormat,
+        vocabulary, certificate, signature, map, anyFormat,
     ]
 }

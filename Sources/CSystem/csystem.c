@@ -2,6 +2,9 @@
 #include "csystem.h"
 #include <errno.h>
 #include <fcntl.h>
+#if defined(__linux__)
+#include <malloc.h>
+#endif
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -64,4 +67,12 @@ int csystem_reserve(int descriptor, off_t byte_count) {
 
 int csystem_format(char *text, size_t capacity, double value, int digits, int with_exponent) {
     return snprintf(text, capacity, with_exponent ? "%.*e" : "%.*f", digits, value);
+}
+
+void csystem_return_freed_memory(int from_byte_count) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, from_byte_count);
+#else
+    (void)from_byte_count;
+#endif
 }

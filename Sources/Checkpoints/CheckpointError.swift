@@ -87,7 +87,16 @@ public struct SystemError: AssayError, Equatable {
         self.operation = operation
         self.path = path
         self.errno = errno
-        self.advice = advice
+        self.advice = advice ?? Self.usualAdvice(errno)
+    }
+
+    private static func usualAdvice(_ code: Errno) -> String? {
+        switch code {
+        case .noSpace: "free some space, or write to another disk"
+        case .permissionDenied: "check who owns it and its permissions"
+        case .fileTooLarge: "raise the file size limit (ulimit -f)"
+        default: nil
+        }
     }
 
     public var exitStatus: ExitStatus { .systemFailed }

@@ -59,75 +59,89 @@ struct BlockQuantization {
 }
 
 /// One weight put into blocks, each with a scale of its own, rounded as ggml's reference does (formats/gguf.md).
-///
-/// The weight is taken whole, so that its error can be told; what one block is does not depend on others.
 struct BlockStep: TensorStep {
     let source: Int
     let outputs: [TensorInfo]
     let sourceByteCount: Int
     let isCopy = false
     private let conversion: ElementConversion
+    private let cast: CastStep
 
     init(source: Int, from info: TensorInfo, to output: TensorInfo, _ conversion: ElementConversion) {
         self.source = source
         self.conversion = conversion
+        cast = CastStep(source: source, from: info, to: output, conversion)
         sourceByteCount = info.byteCount
         outputs = [output]
     }
 
     /// A cast, which is how it can be done again.
-    var transform: String { "cast \(conversion.source.name) to \(conversion.destination.name)" }
+    var transform: String { cast.transform }
 
     func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
-        [StepPiece(sourceRange: 0..<sourceByteCount)]
+        cast.pieces(reader, target: target, granularity: granularity)
     }
 
     func process(
         _ piece: StepPiece, _ reader: any CheckpointReader, _ deliver: (StepDelivery) throws -> Void
     ) throws -> StepFindings {
-        let (input, result) = (
-            try ByteBuffer(byteCount: sourceByteCount), try ByteBuffer(byteCount: outputs[0].byteCount)
-        )
-        defer { withExtendedLifetime((input, result)) {} }
-        try reader.read(source, piece.sourceRange, into: input.bytes)
-        var findings = StepFindings()
-        findings.tally = conversion.convert(input.readOnly, to: result.bytes, count: outputs[0].shape.elementCount)
-        findings.quantization = QuantizeStep.figures(try statistics(input.readOnly, result.readOnly))
-        let range = 0..<outputs[0].byteCount
-        try deliver(StepDelivery(source: input.readOnly, outputs: [(0, range, result.readOnly)]))
+        let elements = conversion.source.elements(in: piece.sourceRange)
+        var errors = ErrorSums()
+        var findings = try cast.process(piece, reader) { delivery in
+            try measure(delivery.source!, delivery.outputs[0].bytes, elements, &errors)
+            try deliver(delivery)
+        }
+        findings.errors = errors
         return findings
     }
 
-    /// Elements compared at a time: few enough to stay in the cache.
+    func figures(_ errors: ErrorSums) -> JSONObject? {
+        QuantizeStep.figures(
+            WeightStatistics(
+                errors, elementCount: outputs[0].shape.elementCount, byteCount: outputs[0].byteCount, hasGroups: false))
+    }
+
+    /// Elements compared at a time: whole blocks, few enough to stay in the cache.
     private static let pieceElementCount = 1 << 16
 
-    /// How far the blocks are from what they stand for, summed in the order of the elements.
+    /// How far blocks are from what they stand for.
     ///
     /// - Throws: `QuantizationError` where an element is not finite, which would make its whole block so, or where a block's
     ///   scale is beyond float16.
-    private func statistics(
-        _ source: UnsafeRawBufferPointer, _ blocks: UnsafeRawBufferPointer
-    ) throws -> WeightStatistics {
+    private func measure(
+        _ source: UnsafeRawBufferPointer, _ blocks: UnsafeRawBufferPointer, _ elements: Range<Int>,
+        _ errors: inout ErrorSums
+    ) throws {
         let original = try Widened(source, conversion.source, atMost: Self.pieceElementCount)
         let rounded = try Widened(blocks, conversion.destination, atMost: Self.pieceElementCount)
-        let count = outputs[0].shape.elementCount
-        var (signal, noise, maximum) = (0.0, 0.0, 0.0)
-        for start in stride(from: 0, to: count, by: Self.pieceElementCount) {
-            let elements = start..<min(start + Self.pieceElementCount, count)
-            let (values, others) = (original.values(elements), rounded.values(elements))
+        let unit = conversion.destination.elementsPerUnit
+        for start in stride(from: 0, to: elements.count, by: Self.pieceElementCount) {
+            let part = start..<min(start + Self.pieceElementCount, elements.count)
+            let (values, others) = (original.values(part), rounded.values(part))
             // The element itself first: one that is not finite spoils its whole block.
             if let index = values.firstIndex(where: { !$0.isFinite }) ?? others.firstIndex(where: { !$0.isFinite }) {
-                throw misfit(start + index, values[index])
+                throw misfit(elements.lowerBound + start + index, values[index])
             }
-            for (value, near) in zip(values, others) {
-                let error = Double(near) - Double(value)
-                signal += Double(value) * Double(value)
-                noise += error * error
-                maximum = max(maximum, abs(error))
+            for block in stride(from: 0, to: part.count, by: unit) {
+                errors.append(
+                    Self.error(values, others, block..<min(block + unit, part.count)),
+                    at: (elements.lowerBound + start + block) / unit)
             }
         }
-        return WeightStatistics(
-            elementCount: count, byteCount: blocks.count, signal: signal, noise: noise, maximumError: maximum)
+    }
+
+    /// Summed in the order of the elements.
+    private static func error(
+        _ values: UnsafeBufferPointer<Float>, _ others: UnsafeBufferPointer<Float>, _ range: Range<Int>
+    ) -> ErrorPart {
+        var part = ErrorPart()
+        for index in range {
+            let error = Double(others[index]) - Double(values[index])
+            part.signal += Double(values[index]) * Double(values[index])
+            part.noise += error * error
+            part.maximum = max(part.maximum, abs(error))
+        }
+        return part
     }
 
     private func misfit(_ element: Int, _ value: Float) -> QuantizationError {

@@ -12,10 +12,12 @@ import SystemPackage
 public enum Capture {
     /// Runs a model and captures what the pattern names.
     ///
-    /// - Parameter observe: sees the same taps; for figures on the way.
+    /// - Parameters:
+    ///   - source: what the model is read from, which must not change meanwhile.
+    ///   - observe: sees the same taps; for figures on the way.
     public static func run(
         _ runner: BlockRunner, taps pattern: TapPattern, to destination: FilePath, overwrite: Bool,
-        observe: (TapValues) throws -> Void = { _ in }
+        source: Checkpoint? = nil, observe: (TapValues) throws -> Void = { _ in }
     ) throws {
         try pattern.requireMatches(among: runner.model.tapNames)
         let taps = ForwardPass.plannedTaps(of: runner, taps: pattern)
@@ -27,10 +29,13 @@ public enum Capture {
         let output = try OutputFile(creating: staged.staging)
         let writer = try format.makeWriter(plan, output, WritingOptions())
         let positions = Dictionary(uniqueKeysWithValues: taps.enumerated().map { ($1.name, $0) })
-        try ForwardPass.run(runner, taps: pattern) { values in
-            try write(values, positions[values.tap.name]!, writer)
-            try observe(values)
+        func pass() throws {
+            try ForwardPass.run(runner, taps: pattern) { values in
+                try write(values, positions[values.tap.name]!, writer)
+                try observe(values)
+            }
         }
+        try source?.whileUnchanged(pass) ?? pass()
         for (index, (_, bytes)) in tokens.enumerated() {
             try bytes.withUnsafeBytes {
                 try writer.write(taps.count + index, 0..<$0.count, $0, inTurn: { try $0() })

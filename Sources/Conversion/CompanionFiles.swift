@@ -123,11 +123,8 @@ public struct CompanionFiles: Sendable {
     private static func makeFolders(of name: String, in target: FilePath, _ made: inout NameSet) throws {
         var path = target
         for component in FilePath(name).removingLastComponent().components {
-            let parent = path
             path.append(component)
-            guard made.insert(path.string) else { continue }
-            try SystemCall.makeFolder(path)
-            try SystemCall.synchronizeFolder(parent)
+            if made.insert(path.string) { try SystemCall.makeFolder(path) }
         }
     }
 }

@@ -85,8 +85,8 @@ public struct ConversionPlan: Sendable {
             + (dropped.isEmpty || !companions.holdsConfiguration
                 ? []
                 : [
-                    "\(dropped.count) of \(source.contents.tensors.count) tensors are left out: the folder will be no complete"
-                        + " model"
+                    "\(dropped.count) of \((mapping?.source ?? source).contents.tensors.count) tensors are left out: the folder"
+                        + " will be no complete model"
                 ])
         let isUnchanged = dropped.isEmpty && steps.allSatisfy(\.isCopy)
         let parts = target.split(fitted.steps, fitted.aliases)

@@ -92,8 +92,11 @@ public struct FinishedConversion: Sendable {
         outcome.files.map { ($0.name, plan.isFolder ? place.appending($0.name) : place) }
     }
 
-    /// Puts the result in its place.
+    /// Puts the result in its place, as the only step of a publication, or as one of several.
     public func publish() throws { try staged?.publish() }
+    public func publish(in publication: Publication) throws {
+        if let staged { try publication.publish(staged) }
+    }
 
     /// Removes what was kept for the case of an interruption: the last thing to do.
     public func forgetProgress() { partial?.remove() }
@@ -111,23 +114,24 @@ extension ConversionPlan {
     ) throws -> FinishedConversion {
         try source.refuse(output: destination)
         try checkSpace(keeping: files.indices.filter { partial?.file($0) != nil })
-        let before = try sourceStatuses()
+        let before = try sourceFiles.map { try SystemCall.status($0) }
         let staged = try stage(partial)
         let place = try staged?.staging ?? partial!.place(of: self)
         var outcome = ConversionOutcome(files: [], steps: [], wasVerified: options.verifies, tally: ConversionTally())
-        for (index, file) in files.enumerated() {
-            let path = isFolder ? place.appending(file.name) : place
-            let written =
-                try partial?.file(index)?.outcome
-                ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
-            outcome.add(written)
+        try source.whileUnchanged {
+            for (index, file) in files.enumerated() {
+                let path = isFolder ? place.appending(file.name) : place
+                let written =
+                    try partial?.file(index)?.outcome
+                    ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
+                outcome.add(written)
+            }
+            if let mapping, options.takesDigests {
+                outcome.mappedDigests = try mapping.sourceDigests(
+                    of: files.flatMap { $0.steps.map(\.source) }, copies: outcome.steps.map(\.sourceDigest),
+                    threads: options.threads)
+            }
         }
-        if let mapping, options.takesDigests {
-            outcome.mappedDigests = try mapping.sourceDigests(
-                of: files.flatMap { $0.steps.map(\.source) }, copies: outcome.steps.map(\.sourceDigest),
-                threads: options.threads)
-        }
-        try requireUnchanged(since: before)
         let verification = try ContinuousClock().measure {
             for (index, file) in outcome.files.enumerated() where options.verifies {
                 let path = isFolder ? place.appending(file.name) : place
@@ -139,6 +143,7 @@ extension ConversionPlan {
             if files.count > 1, !format.capabilities.numbersParts { try writeIndex(into: staged.staging) }
             try companions.write(into: staged.staging)
         }
+        for (path, status) in zip(sourceFiles, before) { try SystemCall.requireUnchanged(path, since: status) }
         return FinishedConversion(plan: self, outcome: outcome, place: place, staged: staged, partial: partial)
     }
 
@@ -150,26 +155,14 @@ extension ConversionPlan {
             at: partial?.place(of: self))
     }
 
-    /// Of each file of the source: what tells whether it was changed.
-    private func sourceStatuses() throws -> [SystemCall.Status?] {
-        try sourceFiles.map { try SystemCall.status($0) }
-    }
-
-    /// What was read must be what was opened: the same files, of the same size and time of change.
-    private func requireUnchanged(since before: [SystemCall.Status?]) throws {
-        for (path, (before, now)) in zip(sourceFiles, zip(before, try sourceStatuses())) where now != before {
-            throw SystemError(
-                "trust what was read", path, now == nil ? .noSuchFileOrDirectory : .ioError,
-                advice: now == nil ? "it vanished meanwhile" : "it was changed meanwhile; nothing was published")
-        }
-    }
-
     private func write(
         _ index: Int, to path: FilePath, _ partial: PartialRun?, _ seconds: inout ConversionOutcome.PhaseSeconds,
         progress: @escaping @Sendable (Int) -> Void
     ) throws -> WrittenFile {
         guard let partial else { return try write(files[index], to: path, &seconds, progress: progress) }
-        return try partial.make(index, at: path) { try write(files[index], to: path, &seconds, progress: progress) }
+        return try partial.make(index, at: path, options.reading.cache) {
+            try write(files[index], to: path, &seconds, progress: progress)
+        }
     }
 
     private func write(
@@ -178,7 +171,7 @@ extension ConversionPlan {
     ) throws -> WrittenFile {
         let clock = ContinuousClock()
         let begin = clock.now
-        let output = try OutputFile(creating: path)
+        let output = try OutputFile(creating: path, cache: options.reading.cache)
         var writing = options.writing
         writing.threads = options.threads
         let writer = try format.makeWriter(file.plan, output, writing)
@@ -232,7 +225,7 @@ extension ConversionPlan {
     ) throws -> [(key: String, value: String)] {
         var reading = options.reading
         reading.fileName = file.name
-        let reader = try format.open(try InputFile(path), reading)
+        let reader = try format.open(try InputFile(path, cache: reading.cache), reading)
         let found = reader.contents.indexByName()
         let stored = zip(file.tensors, file.digests!).filter { $0.0.aliasOf == nil }
             .sorted { $0.0.byteCount > $1.0.byteCount }

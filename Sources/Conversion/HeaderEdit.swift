@@ -44,49 +44,57 @@ public struct HeaderEdit: Sendable {
     }
 
     /// Where the old header is kept meanwhile.
-    private var backup: FilePath {
-        path.removingLastComponent().appending((path.lastComponent?.string ?? "") + ".old-header")
-    }
+    private var backup: FilePath { InterruptedEdit.backup(of: path) }
 
     /// Writes the header, flushes it, and reads it again.
     ///
-    /// - Throws: `SystemError`; the old header is then put back, or, where that fails too, left beside the file.
-    public func run() throws {
+    /// - Parameter renewed: makes what speaks of the new metadata, given as they were read again, in place of what speaks of
+    ///   the old.
+    /// - Throws: `SystemError`; everything is then as it was, or, where that fails too, the old header is left beside the
+    ///   file.
+    public func run(
+        renewed: (_ metadata: [(key: String, value: String)]) throws -> [StagedOutput] = { _ in [] }
+    ) throws {
         let target = try OutputFile(changing: path)
-        try keepOldHeader()
-        do {
+        let kept = try keepOldHeader()
+        try Publication.run(in: path.folder) { publication in
+            try publication.publish(kept)
+            try requireUnchanged(target)
+            publication.takeBack {
+                try target.write(at: 0, old)
+                try target.synchronize()
+            }
             try target.write(at: 0, header)
             try target.synchronize()
-            try requireSameContents()
-        } catch {
-            try target.write(at: 0, old)
-            try target.synchronize()
-            SystemCall.removeIfPresent(backup)
-            throw error
+            let outputs = try renewed(try readBack())
+            // As long as the old header lies there, the file is not read.
+            for output in outputs { try publication.setAside(output.destination) }
+            try publication.setAside(backup)
+            for output in outputs { try publication.publish(output) }
         }
-        SystemCall.removeIfPresent(backup)
-        try SystemCall.synchronizeFolder(folder)
     }
 
-    private var folder: FilePath {
-        let folder = path.removingLastComponent()
-        return folder.isEmpty ? "." : folder
+    /// Writes the old header beside the place where it is kept.
+    private func keepOldHeader() throws -> StagedOutput {
+        try InterruptedEdit.refuse(path)
+        let staged = try StagedOutput(backup, isFolder: false, overwrite: false)
+        let output = try OutputFile(creating: staged.staging)
+        try output.write(at: 0, old)
+        try output.synchronize()
+        return staged
     }
 
-    private func keepOldHeader() throws {
-        guard try SystemCall.status(backup, followingLinks: false) == nil else {
-            throw UsageError(
-                "\(backup.forDisplay): is the header of \(path.forDisplay) from before a change that was interrupted; put it"
-                    + " back with 'dd if=\(backup.forDisplay) of=\(path.forDisplay) conv=notrunc', then remove it")
+    /// The header must still be the one that the change was made for.
+    private func requireUnchanged(_ target: OutputFile) throws {
+        var found = [UInt8](repeating: 0, count: old.count)
+        try found.withUnsafeMutableBytes { try target.read(at: 0, into: $0) }
+        guard found == old else {
+            throw SystemError("change its header", path, .ioError, advice: "somebody else changed it meanwhile")
         }
-        let file = try OutputFile(creating: backup)
-        try file.write(at: 0, old)
-        try file.synchronize()
-        try SystemCall.synchronizeFolder(folder)
     }
 
     /// What was written must be there, and must be read as the same tensors with the new text.
-    private func requireSameContents() throws {
+    private func readBack() throws -> [(key: String, value: String)] {
         let file = try InputFile(path)
         let found = try format.open(file, reading).contents
         guard try file.bytes(0..<header.count) == header, found.tensors == contents.tensors,
@@ -96,6 +104,7 @@ public struct HeaderEdit: Sendable {
                 "read the new header back", path, .ioError, advice: "something else was found; the old one was put back"
             )
         }
+        return found.metadata
     }
 
     /// What is not text is listed differently once it was written: with a place for every text.

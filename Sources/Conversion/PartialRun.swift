@@ -67,7 +67,7 @@ public final class PartialRun: Sendable {
     /// Begins one where nothing is there yet.
     public static func begun(for plan: ConversionPlan) throws -> PartialRun {
         let folder = folder(for: plan.destination)
-        try SystemCall.makeFolder(folder)
+        try SystemCall.makeFolder(folder, isTemporary: true)
         return try PartialRun(folder, lock: takeLock(in: folder))
     }
 
@@ -98,7 +98,7 @@ public final class PartialRun: Sendable {
     }
 
     deinit {
-        if Temporaries.forget(folder) { SystemCall.removeTree(folder) }
+        Temporaries.remove(folder)
         close(lock)
     }
 
@@ -127,11 +127,13 @@ public final class PartialRun: Sendable {
     func file(_ index: Int) -> KeptFile? { kept.withLock { $0[index] } }
 
     /// Makes a file of the destination, which is removed where that fails, and writes down that it is finished.
-    func make(_ index: Int, at path: FilePath, _ body: () throws -> WrittenFile) throws -> WrittenFile {
+    func make(
+        _ index: Int, at path: FilePath, _ cache: CacheAllowance?, _ body: () throws -> WrittenFile
+    ) throws -> WrittenFile {
         Temporaries.add(path)
-        defer { if Temporaries.forget(path) { SystemCall.removeIfPresent(path) } }
+        defer { Temporaries.remove(path) }
         let written = try body()
-        let file = KeptFile(outcome: written, digest: try InputFile(path).digest())
+        let file = KeptFile(outcome: written, digest: try InputFile(path, cache: cache).digest())
         try SystemCall.synchronizeFolder(path.removingLastComponent())
         try Self.write(file.json, to: folder.appending(Self.finishedName).appending("\(index).json"))
         kept.withLock { $0[index] = file }
@@ -197,7 +199,7 @@ public final class PartialRun: Sendable {
             let path = isWhole ? place : place.appending(file.name)
             let status = try SystemCall.status(path, followingLinks: false)
             let isSameSize = status?.kind == .file && status?.byteCount == file.byteCount
-            intact.set(index, try isSameSize && InputFile(path).digest() == digest)
+            intact.set(index, try isSameSize && InputFile(path, cache: plan.options.reading.cache).digest() == digest)
         }
         return Dictionary(uniqueKeysWithValues: zip(files, intact.all).filter(\.1).map { ($0.0.key, $0.0.value) })
     }

@@ -49,7 +49,10 @@ struct Pipeline {
                 throw firstError.withLock { $0 } ?? error
             }
         }
-        return try steps.indices.map { try result(of: $0, runs[$0]) }
+        // Where a source was not read in order, its digest takes a reading of its own.
+        let results = ResultSlots<StepResult>(count: steps.count)
+        try Parallel.forEach(steps.count, threads: threads) { results.set($0, try result(of: $0, runs[$0])) }
+        return results.all
     }
 
     // MARK: Work
@@ -149,7 +152,8 @@ struct Pipeline {
     }
 
     private func result(of step: Int, _ run: StepRun) throws -> StepResult {
-        let state = run.state.withLock { $0 }
+        var state = run.state.withLock { $0 }
+        state.findings.quantization = steps[step].figures(state.findings.errors)
         guard takesDigests else {
             return StepResult(
                 sourceDigest: nil, outputDigests: Array(repeating: nil, count: state.outputs.count),

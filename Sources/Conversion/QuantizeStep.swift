@@ -3,9 +3,7 @@ import AssayPackings
 import AssayQuantization
 import AssayTensors
 
-/// One weight rounded to integers and scales.
-///
-/// A weight is quantized whole, so the step is one piece; its source is read twice, once for the digest.
+/// One weight rounded to integers and scales, some rows at a time; whole where its rows lie across those of the file.
 struct QuantizeStep: TensorStep {
     let source: Int
     let outputs: [TensorInfo]
@@ -14,6 +12,9 @@ struct QuantizeStep: TensorStep {
     let transform: String
     private let plan: QuantizationPlan
     private let weight: Int
+    private let rowCount: Int
+    /// Nil where rows cannot be read alone: they lie across those of the file, or do not fill whole bytes.
+    private let rowByteCount: Int?
 
     /// - Parameter weight: position among the plan's weights; its decision is to quantize.
     init(
@@ -25,6 +26,9 @@ struct QuantizeStep: TensorStep {
         self.outputs = outputs
         self.plan = plan
         self.weight = weight
+        rowCount = plan.rowCount(of: weight)
+        rowByteCount =
+            plan.rowUnit(of: weight) != nil && sourceByteCount % rowCount == 0 ? sourceByteCount / rowCount : nil
         transform =
             QuantizeOperation(
                 scheme: plan.scheme, scaleType: outputs[1].elementType,
@@ -33,22 +37,42 @@ struct QuantizeStep: TensorStep {
     }
 
     func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
-        [StepPiece(sourceRange: 0..<sourceByteCount)]
+        guard let rowByteCount, let unit = plan.rowUnit(of: weight) else {
+            return [StepPiece(sourceRange: 0..<sourceByteCount)]
+        }
+        let step = pieceByteCount(target: target, units: [rowByteCount * unit, reader.granularity(of: source)])
+        return ranges(sourceByteCount, step: step).map { StepPiece(sourceRange: $0) }
     }
 
     func process(
         _ piece: StepPiece, _ reader: any CheckpointReader, _ deliver: (StepDelivery) throws -> Void
     ) throws -> StepFindings {
-        let quantized = try plan.quantize(weight)
-        defer { withExtendedLifetime(quantized) {} }
+        guard let rowByteCount else {
+            return try handOver(plan.quantize(weight, rows: 0..<rowCount), source: nil, deliver)
+        }
+        let range = piece.sourceRange
+        let bytes = try ByteBuffer(byteCount: range.count)
+        try reader.read(source, range, into: bytes.bytes)
+        let lent = PlainTensor(reader: LentPiece(reader.contents, source, range, bytes), index: source)
+        let rows = range.lowerBound / rowByteCount..<range.upperBound / rowByteCount
+        return try handOver(plan.quantize(weight, rows: rows, from: lent), source: bytes, deliver)
+    }
+
+    private func handOver(
+        _ made: QuantizedRows, source: ByteBuffer?, _ deliver: (StepDelivery) throws -> Void
+    ) throws -> StepFindings {
+        defer { withExtendedLifetime((made, source)) {} }
+        // The shape, which is the last, comes with the first rows alone.
         try deliver(
             StepDelivery(
-                source: nil,
-                outputs: quantized.outputs.enumerated().map { ($0, 0..<$1.bytes.bytes.count, $1.bytes.readOnly) }))
+                source: source?.readOnly,
+                outputs: made.outputs.enumerated().map { ($0, $1.range, $1.bytes.readOnly) }))
         var findings = StepFindings()
-        findings.quantization = Self.figures(quantized.statistics)
+        findings.errors = made.errors
         return findings
     }
+
+    func figures(_ errors: ErrorSums) -> JSONObject? { Self.figures(plan.statistics(of: weight, errors)) }
 
     static func figures(_ statistics: WeightStatistics) -> JSONObject {
         var figures = JSONObject([
@@ -63,6 +87,24 @@ struct QuantizeStep: TensorStep {
         figures["flooredGroups"] = JSONValue(groups.flooredCount)
         figures["replacedElements"] = JSONValue(groups.replacedCount)
         return figures
+    }
+}
+
+/// A piece of one tensor, read before, where the tensor is read.
+private struct LentPiece: CheckpointReader {
+    let contents: CheckpointContents
+    private let tensor: Int
+    private let range: Range<Int>
+    private let bytes: ByteBuffer
+
+    init(_ contents: CheckpointContents, _ tensor: Int, _ range: Range<Int>, _ bytes: ByteBuffer) {
+        (self.contents, self.tensor, self.range, self.bytes) = (contents, tensor, range, bytes)
+    }
+
+    func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
+        precondition(tensor == self.tensor && self.range.contains(range))
+        let start = range.lowerBound - self.range.lowerBound
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes.readOnly[start..<start + range.count]))
     }
 }
 

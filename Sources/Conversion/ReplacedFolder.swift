@@ -25,15 +25,17 @@ extension ConversionPlan {
         return names
     }
 
-    /// The files that the certificate in the destination names; nil where there is none that can be read.
+    /// The files that the certificate in the destination names; nil where there is none, or something else.
     private func certifiedNames() throws -> [String]? {
         let path = destination.appending(CompanionFiles.certificateName)
-        guard try SystemCall.status(path)?.kind == .file,
-            let text = try? JSONValue(reading: InputFile(path), "a certificate", atMost: 1 << 30),
-            let predicate = text.object?["predicate"]?.object,
-            let files = predicate["destination"]?.object?["files"]?.array
-        else { return nil }
-        return files.compactMap { $0.object?["name"]?.string }
+        guard try SystemCall.status(path)?.kind == .file else { return nil }
+        do {
+            let text = try JSONValue(reading: InputFile(path), "a certificate", atMost: 1 << 30)
+            let destination = text.object?["predicate"]?.object?["destination"]?.object
+            return destination?["files"]?.array?.compactMap { $0.object?["name"]?.string }
+        } catch is CheckpointError {
+            return nil
+        }
     }
 
     private static func isUsualWeight(_ name: String) -> Bool {

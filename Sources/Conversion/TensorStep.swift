@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayQuantization
 import AssayTensors
 
 /// How one source tensor becomes tensors of the destination: the unit of a conversion's plan.
@@ -23,10 +24,17 @@ public protocol TensorStep: Sendable {
 
     /// Computes one piece.
     ///
-    /// - Returns: what an analysis of the step found, to be joined over pieces in order.
+    /// - Returns: what an analysis of the piece found, to be joined with that of others in any order.
     func process(
         _ piece: StepPiece, _ reader: any CheckpointReader, _ deliver: (StepDelivery) throws -> Void
     ) throws -> StepFindings
+
+    /// The error figures of a quantized tensor, from those of all pieces; nil where the step has none.
+    func figures(_ errors: ErrorSums) -> JSONObject?
+}
+
+extension TensorStep {
+    public func figures(_ errors: ErrorSums) -> JSONObject? { nil }
 }
 
 /// A share of a step: elements of the source.
@@ -47,14 +55,16 @@ public struct StepDelivery {
 /// What a step found out about its numbers.
 public struct StepFindings: Sendable {
     public var tally = ConversionTally()
-    /// Error figures of a quantized tensor.
+    /// Errors of the parts of a quantized tensor.
+    public var errors = ErrorSums()
+    /// Error figures of a quantized tensor, made of those.
     public var quantization: JSONObject?
 
     public init() {}
 
     mutating func join(_ other: StepFindings) {
         tally += other.tally
-        quantization = quantization ?? other.quantization
+        errors.append(other.errors)
     }
 }
 

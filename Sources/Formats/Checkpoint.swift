@@ -14,12 +14,16 @@ public struct Checkpoint: Sendable {
     public let folder: FilePath?
     /// What was seen and passed over.
     public let warnings: [String]
+    /// Of each file, what tells whether it was changed since.
+    private let statuses: [SystemCall.Status?]
 
     public var contents: CheckpointContents { reader.contents }
 
     /// The same files, whose tensors another reader arranges anew.
     package func read(through reader: any CheckpointReader) -> Checkpoint {
-        Checkpoint(path: path, reader: reader, files: files, index: index, folder: folder, warnings: warnings)
+        Checkpoint(
+            path: path, reader: reader, files: files, index: index, folder: folder, warnings: warnings,
+            statuses: statuses)
     }
 
     /// Opens what a path names.
@@ -38,9 +42,15 @@ public struct Checkpoint: Sendable {
     }
 
     private static func openFile(_ path: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
+        let before = try SystemCall.status(path)
         let (reader, files) = try openParts(path, options)
         return Checkpoint(
-            path: path, reader: reader, files: files, index: nil, folder: nil, warnings: reader.contents.warnings)
+            path: path, reader: reader, files: files, index: nil, folder: nil, warnings: reader.contents.warnings,
+            statuses: [before] + (try statuses(of: files.dropFirst())))
+    }
+
+    private static func statuses(of files: some Sequence<FilePath>) throws -> [SystemCall.Status?] {
+        try files.map { try SystemCall.status($0) }
     }
 
     /// A file, with the others where it says that it is one of several.
@@ -58,17 +68,30 @@ public struct Checkpoint: Sendable {
         _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, warnings: [String] = []
     ) throws -> Checkpoint {
         let index = try ShardIndex(of: InputFile(path))
-        let reader = try ShardedReader(index, path, threads: options.threads) { try Self.reader(of: $0, options) }
         let parent = path.removingLastComponent()
+        let shards = index.files.map { parent.appending($0.name) }
+        let before = try statuses(of: shards)
+        let reader = try ShardedReader(index, path, threads: options.threads) { try Self.reader(of: $0, options) }
+        let others = reader.contents.otherFiles
         return Checkpoint(
-            path: folder ?? path, reader: reader,
-            files: index.files.map { parent.appending($0.name) } + reader.contents.otherFiles, index: path,
-            folder: folder, warnings: warnings + reader.contents.warnings)
+            path: folder ?? path, reader: reader, files: shards + others, index: path, folder: folder,
+            warnings: warnings + reader.contents.warnings, statuses: before + (try statuses(of: others)))
     }
 
     /// A reader for one file, its format recognised by its content.
     public static func reader(of path: FilePath, _ options: ReadingOptions) throws -> any CheckpointReader {
-        let file = try InputFile(path)
+        try InterruptedEdit.refuse(path)
+        let file = try InputFile(path, cache: options.cache)
+        do {
+            return try reader(of: file, options)
+        } catch let error as CheckpointError {
+            try file.requireUnchanged()
+            throw error
+        }
+    }
+
+    private static func reader(of file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
+        let path = file.path
         for format in FormatRegistry.all where try format.recognizes(file) {
             return try format.open(file, options)
         }
@@ -81,6 +104,19 @@ public struct Checkpoint: Sendable {
             return try format.open(file, options)
         }
         throw CheckpointError(path, .file, expected: "a checkpoint (\(FormatRegistry.names()))", found: description)
+    }
+
+    // MARK: Changes
+
+    /// Does something with what is read of this checkpoint. Where a file of it is changed meanwhile, neither what comes of
+    /// that nor what is found wrong can be trusted.
+    ///
+    /// - Throws: `SystemError` where a file is not what was opened: not the same, or not of the same size and time of change;
+    ///   else what `body` throws.
+    public func whileUnchanged<R>(_ body: () throws -> R) throws -> R {
+        let result = Result { () throws -> R in try body() }
+        for (path, status) in zip(files, statuses) { try SystemCall.requireUnchanged(path, since: status) }
+        return try result.get()
     }
 
     // MARK: Outputs
@@ -100,7 +136,7 @@ public struct Checkpoint: Sendable {
             // Reports may be made again where they were.
             guard try !Self.isInside(output, status) || output.extension?.lowercased() == "html" else {
                 throw UsageError(
-                    "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)); a source is never written to"
+                    "\(output.forDisplay): exists already in the source's folder (\(folder.forDisplay)), where nothing is replaced"
                 )
             }
         }
@@ -143,9 +179,11 @@ public struct Checkpoint: Sendable {
         }
         if let index = chosen.indexNames.first {
             guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
-            return try openIndex(folder.appending(index), options, folder: folder, warnings: warnings)
+            return try openIndex(
+                folder.appending(index), options, folder: folder, warnings: warnings)
         }
         let name = try onlyFile(of: chosen, in: folder)
+        let before = try SystemCall.status(folder.appending(name))
         let (reader, files) = try openParts(folder.appending(name), options)
         let others = chosen.names.filter { !files.contains(folder.appending($0)) }
         if !others.isEmpty {
@@ -153,7 +191,8 @@ public struct Checkpoint: Sendable {
         }
         return Checkpoint(
             path: folder, reader: reader, files: files, index: nil, folder: folder,
-            warnings: warnings + reader.contents.warnings)
+            warnings: warnings + reader.contents.warnings,
+            statuses: try files.map { $0.lastComponent?.string == name ? before : try SystemCall.status($0) })
     }
 
     /// The only file, or among several the one with the usual name. Parts of one checkpoint count as their first.

@@ -249,6 +249,8 @@ public struct ReadingOptions: Sendable {
     public var threads: Int
     /// Whether an invalid file whose header can be read is opened all the same: to be shown, its `fault` in the contents.
     public var showsInvalid = false
+    /// What may be filled of the page cache by files that are read once; nil where they are read again and again.
+    public var cache: CacheAllowance?
     /// The name that the file will have, where it is still under construction: what a tensor without a name is called.
     public var fileName: String?
 

@@ -37,7 +37,7 @@ enum ForeignContent {
         ([0x25, 0xB5, 0x2F, 0xFD], "data of zstd before version 0.8, which is no longer read"),
         (
             [0x28, 0xB5, 0x2F, 0xFD],
-            "zstd data without a seek table at its end (cut off, or not compressed for reading in parts); unpack it with 'zstd -d'"
+            "zstd data without a seek table at its end (cut off: download it again; or not compressed for reading in parts: unpack it with 'zstd -d')"
         ),
     ]
 }

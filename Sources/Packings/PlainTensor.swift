@@ -2,26 +2,31 @@ import AssayCheckpoints
 import AssayTensors
 
 /// A tensor stored as one number an element: its logical form is its stored form.
-struct PlainTensor: LogicalTensor {
+package struct PlainTensor: LogicalTensor {
     let reader: any CheckpointReader
     let index: Int
 
-    private var info: TensorInfo { reader.contents.tensors[index] }
-    var name: String { info.name }
-    var shape: Shape { info.shape }
-    var orientation: WeightOrientation? { nil }
-    var storage: TensorStorage { .plain(info.elementType) }
-    var parts: [Int] { [index] }
+    package init(reader: any CheckpointReader, index: Int) {
+        self.reader = reader
+        self.index = index
+    }
 
-    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
+    private var info: TensorInfo { reader.contents.tensors[index] }
+    package var name: String { info.name }
+    package var shape: Shape { info.shape }
+    package var orientation: WeightOrientation? { nil }
+    package var storage: TensorStorage { .plain(info.elementType) }
+    package var parts: [Int] { [index] }
+
+    package func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
         try read(rows: rows, as: .f32, into: UnsafeMutableRawBufferPointer(values))
     }
 
-    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Double>) throws {
+    package func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Double>) throws {
         try read(rows: rows, as: .f64, into: UnsafeMutableRawBufferPointer(values))
     }
 
-    func readScales(rows: Range<Int>) throws -> [Float]? { nil }
+    package func readScales(rows: Range<Int>) throws -> [Float]? { nil }
 
     /// Reads rows in bounded pieces and converts each.
     private func read(rows: Range<Int>, as type: ElementType, into values: UnsafeMutableRawBufferPointer) throws {

@@ -58,17 +58,44 @@ public struct QuantizationPlan: Sendable {
         decisions = try weights.map { try Self.decide($0, scheme, options) }
     }
 
-    /// Quantizes one weight.
+    /// Quantizes some rows of one weight.
     ///
+    /// - Parameters:
+    ///   - rows: output channels, from a multiple of `rowUnit` on and as many, but for the last ones.
+    ///   - tensor: where the values are read, if not in the weight itself.
     /// - Precondition: its decision is `.quantize`.
     /// - Throws: `QuantizationError` where an element is not finite or a group has no scale.
-    public func quantize(_ index: Int) throws -> QuantizedWeight {
+    public func quantize(
+        _ index: Int, rows: Range<Int>, from tensor: (any LogicalTensor)? = nil
+    ) throws -> QuantizedRows {
+        let (work, outputs) = work(index, tensor)
+        return try work.quantized(rows, as: outputs)
+    }
+
+    /// How many output channels of a weight are quantized together at least; nil where it is all of them, because they lie
+    /// across the rows of the file.
+    public func rowUnit(of index: Int) -> Int? { work(index, nil).work.rowUnit }
+
+    /// Output channels of a weight.
+    public func rowCount(of index: Int) -> Int { work(index, nil).work.rows.outputs }
+
+    /// What was lost of a weight.
+    ///
+    /// - Parameter errors: of all its rows.
+    public func statistics(of index: Int, _ errors: ErrorSums) -> WeightStatistics {
+        let (work, outputs) = work(index, nil)
+        return WeightStatistics(
+            errors, elementCount: work.rows.outputs * work.rows.inputs,
+            byteCount: outputs.dropLast().reduce(0) { $0 + $1.byteCount }, hasGroups: true)
+    }
+
+    private func work(_ index: Int, _ tensor: (any LogicalTensor)?) -> (work: RoundToNearest, outputs: [TensorInfo]) {
         guard case .quantize(let outputs, _) = decisions[index] else {
             preconditionFailure("the plan keeps \(weights[index].name)")
         }
-        return try Self.work(
-            weights[index], scheme, scaleType: ck_scale_type(outputs[1].elementType)!, options
-        ).quantized(as: outputs)
+        var weight = weights[index]
+        weight.tensor = tensor ?? weight.tensor
+        return (Self.work(weight, scheme, scaleType: ck_scale_type(outputs[1].elementType)!, options), outputs)
     }
 
     // MARK: - Decisions

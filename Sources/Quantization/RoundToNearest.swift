@@ -4,11 +4,13 @@ import AssayPackings
 import AssayTensors
 import Synchronization
 
-/// The stored form of one quantized weight, and what was lost.
-public struct QuantizedWeight: Sendable {
-    /// `weight_packed`, `weight_scale`, `weight_zero_point` where the scheme is asymmetric, `weight_shape`.
-    public let outputs: [(info: TensorInfo, bytes: ByteBuffer)]
-    public let statistics: WeightStatistics
+/// The stored form of some rows of one quantized weight, and what was lost.
+public struct QuantizedRows: Sendable {
+    /// `weight_packed`, `weight_scale`, `weight_zero_point` where the scheme is asymmetric, and with the first rows
+    /// `weight_shape`: which bytes of it, and those.
+    public let outputs: [(range: Range<Int>, bytes: ByteBuffer)]
+    /// By rows.
+    public let errors: ErrorSums
 }
 
 /// Rounding to the nearest integer, with a search of each group's clipping point.
@@ -44,7 +46,7 @@ struct RoundToNearest: Sendable {
     func scalesFit() throws -> Bool {
         let misfit = Atomic<Bool>(false)
         let kernelScheme = kernelScheme
-        try rows.forEachBlock(threads: options.threads) { outputs, inputs, values in
+        try rows.forEachBlock(of: 0..<rows.outputs, threads: options.threads) { outputs, inputs, values in
             guard !misfit.load(ordering: .relaxed) else { return }
             var kernelScheme = kernelScheme
             if options.allowsNonFinite {
@@ -57,38 +59,51 @@ struct RoundToNearest: Sendable {
         return !misfit.load(ordering: .relaxed)
     }
 
-    /// - Parameter infos: of `weight_packed`, `weight_scale`, `weight_zero_point` where asymmetric, `weight_shape`.
+    /// How many rows are stored together: those whose zero points share a word. Nil where all are needed at once.
+    var rowUnit: Int? {
+        guard rows.orientation == .outputInput else { return nil }
+        return scheme.isSymmetric ? 1 : 32 >> min(scheme.bits.trailingZeroBitCount, 5)
+    }
+
+    /// - Parameters:
+    ///   - some: rows, from a multiple of `rowUnit` on and as many, but for the last ones.
+    ///   - infos: of `weight_packed`, `weight_scale`, `weight_zero_point` where asymmetric, `weight_shape`.
     /// - Throws: `QuantizationError` where an element is not finite or a group has no scale.
-    func quantized(as infos: [TensorInfo]) throws -> QuantizedWeight {
-        let work = try Workspace(rows: rows.outputs, groupsPerRow: groupsPerRow, packed: infos[0].byteCount)
+    func quantized(_ some: Range<Int>, as infos: [TensorInfo]) throws -> QuantizedRows {
+        let work = try Workspace(
+            rows: some, groupsPerRow: groupsPerRow, rowByteCount: infos[0].byteCount / rows.outputs)
         let replaced = Atomic<Int>(0)
-        try rows.forEachBlock(threads: options.threads) { outputs, inputs, values in
+        try rows.forEachBlock(of: some, threads: options.threads) { outputs, inputs, values in
             let count = try quantize(outputs, inputs, values, into: work)
             replaced.add(count, ordering: .relaxed)
         }
-        let outputs = try store(work, as: infos)
-        return QuantizedWeight(
-            outputs: outputs,
-            statistics: WeightStatistics(
-                rows: UnsafeBufferPointer(work.tallies), elementCount: rows.outputs * rows.inputs,
-                byteCount: outputs.dropLast().reduce(0) { $0 + $1.info.byteCount },
-                replacedCount: replaced.load(ordering: .relaxed)))
+        var errors = ErrorSums()
+        for (row, tally) in zip(some, work.tallies) {
+            var part = ErrorPart(tally)
+            if row == some.lowerBound { part.replacedCount = replaced.load(ordering: .relaxed) }
+            errors.append(part, at: row)
+        }
+        return QuantizedRows(outputs: try store(work, as: infos), errors: errors)
     }
 
     // MARK: - One block
 
     /// Everything that blocks write, each in places of its own.
     private struct Workspace: Sendable {
+        let rows: Range<Int>
+        let rowByteCount: Int
         let packed: ByteBuffer
         private let scaleBytes: ByteBuffer
         private let zeroBytes: ByteBuffer
         private let tallyBytes: ByteBuffer
 
-        init(rows: Int, groupsPerRow: Int, packed byteCount: Int) throws {
-            packed = try ByteBuffer(byteCount: byteCount)
-            scaleBytes = try ByteBuffer(byteCount: rows * groupsPerRow * MemoryLayout<Float>.stride)
-            zeroBytes = try ByteBuffer(byteCount: rows * groupsPerRow)
-            tallyBytes = try ByteBuffer(byteCount: rows * MemoryLayout<ck_quantize_tally>.stride)
+        init(rows: Range<Int>, groupsPerRow: Int, rowByteCount: Int) throws {
+            self.rows = rows
+            self.rowByteCount = rowByteCount
+            packed = try ByteBuffer(byteCount: rows.count * rowByteCount)
+            scaleBytes = try ByteBuffer(byteCount: rows.count * groupsPerRow * MemoryLayout<Float>.stride)
+            zeroBytes = try ByteBuffer(byteCount: rows.count * groupsPerRow)
+            tallyBytes = try ByteBuffer(byteCount: rows.count * MemoryLayout<ck_quantize_tally>.stride)
             tallies.initialize(repeating: ck_quantize_tally())
         }
 
@@ -107,14 +122,14 @@ struct RoundToNearest: Sendable {
         let codes = try ByteBuffer(byteCount: inputs.count)
         defer { withExtendedLifetime((codes, work)) {} }
         let row = codes.bytes.bindMemory(to: Int8.self).baseAddress!
-        let rowByteCount = work.packed.bytes.count / rows.outputs
         var replaced = 0
         for output in outputs {
             let weights = values + (output - outputs.lowerBound) * inputs.count
             if options.allowsNonFinite { replaced += ck_replace_not_finite(weights, inputs.count, groupSize) }
-            let group = output * groupsPerRow + inputs.lowerBound / groupSize
+            let position = output - work.rows.lowerBound
+            let group = position * groupsPerRow + inputs.lowerBound / groupSize
             try quantizeRow(kernels, weights, inputs, output, row, group, work)
-            let place = output * rowByteCount + inputs.lowerBound * scheme.bits / 8
+            let place = position * work.rowByteCount + inputs.lowerBound * scheme.bits / 8
             kernels.pack_row(
                 row, inputs.count, CInt(scheme.bits),
                 work.packed.bytes.baseAddress!.assumingMemoryBound(to: UInt8.self) + place)
@@ -130,8 +145,8 @@ struct RoundToNearest: Sendable {
         var failed = 0
         let status = kernels.quantize_row(
             weights, inputs.count, &kernelScheme, codes, work.scales.baseAddress! + group,
-            scheme.isSymmetric ? nil : work.zeroPoints.baseAddress! + group, work.tallies.baseAddress! + output,
-            &failed)
+            scheme.isSymmetric ? nil : work.zeroPoints.baseAddress! + group,
+            work.tallies.baseAddress! + output - work.rows.lowerBound, &failed)
         guard status != CK_QUANTIZED else { return }
         let value = weights[failed]
         throw QuantizationError(
@@ -143,11 +158,13 @@ struct RoundToNearest: Sendable {
 
     // MARK: - Stored form
 
-    private func store(_ work: Workspace, as infos: [TensorInfo]) throws -> [(info: TensorInfo, bytes: ByteBuffer)] {
+    private func store(_ work: Workspace, as infos: [TensorInfo]) throws -> [(range: Range<Int>, bytes: ByteBuffer)] {
         defer { withExtendedLifetime(work) {} }
-        var outputs = [(infos[0], work.packed)]
+        let first = work.rows.lowerBound * work.rowByteCount
+        var outputs = [(first..<first + work.packed.bytes.count, work.packed)]
         for info in infos.dropFirst() {
-            let bytes = try ByteBuffer(byteCount: info.byteCount)
+            guard let range = range(of: info, work.rows) else { continue }
+            let bytes = try ByteBuffer(byteCount: range.count)
             let start = bytes.bytes.baseAddress!
             switch info.elementType {
             case .i64:
@@ -156,12 +173,25 @@ struct RoundToNearest: Sendable {
                 }
             case .i32:
                 ck_zeros_pack(
-                    work.zeroPoints.baseAddress, rows.outputs, groupsPerRow, CInt(scheme.bits),
+                    work.zeroPoints.baseAddress, work.rows.count, groupsPerRow, CInt(scheme.bits),
                     start.assumingMemoryBound(to: UInt32.self))
             default: ck_scales_narrow(work.scales.baseAddress, work.scales.count, scaleType, start)
             }
-            outputs.append((info, bytes))
+            outputs.append((range, bytes))
         }
         return outputs
+    }
+
+    /// The bytes that some rows have in a stored tensor; nil of the shape, which comes with the first rows.
+    private func range(of info: TensorInfo, _ some: Range<Int>) -> Range<Int>? {
+        switch info.elementType {
+        case .i64: return some.lowerBound == 0 ? 0..<info.byteCount : nil
+        case .i32:
+            let words = some.lowerBound * scheme.bits / 32..<(some.upperBound * scheme.bits + 31) / 32
+            return words.lowerBound * groupsPerRow * 4..<words.upperBound * groupsPerRow * 4
+        default:
+            let rowByteCount = groupsPerRow * info.elementType.unitByteCount
+            return some.lowerBound * rowByteCount..<some.upperBound * rowByteCount
+        }
     }
 }

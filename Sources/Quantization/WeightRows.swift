@@ -27,20 +27,25 @@ struct WeightRows: Sendable {
     typealias Body =
         @Sendable (_ outputs: Range<Int>, _ inputs: Range<Int>, _ values: UnsafeMutablePointer<Float>) throws -> Void
 
-    /// Lends every element once, whole groups at a time, a row's parts in ascending order; several blocks at once.
+    /// Lends every element of some rows once, whole groups at a time, a row's parts in ascending order; several blocks at
+    /// once.
     ///
+    /// - Parameter rows: all where they lie across the file's.
     /// - Throws: what `body` throws for the first failing block.
-    func forEachBlock(threads: Int, _ body: Body) throws {
+    func forEachBlock(of rows: Range<Int>, threads: Int, _ body: Body) throws {
         switch orientation {
-        case .outputInput: try forEachStoredBlock(threads: threads, body)
-        case .inputOutput: try forEachTurnedBlock(threads: threads, body)
+        case .outputInput: try forEachStoredBlock(of: rows, threads: threads, body)
+        case .inputOutput:
+            precondition(rows == 0..<outputs)
+            try forEachTurnedBlock(threads: threads, body)
         }
     }
 
-    private func forEachStoredBlock(threads: Int, _ body: Body) throws {
+    private func forEachStoredBlock(of all: Range<Int>, threads: Int, _ body: Body) throws {
         let step = max(1, blockByteCount / (inputs * 4))
-        try Parallel.forEach((outputs + step - 1) / step, threads: threads) { block in
-            let rows = block * step..<min((block + 1) * step, outputs)
+        try Parallel.forEach((all.count + step - 1) / step, threads: threads) { block in
+            let first = all.lowerBound + block * step
+            let rows = first..<min(first + step, all.upperBound)
             let buffer = try ByteBuffer(byteCount: rows.count * inputs * 4)
             defer { withExtendedLifetime(buffer) {} }
             let values = buffer.bytes.bindMemory(to: Float.self)

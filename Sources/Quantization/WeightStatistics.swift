@@ -1,5 +1,3 @@
-import AssayCKernels
-
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -35,25 +33,21 @@ public struct WeightStatistics: Sendable, Equatable {
         elementCount == 0 ? 0 : Double(groups?.saturatedCount ?? 0) / Double(elementCount)
     }
 
-    /// - Parameter byteCount: stored for the elements, scales included.
-    public init(elementCount: Int, byteCount: Int, signal: Double, noise: Double, maximumError: Double) {
+    /// - Parameters:
+    ///   - byteCount: stored for the elements, scales included.
+    ///   - hasGroups: whether the parts tell what became of groups.
+    public init(_ sums: ErrorSums, elementCount: Int, byteCount: Int, hasGroups: Bool) {
+        let total = sums.total
         self.elementCount = elementCount
         bitsPerElement = elementCount == 0 ? 0 : Double(byteCount) * 8 / Double(elementCount)
-        self.signal = signal
-        self.noise = noise
-        self.maximumError = maximumError
-        groups = nil
-    }
-
-    /// Joins the rows in their order, so that the sums are the same however the rows were divided.
-    init(rows: UnsafeBufferPointer<ck_quantize_tally>, elementCount: Int, byteCount: Int, replacedCount: Int) {
-        self.elementCount = elementCount
-        bitsPerElement = elementCount == 0 ? 0 : Double(byteCount) * 8 / Double(elementCount)
-        signal = rows.reduce(0) { $0 + $1.signal }
-        noise = rows.reduce(0) { $0 + $1.noise }
-        maximumError = rows.reduce(0) { max($0, $1.maximum) }
-        groups = Groups(
-            saturatedCount: rows.reduce(0) { $0 + Int($1.saturated) },
-            flooredCount: rows.reduce(0) { $0 + Int($1.floored) }, replacedCount: replacedCount)
+        signal = total.signal
+        noise = total.noise
+        maximumError = total.maximum
+        groups =
+            hasGroups
+            ? Groups(
+                saturatedCount: total.saturatedCount, flooredCount: total.flooredCount,
+                replacedCount: total.replacedCount)
+            : nil
     }
 }

@@ -161,20 +161,28 @@ public struct Inspection {
         case .refused(let sentence):
             return "cannot be computed: \(sentence)".labelled("model", column: Self.column, to: width)
         case .known(let summary, let report):
-            var lines = [
-                "  model       \(summary.architecture), \(Quantities.count(summary.parameterCount)) parameters"
-                    + (summary.storages.isEmpty ? "" : " in \(summary.storages)"),
-                "  blocks      \(summary.layerCount) layers, hidden \(summary.hiddenSize), \(summary.headCount) heads of"
-                    + " \(summary.headDimension), inner \(summary.innerSize), \(summary.activation)",
-                "  vocabulary  \(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength))"
+            var lines: [String] = []
+            func add(_ label: String, _ text: String) {
+                lines += text.labelled(label, column: Self.column, to: width)
+            }
+            add(
+                "model",
+                "\(summary.architecture), \(Quantities.count(summary.parameterCount)) parameters"
+                    + (summary.storages.isEmpty ? "" : " in \(summary.storages)"))
+            add(
+                "blocks",
+                "\(summary.layerCount) layers, hidden \(summary.hiddenSize), \(summary.headCount) heads of"
+                    + " \(summary.headDimension), inner \(summary.innerSize), \(summary.activation)")
+            add(
+                "vocabulary",
+                "\(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength))"
                     + (summary.hasHead ? (summary.isHeadTied ? ", head tied" : ", head untied") : ", no head")
-                    + (summary.hasPooler ? ", pooler" : ""),
-            ]
-            lines.append(
-                "  complete    "
-                    + (report.isSound
-                        ? "yes" + (report.ignored.isEmpty ? "" : ", \(report.ignored.count) not needed")
-                        : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen")
+                    + (summary.hasPooler ? ", pooler" : ""))
+            add(
+                "complete",
+                report.isSound
+                    ? "yes" + (report.ignored.isEmpty ? "" : ", \(report.ignored.count) not needed")
+                    : "no: \(report.missing.count) missing, \(report.extra.count) extra, \(report.misshapen.count) misshapen"
             )
             lines += report.sentences.prefix(10).flatMap { $0.labelled("", column: Self.column, to: width) }
             if report.sentences.count > 10 { lines.append("              ... \(report.sentences.count) in all") }

@@ -33,10 +33,15 @@ public enum Terminal {
 
     /// Writes text to standard output, all of it.
     ///
-    /// A reader that went away (`| head`) ends the process quietly, as it should; anything else is an error.
+    /// A reader that went away (`| head`) ends the process quietly, with the exit code of one that the signal for it ended:
+    /// what there was to say was not heard, so it is not 0. Anything else is an error.
     public static func write(_ text: String) throws {
         wroteOutput.store(true, ordering: .relaxed)
-        try write(text, to: 1)
+        do {
+            try write(text, to: 1)
+        } catch let error as SystemError where error.errno == .brokenPipe {
+            Temporaries.removeAll { exit(128 + SIGPIPE) }
+        }
     }
 
     /// Writes a line to standard error, escaped, and broken where that is a terminal; nothing can be done where that
@@ -54,13 +59,20 @@ public enum Terminal {
                 let count = Glibc.write(descriptor, bytes.baseAddress! + done, bytes.count - done)
                 if count > 0 {
                     done += count
-                } else if errno == EPIPE {
-                    Temporaries.removeAll()
-                    exit(0)
-                } else if errno != EINTR && errno != EAGAIN {
+                } else if errno == EAGAIN {
+                    try waitUntilWritable(descriptor)
+                } else if errno != EINTR {
                     throw SystemError("write to it", "standard output", Errno(rawValue: errno))
                 }
             }
+        }
+    }
+
+    /// Standard output may have been set not to wait by whoever shares it.
+    private static func waitUntilWritable(_ descriptor: CInt) throws {
+        var file = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&file, 1, -1) >= 0 || errno == EINTR else {
+            throw SystemError("wait for it", "standard output", Errno(rawValue: errno))
         }
     }
 }

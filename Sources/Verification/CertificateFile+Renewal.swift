@@ -4,31 +4,44 @@ import AssayFormats
 import SystemPackage
 
 extension CertificateFile {
-    /// After the metadata of a file was changed in place: makes the certificates true again that spoke of it, with the
-    /// changes in them. One that was not true of the old metadata is left as it is, and so is one of something else.
+    /// Changes the metadata of a file in place, and makes the certificates true again that spoke of it, with the changes
+    /// in them. One that was not true of the old metadata is left as it is, and so is one of something else.
     ///
     /// - Returns: the certificates that were written anew.
-    /// - Throws: `SystemError`; what reading the file throws.
-    public static func renew(after edit: HeaderEdit, _ reading: ReadingOptions) throws -> [FilePath] {
+    /// - Throws: as `HeaderEdit.run`.
+    public static func carryOut(_ edit: HeaderEdit) throws -> [FilePath] {
+        let certificates = try concerned(by: edit)
+        try edit.run { metadata in
+            let digest = MetadataDigest.of(metadata)
+            return try certificates.map { path, certificate, file in
+                var renewed = certificate
+                renewed.files[file].metadataDigest = digest
+                // The digest of the whole file would say more than was looked at.
+                renewed.files[file].digest = nil
+                renewed.metadataEdits += edit.edits
+                return try stage(renewed, at: path)
+            }
+        }
+        return certificates.map(\.path)
+    }
+
+    /// The certificates that are true of the old metadata, and which of their files it is that is changed.
+    private static func concerned(
+        by edit: HeaderEdit
+    ) throws -> [(path: FilePath, certificate: Certificate, file: Int)] {
         let old = MetadataDigest.of(edit.contents.metadata)
-        let new = MetadataDigest.of(try Checkpoint.reader(of: edit.path, reading).contents.metadata)
         let own = path(for: edit.path, isFolder: false)
         let around = path(for: edit.path.lexicallyNormalized().removingLastComponent(), isFolder: true)
-        return try [own, around].filter { path in
+        return try [own, around].compactMap { path in
             guard try SystemCall.status(path, followingLinks: false)?.kind == .file,
-                var certificate = try? Certificate(reading: path),
+                let certificate = try readIfIntact(path),
                 certificate.isFolder == (path == around),
                 let file = certificate.files.firstIndex(where: { file in
                     !certificate.isFolder || ExactName(file.name) == ExactName(edit.path.lastComponent?.string ?? "")
                 }),
                 certificate.files[file].metadataDigest == old
-            else { return false }
-            certificate.files[file].metadataDigest = new
-            // The digest of the whole file would say more than was looked at.
-            certificate.files[file].digest = nil
-            certificate.metadataEdits += edit.edits
-            try write(certificate, to: path)
-            return true
+            else { return nil }
+            return (path, certificate, file)
         }
     }
 }

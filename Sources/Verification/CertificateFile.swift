@@ -26,8 +26,8 @@ public enum CertificateFile {
         return try (isFolder ? [own] : [own, around]).first { try SystemCall.status($0)?.kind == .file }
     }
 
-    /// Publishes a conversion and its certificate: an old certificate goes first, the new one comes last, so that none
-    /// ever lies beside data it does not speak of.
+    /// Publishes a conversion and its certificate, both or neither: an old certificate goes first, the new one comes last,
+    /// so that none ever lies beside data it does not speak of.
     ///
     /// - Parameter path: another place for the certificate; nil for the usual one.
     /// - Returns: where it was written; nil where there is none.
@@ -56,11 +56,13 @@ public enum CertificateFile {
         }
         let target = path ?? usual
         try check(target, replacing: plan.options.overwrite || finished.isPublished)
-        if try SystemCall.status(target) != nil { SystemCall.removeIfPresent(target) }
-        try finished.publish()
-        guard let certificate else { return nil }
-        try write(certificate, to: target)
-        return target
+        let staged = try certificate.map { try stage($0, at: target) }
+        try Publication.run(in: plan.destination.folder) { publication in
+            if try SystemCall.status(target, followingLinks: false) != nil { try publication.setAside(target) }
+            try finished.publish(in: publication)
+            if let staged { try publication.publish(staged) }
+        }
+        return staged?.destination
     }
 
     /// Checks, before the work is done, that a plan's certificate can lie where it is to.
@@ -92,8 +94,10 @@ public enum CertificateFile {
     ///
     /// - Throws: `UsageError` where something else stands there, or a certificate that was not to be replaced.
     private static func check(_ path: FilePath, replacing: Bool) throws {
-        guard let status = try SystemCall.status(path, followingLinks: false) else { return }
-        guard status.kind == .file, (try? Certificate(reading: path)) != nil else {
+        guard let status = try SystemCall.status(path, followingLinks: false) else {
+            return try StagedOutput.check(path, isFolder: false, overwrite: replacing, replaceable: NameSet())
+        }
+        guard status.kind == .file, try readIfIntact(path) != nil else {
             throw UsageError(
                 "\(path.forDisplay): is in the way of the certificate and is none itself; name another place")
         }
@@ -102,12 +106,20 @@ public enum CertificateFile {
         }
     }
 
-    static func write(_ certificate: Certificate, to path: FilePath) throws {
+    /// The certificate in a file; nil where something else is in it.
+    ///
+    /// - Throws: `SystemError` where that cannot be told.
+    static func readIfIntact(_ path: FilePath) throws -> Certificate? {
+        do { return try Certificate(reading: path) } catch is CheckpointError { return nil }
+    }
+
+    /// Writes a certificate beside the place that it is to take.
+    static func stage(_ certificate: Certificate, at path: FilePath) throws -> StagedOutput {
         let staged = try StagedOutput(path, isFolder: false, overwrite: true)
         let output = try OutputFile(creating: staged.staging)
         try output.write(at: 0, certificate.fileBytes)
         try output.synchronize()
-        try staged.publish()
+        return staged
     }
 
     /// Whether a file's name is that of a certificate.

@@ -45,7 +45,7 @@ public struct ComparisonCertifying {
         var renewed = certificate
         renewed.comparisons.removeAll { $0.concerns(theSameAs: record) }
         renewed.comparisons.append(record)
-        try CertificateFile.write(renewed, to: path)
+        try CertificateFile.stage(renewed, at: path).publish()
         return path
     }
 }

@@ -20,5 +20,6 @@ struct Assay: ParsableCommand {
         version: "assay \(version)",
         subcommands: [
             Inspect.self, Convert.self, Quantize.self, Run.self, Diff.self, Verify.self, HDF5ListingCommand.self,
+            Manual.self,
         ])
 }

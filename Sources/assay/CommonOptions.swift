@@ -29,14 +29,21 @@ struct CommonOptions: ParsableArguments {
         ReadingOptions(hdf5Helper: "/proc/self/exe", threads: threadCount)
     }
 
+    /// The same for what is read once, front to back.
+    var streaming: ReadingOptions {
+        var options = reading
+        options.cache = CacheAllowance()
+        return options
+    }
+
     /// Says something on standard error, unless it is to be quiet.
     func note(_ line: String) {
         if !quiet { Terminal.note(line) }
     }
 
     /// Opens a checkpoint and passes on what was seen and tolerated.
-    func open(_ path: String) throws -> Checkpoint {
-        let checkpoint = try Checkpoint.open(FilePath(argument: path), reading)
+    func open(_ path: String, _ options: ReadingOptions? = nil) throws -> Checkpoint {
+        let checkpoint = try Checkpoint.open(FilePath(argument: path), options ?? reading)
         for warning in checkpoint.warnings { note("note: \(checkpoint.path.forDisplay): \(warning)") }
         return checkpoint
     }
@@ -75,7 +82,7 @@ struct OutputOptions: ParsableArguments {
         help: "Do not read the output again before publishing it; the certificate says so.")
     var skipsVerification = false
 
-    @Option(name: .long, help: "Where to write the certificate, or 'none'.")
+    @Option(name: .long, help: "Where to write the certificate, or 'none'.", completion: .file())
     var certificate: String?
 
     @Flag(name: .long, help: "Put SHA-256 of whole files into the certificate too.")
@@ -98,7 +105,8 @@ struct OutputOptions: ParsableArguments {
     }
 
     func conversionOptions(
-        _ destination: String, to format: String?, include: [String], exclude: [String], _ common: CommonOptions
+        _ destination: String, to format: String?, include: [String], exclude: [String], _ common: CommonOptions,
+        _ reading: ReadingOptions
     ) -> ConversionOptions {
         var options = ConversionOptions(destination: FilePath(argument: destination))
         options.namesFolder = destination.hasSuffix("/")
@@ -106,7 +114,7 @@ struct OutputOptions: ParsableArguments {
         options.include = include.map { NamePattern($0) }
         options.exclude = exclude.map { NamePattern($0) }
         options.shardByteCount = shardSize?.value
-        options.reading = common.reading
+        options.reading = reading
         options.overwrite = overwrite
         options.keepsProgress = resume
         options.threads = common.threadCount

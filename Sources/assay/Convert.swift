@@ -25,17 +25,21 @@ struct Convert: ParsableCommand {
               assay convert a.gguf --in-place --remove-metadata general.url
             """)
 
-    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    @Argument(help: "A checkpoint file, an index file or a model folder.", completion: .file())
     var source: String
 
-    @Argument(help: "The file or folder to make; none with --in-place.")
+    @Argument(help: "The file or folder to make; none with --in-place.", completion: .file())
     var destination: String?
 
     @Option(
-        name: .customLong("to"), help: "The format: \(FormatRegistry.names()). The extension tells it otherwise.")
+        name: .customLong("to"), help: "The format: \(FormatRegistry.names()). The extension tells it otherwise.",
+        completion: .list(FormatRegistry.all.map { $0.name }))
     var format: String?
 
-    @Option(name: .long, help: "Round floating-point tensors to this type: \(Self.elementTypeNames).")
+    @Option(
+        name: .long,
+        help: "Round floating-point tensors to this type: \(Self.elementTypeNames.joined(separator: ", ")).",
+        completion: .list(Self.elementTypeNames))
     var dtype: String?
 
     @Option(
@@ -94,7 +98,8 @@ struct Convert: ParsableCommand {
         if let dtype, ElementType(spelling: dtype)?.isBlock ?? true {
             let lack =
                 ElementType(spelling: dtype) == nil ? "no type that is known" : "a block type, which is not made so"
-            throw ValidationError("--dtype: '\(dtype)' is \(lack); choose one of \(Self.elementTypeNames)")
+            throw ValidationError(
+                "--dtype: '\(dtype)' is \(lack); choose one of \(Self.elementTypeNames.joined(separator: ", "))")
         }
     }
 
@@ -115,14 +120,15 @@ struct Convert: ParsableCommand {
     /// The types that floating-point tensors can be rounded to.
     private static let elementTypeNames = ElementType.scalars
         .filter { ElementConversion.refusal(from: .f32, to: $0) == nil }
-        .map { $0.name.lowercased() }.joined(separator: ", ")
+        .map { $0.name.lowercased() }
 
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
-        let checkpoint = try common.open(source)
+        let reading = common.streaming
+        let checkpoint = try common.open(source, reading)
         guard let destination else { return try changeInPlace(checkpoint) }
         var options = output.conversionOptions(
-            destination, to: format, include: include, exclude: exclude, common)
+            destination, to: format, include: include, exclude: exclude, common, reading)
         options.writing.deflateLevel = deflate
         options.metadataEdits = metadataEdits
         let configuration = try ModelConfiguration.read(of: checkpoint)
@@ -136,8 +142,7 @@ struct Convert: ParsableCommand {
         let edit = try HeaderEdit(checkpoint, metadataEdits, common.reading)
         var renewed: [FilePath] = []
         if !output.dryRun {
-            try edit.run()
-            renewed = try CertificateFile.renew(after: edit, common.reading)
+            renewed = try CertificateFile.carryOut(edit)
         }
         try Terminal.write(
             common.json

@@ -27,10 +27,10 @@ struct Diff: ParsableCommand {
             differs.
             """)
 
-    @Argument(help: "The reference: a model folder, a checkpoint file, or captured activations.")
+    @Argument(help: "The reference: a model folder, a checkpoint file, or captured activations.", completion: .file())
     var a: String
 
-    @Argument(help: "What is compared with it.")
+    @Argument(help: "What is compared with it.", completion: .file())
     var b: String
 
     @OptionGroup var input: InputOptions
@@ -51,7 +51,7 @@ struct Diff: ParsableCommand {
     @Option(name: .long, help: "Only taps that match: 'layers.*.out,logits'; may be given again.")
     var taps: [String] = []
 
-    @Option(name: .long, help: "Write a report as one HTML file.")
+    @Option(name: .long, help: "Write a report as one HTML file.", completion: .file())
     var report: String?
 
     @Flag(
@@ -67,13 +67,14 @@ struct Diff: ParsableCommand {
     func validate() throws {
         if let batch, batch < 1 { throw ValidationError("--batch: a number from 1 on, not \(batch)") }
         if overwrite, report == nil { throw ValidationError("--overwrite: says nothing without --report FILE") }
+        if certify, !taps.isEmpty { throw ValidationError("--certify: takes all taps; leave --taps out") }
         if let tolerance, !(tolerance >= 0) {
             throw ValidationError("--tolerance: a number from 0 on, not \(tolerance)")
         }
-        if certify, !taps.isEmpty { throw ValidationError("--certify: takes all taps; leave --taps out") }
     }
 
     func run() throws {
+        Main.removeTemporariesWhenInterrupted()
         let checkpoints = try [a, b].map { try common.open($0) }
         if let report {
             for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(argument: report)) }
@@ -94,12 +95,16 @@ struct Diff: ParsableCommand {
         let certifying = try certify ? certifying(checkpoints, isCapture: reference.isCapture || test.isCapture) : nil
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
-        let result = try Comparison(reference, test, options) { bar.advance($0) }.run()
+        let result = try checkpoints[0].whileUnchanged {
+            try checkpoints[1].whileUnchanged {
+                try Comparison(reference, test, options) { bar.advance($0) }.run()
+            }
+        }
         bar.finish()
         let finished = DiffReport(result)
         if let destination { try HTMLReport(finished).write(to: destination) }
         if let certifying {
-            let path = try certifying.certify(result, tool: "assay \(Assay.version)", conversionOptions)
+            let path = try certifying.certify(result, tool: Assay.tool, conversionOptions)
             common.note("note: \(path.forDisplay) says so now")
         }
         try Terminal.write(common.json ? finished.json : finished.text(width: Terminal.outputWidth))

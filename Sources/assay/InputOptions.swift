@@ -6,10 +6,13 @@ import SystemPackage
 
 /// What models are run on, and how exactly.
 struct InputOptions: ParsableArguments {
-    @Option(name: .long, help: "A tokens file: a JSON list of lists, or an object with input_ids.")
+    @Option(
+        name: .long, help: "A tokens file: a JSON list of lists, or an object with input_ids.", completion: .file())
     var tokens: String?
 
-    @Option(name: .long, help: "A text file instead, cut into tokens by the model's own tokenizer (diff: A's).")
+    @Option(
+        name: .long, help: "A text file instead, cut into tokens by the model's own tokenizer (diff: A's).",
+        completion: .file())
     var text: String?
 
     @Option(name: .long, help: "fast32, ref32 or ref64: how exactly to compute.")

@@ -18,7 +18,7 @@ struct Inspect: ParsableCommand {
               assay inspect gpt2/ --digest --json
             """)
 
-    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    @Argument(help: "A checkpoint file, an index file or a model folder.", completion: .file())
     var path: String
 
     @Argument(help: "Only tensors whose name matches this pattern ('*' and '?').")
@@ -37,9 +37,11 @@ struct Inspect: ParsableCommand {
         var reading = common.reading
         reading.showsInvalid = true
         let checkpoint = try Checkpoint.open(FilePath(argument: path), reading)
-        let inspection = try Inspection(
-            of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest, computesStatistics: stats,
-            threads: common.threadCount)
+        let inspection = try checkpoint.whileUnchanged {
+            try Inspection(
+                of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest,
+                computesStatistics: stats, threads: common.threadCount)
+        }
         try Terminal.write(common.json ? inspection.json : inspection.text(width: Terminal.outputWidth))
         if let fault = checkpoint.contents.fault { throw fault }
         if inspection.exitStatus != .done { throw ExitCode(inspection.exitStatus.rawValue) }

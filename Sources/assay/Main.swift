@@ -2,7 +2,6 @@ import ArgumentParser
 import AssayCheckpoints
 import AssayReporting
 import AssayTensors
-import Dispatch
 
 #if canImport(Glibc)
     import Glibc
@@ -12,22 +11,20 @@ import Dispatch
 @main
 enum Main {
     static func main() {
+        SystemCall.occupyStandardDescriptors()
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         do {
             var command = try Self.command()
             _ = try DispatchLevel.requested()
             try command.run()
+            leave(0)
         } catch let error as any AssayError {
             fail(error.description, error.exitStatus.rawValue)
         } catch let error as DispatchLevel.UnavailableLevel {
             fail(error.description, ExitStatus.usage.rawValue)
         } catch {
-            let status = Assay.exitCode(for: error)
-            guard status == .validationFailure else { Assay.exit(withError: error) }
-            writeJSON(Assay.message(for: error), status.rawValue)
-            for line in Assay.fullMessage(for: error).split(separator: "\n") { Terminal.note(String(line)) }
-            exit(status.rawValue)
+            show(error)
         }
     }
 
@@ -43,10 +40,15 @@ enum Main {
         return try Assay.parseAsRoot(arguments)
     }
 
+    /// Ends the process, unless an interruption is about to.
+    private static func leave(_ status: Int32) -> Never { Temporaries.removeAll { exit(status) } }
+
     private static func fail(_ sentence: String, _ status: Int32) -> Never {
         writeJSON(sentence, status)
-        Terminal.note("error: " + sentence)
-        exit(status)
+        Temporaries.removeAll {
+            Terminal.note("error: " + sentence)
+            exit(status)
+        }
     }
 
     /// With `--json` there is one document on standard output, whatever happens; what was shown before stays the only one.
@@ -56,18 +58,51 @@ enum Main {
         try? Terminal.write(value.prettyText + "\n")
     }
 
-    /// From here on an interrupted run removes what it has not finished, and ends with 128 and the signal's number.
-    static func removeTemporariesWhenInterrupted() {
-        for number in [SIGINT, SIGTERM, SIGHUP] {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-            source.setEventHandler {
-                Temporaries.removeAll()
-                _exit(128 + number)
-            }
-            source.resume()
-            // Kept for the life of the process.
-            _ = Unmanaged.passRetained(source as AnyObject)
+    /// Prints what the parser of arguments has to say: a mistake on standard error, help or a version on standard output.
+    private static func show(_ message: any Error) -> Never {
+        let (text, status) = (Assay.fullMessage(for: message), Assay.exitCode(for: message))
+        guard status == .success else {
+            if status == .validationFailure { writeJSON(Assay.message(for: message), status.rawValue) }
+            for line in text.split(separator: "\n") { Terminal.note(String(line)) }
+            leave(status.rawValue)
         }
+        do {
+            try Terminal.write(text + "\n")
+        } catch {
+            fail("\(error)", ExitStatus.systemFailed.rawValue)
+        }
+        leave(0)
+    }
+
+    /// From here on an interrupted run removes what it has not finished, and ends with 128 and the signal's number. Signals
+    /// that the caller ignores (nohup) are ignored.
+    ///
+    /// They are blocked in all threads but one, which waits for them: none is lost meanwhile, whatever the others do. To be
+    /// called before there are others.
+    static func removeTemporariesWhenInterrupted() {
+        var signals = endingSignals
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        var thread = pthread_t()
+        pthread_create(
+            &thread, nil,
+            { _ in
+                var (signals, number) = (Main.endingSignals, CInt(0))
+                while sigwait(&signals, &number) != 0 {}
+                Temporaries.removeAll { _exit(128 + number) }
+            }, nil)
+    }
+
+    private static var endingSignals: sigset_t {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM, SIGHUP] where !isIgnored(number) { sigaddset(&signals, number) }
+        return signals
+    }
+
+    private static func isIgnored(_ number: CInt) -> Bool {
+        var action = sigaction()
+        sigaction(number, nil, &action)
+        return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+            == unsafeBitCast(SIG_IGN as __sighandler_t?, to: Int.self)
     }
 }

@@ -21,16 +21,20 @@ struct Quantize: ParsableCommand {
               assay quantize a.h5 b.safetensors --scheme int8 --include '*_proj.weight'
             """)
 
-    @Argument(help: "A model folder, or a checkpoint file with --include.")
+    @Argument(help: "A model folder, or a checkpoint file with --include.", completion: .file())
     var source: String
 
-    @Argument(help: "The folder or file to make.")
+    @Argument(help: "The folder or file to make.", completion: .file())
     var destination: String
 
-    @Option(name: .long, help: "How to round: int8, int4-g32 and the like; see above.")
+    @Option(
+        name: .long, help: "How to round: int8, int4-g32 and the like; see above.",
+        completion: .list(SchemeRegistry.names))
     var scheme: String
 
-    @Option(name: .long, help: "The type of the scales: f32, bf16, f16. It follows the weights unless given.")
+    @Option(
+        name: .long, help: "The type of the scales: f32, bf16, f16. It follows the weights unless given.",
+        completion: .list(["f32", "bf16", "f16"]))
     var scaleType: String?
 
     @Option(name: .long, help: "Weights to leave as they are ('*' and '?'); may be repeated.")
@@ -86,13 +90,15 @@ struct Quantize: ParsableCommand {
 
     func run() throws {
         Main.removeTemporariesWhenInterrupted()
-        let checkpoint = try common.open(source)
+        let reading = common.streaming
+        let checkpoint = try common.open(source, reading)
         let configuration = try ModelConfiguration.read(of: checkpoint)
         let scheme = SchemeRegistry.any(named: scheme)!
         let isInteger = if case .integers = scheme { true } else { false }
         // Weights are quantized one after the other, each on all threads: a whole one lies in memory.
         let options = output.conversionOptions(
-            destination, to: isInteger ? "safetensors" : nil, include: include, exclude: exclude, common)
+            destination, to: isInteger ? "safetensors" : nil, include: include, exclude: exclude, common,
+            reading)
         let quantization = try ModelQuantization(
             checkpoint, configuration: configuration, scheme, options,
             quantization: QuantizationOptions(

@@ -21,12 +21,14 @@ struct Run: ParsableCommand {
               assay run bert/ --tokens tokens.json --taps 'layers.0.*' --capture t.h5
             """)
 
-    @Argument(help: "A model folder.")
+    @Argument(help: "A model folder.", completion: .file())
     var model: String
 
     @OptionGroup var input: InputOptions
 
-    @Option(name: .long, help: "Write the taps to this file: \(Capture.formatNames), by its extension.")
+    @Option(
+        name: .long, help: "Write the taps to this file: \(Capture.formatNames), by its extension.",
+        completion: .file())
     var capture: String?
 
     @Option(name: .long, help: "Which taps: 'layers.*.out,logits'; all unless given, and it may be given again.")
@@ -59,9 +61,10 @@ struct Run: ParsableCommand {
         let summary = RunSummary(runner)
         if let capture {
             try Capture.run(
-                runner, taps: pattern, to: FilePath(argument: capture), overwrite: overwrite, observe: summary.observe)
+                runner, taps: pattern, to: FilePath(argument: capture), overwrite: overwrite,
+                source: opened.checkpoint, observe: summary.observe)
         } else {
-            try ForwardPass.run(runner, taps: pattern, summary.observe)
+            try opened.checkpoint.whileUnchanged { try ForwardPass.run(runner, taps: pattern, summary.observe) }
         }
         let captured = capture.map { FilePath(argument: $0).string }
         try Terminal.write(common.json ? summary.json(captured) : summary.text(captured, width: Terminal.outputWidth))

@@ -22,10 +22,12 @@ struct Verify: ParsableCommand {
               assay verify gpt2-bf16 --manifest to-sign.json
             """)
 
-    @Argument(help: "A checkpoint file, an index file or a model folder.")
+    @Argument(help: "A checkpoint file, an index file or a model folder.", completion: .file())
     var path: String
 
-    @Option(name: .long, help: "What it was made from: the recorded transforms are done again and compared.")
+    @Option(
+        name: .long, help: "What it was made from: the recorded transforms are done again and compared.",
+        completion: .file())
     var against: String?
 
     @Option(
@@ -35,7 +37,8 @@ struct Verify: ParsableCommand {
 
     @Option(
         name: .long,
-        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.")
+        help: "The certificate, where it lies neither beside the checkpoint nor in its folder; 'none' to do without.",
+        completion: .file())
     var certificate: String?
 
     @Option(
@@ -70,13 +73,17 @@ struct Verify: ParsableCommand {
     func run() throws {
         let checkpoint = try common.open(path)
         let evidence = try evidence(of: checkpoint)
-        try manifest.map { try checkManifest(FilePath(argument: $0), checkpoint) }
+        if let manifest { try FileManifest.check(FilePath(argument: manifest), of: checkpoint, overwrite: overwrite) }
         var options = ConversionOptions(destination: "")
         options.threads = common.threadCount
         options.reading = common.reading
         let tensors = checkpoint.contents.tensors + (evidence.source?.contents.tensors ?? [])
         let bar = Progress("verifying", total: tensors.reduce(0) { $0 + $1.byteCount }, quiet: common.quiet)
-        let report = try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
+        let report = try checkpoint.whileUnchanged {
+            try (evidence.source ?? checkpoint).whileUnchanged {
+                try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
+            }
+        }
         bar.finish()
         try Terminal.write(
             common.json
@@ -87,12 +94,6 @@ struct Verify: ParsableCommand {
             try FileManifest(of: checkpoint, writingTo: FilePath(argument: manifest), threads: common.threadCount)
                 .write(to: FilePath(argument: manifest), overwrite: overwrite)
         }
-    }
-
-    /// Before the work, not after it.
-    private func checkManifest(_ path: FilePath, _ checkpoint: Checkpoint) throws {
-        try checkpoint.refuse(output: path)
-        try StagedOutput.check(path, isFolder: false, overwrite: overwrite, replaceable: NameSet())
     }
 
     private func evidence(of checkpoint: Checkpoint) throws -> Verifier.Evidence {

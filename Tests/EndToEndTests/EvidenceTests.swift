@@ -67,6 +67,32 @@ private func sha256(_ path: FilePath) throws -> String {
         #expect(verification.certificateDigests != [digest] && verification.certificateDigests.count == 1)
     }
 
+    /// What was done is part of what is checked: another plan is found by doing it.
+    @Test(
+        arguments: [
+            (#""operation":"cast F32 to BF16""#, #""operation":"cast F32 to F16""#, 2, "this version cannot repeat"),
+            (#""operation":"cast F32 to BF16""#, #""operation":"copy""#, 2, "this version cannot repeat"),
+            (#""source":"transformer.h.0.ln_1.bias""#, #""source":"transformer.h.0.ln_2.bias""#, 3, "other bytes"),
+            (
+                #""source":"transformer.h.0.ln_1.bias""#, #""source":"transformer.h.0.ln_9.bias""#, 2,
+                "missing: transformer.h.0.ln_9.bias"
+            ),
+            (
+                #""operation":"cast F32 to BF16","outputs":["transformer.h.0.ln_1.bias"]"#,
+                #""operation":"copy","outputs":[]"#, 2, "made by no"
+            ),
+        ] as [(String, String, Int32, String)])
+    func tellAnotherPlan(_ old: String, _ new: String, _ code: Int32, _ words: String) throws {
+        let model = try TestModel()
+        let target = model.folder.path.appending("x.safetensors").string
+        try make("convert", model.weights.string, target, "--dtype", "bf16")
+        try replace(old, new, in: FilePath(target + ".certificate.json"))
+        #expect(try Verification(target).exitCode == 0)
+        let verification = try Verification(target, "--against", model.path)
+        #expect(verification.exitCode == code, "\(verification.text)")
+        #expect(verification.text.contains(words), "\(verification.text)")
+    }
+
     private func backwards(_ value: JSONValue) -> JSONValue {
         switch value {
         case .object(let object): .object(JSONObject(object.members.reversed().map { ($0.key, backwards($0.value)) }))

@@ -258,8 +258,9 @@ import Testing
         let path = try safetensors("a.safetensors", padding: 60)
         try TestFiles.write(Array("old".utf8), to: file("a.safetensors.old-header"))
         let outcome = try assay("convert", path.string, "--in-place", "--set-metadata", "k=v")
-        #expect(outcome.exitCode == 64)
+        #expect(outcome.exitCode == 3)
         #expect(outcome.errors.contains("put it back with 'dd if="), "\(outcome.errors)")
+        #expect(try assay("inspect", path.string).exitCode == 3)
         #expect(try TestFiles.bytes(file("a.safetensors.old-header")) == Array("old".utf8))
     }
 

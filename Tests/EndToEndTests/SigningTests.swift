@@ -240,18 +240,41 @@ private func facts() throws -> JSONObject {
         let model = try SignedModel()
         let copy = model.work.path.appending("copy")
         try make("convert", model.path, copy.string)
-        let inside = copy.appending("to-sign.json")
-        #expect(try AssayTool.run(["verify", copy.string, "--manifest", inside.string]).exitCode == 0)
-        let written = String(decoding: try TestFiles.bytes(inside), as: UTF8.self)
+        let out = model.work.path.appending("to-sign.json")
+        #expect(try AssayTool.run(["verify", copy.string, "--manifest", out.string]).exitCode == 0)
+        let written = String(decoding: try TestFiles.bytes(out), as: UTF8.self)
         #expect(written.contains(#""certificate.json""#) && written.contains(#""ignore_paths":"#))
-        #expect(written.components(of: "to-sign.json") == 1)
-        let again = try AssayTool.run(["verify", copy.string, "--manifest", inside.string])
+        let again = try AssayTool.run(["verify", copy.string, "--manifest", out.string])
         #expect(again.exitCode == 64 && again.errors.contains("exists already"), "\(again.errors)")
+        #expect(try AssayTool.run(["verify", copy.string, "--manifest", out.string, "--overwrite"]).exitCode == 0)
+        // Nothing else is replaced, and nothing is written into the folder.
+        let other = try model.work.write("other.json", [0x7B, 0x7D]).string
+        let wrong = try AssayTool.run(["verify", copy.string, "--manifest", other, "--overwrite"])
+        #expect(wrong.exitCode == 64 && wrong.errors.contains("is none itself"), "\(wrong.errors)")
+        let inside = copy.appending("to-sign.json").string
+        #expect(try AssayTool.run(["verify", copy.string, "--manifest", inside]).exitCode == 64)
         // Nothing is left where anything fails.
-        SystemCall.removeIfPresent(inside)
+        SystemCall.removeIfPresent(out)
         try flipBit(at: -1, of: copy.appending("model.safetensors"))
-        #expect(try AssayTool.run(["verify", copy.string, "--manifest", inside.string]).exitCode == 3)
-        #expect(try SystemCall.status(inside) == nil)
+        #expect(try AssayTool.run(["verify", copy.string, "--manifest", out.string]).exitCode == 3)
+        #expect(try SystemCall.status(out) == nil)
+    }
+
+    /// Some files of a folder are no model.
+    @Test func areOfFoldersAndOfSingleFiles() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let shards = work.path.appending("shards")
+        try make("convert", model.path, shards.string, "--shard-size", "20kB")
+        let out = work.path.appending("to-sign.json").string
+        let index = shards.appending("model.safetensors.index.json").string
+        for option in [["--manifest", out], ["--signature", signature("model.sig")]] {
+            let outcome = try AssayTool.run(["verify", index] + option)
+            #expect(outcome.exitCode == 64 && outcome.errors.contains("name the folder"), "\(outcome.errors)")
+        }
+        let file = shards.appending("model-00001-of-00004.safetensors").string
+        #expect(try AssayTool.run(["verify", file, "--manifest", out]).exitCode == 0)
+        let manifest = String(decoding: try TestFiles.bytes(FilePath(out)), as: UTF8.self)
+        #expect(manifest.contains(#""name":".""#) && manifest.contains("model-00001-of-00004.safetensors"))
     }
 
     /// A signature is of the very files beside it.
@@ -263,12 +286,5 @@ private func facts() throws -> JSONObject {
         #expect(outcome.exitCode == 0 && outcome.output.contains("model.sig"), "\(outcome.output)")
         #expect(try SystemCall.status(copy.appending("model.sig")) == nil)
         #expect(try Verification(copy.string, "--against", model.path).exitCode == 0)
-    }
-}
-
-extension String {
-    /// How often a text stands in this one.
-    fileprivate func components(of text: String) -> Int {
-        split(separator: text, omittingEmptySubsequences: false).count - 1
     }
 }

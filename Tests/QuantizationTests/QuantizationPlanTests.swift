@@ -102,6 +102,23 @@ private func pow10(_ x: Double) -> Double {
     return result
 }
 
+/// Some rows at a time give the bytes and the errors of the whole.
+private func expectSame(
+    _ work: RoundToNearest, by step: Int, as infos: [TensorInfo], _ whole: QuantizedWeight, _ errors: ErrorSums
+) throws {
+    var parts = infos.map { [UInt8](repeating: 0, count: $0.byteCount) }
+    var sums = ErrorSums()
+    for first in stride(from: 0, to: work.rows.outputs, by: step) {
+        let made = try work.quantized(first..<min(first + step, work.rows.outputs), as: infos)
+        for (index, output) in made.outputs.enumerated() {
+            parts[index].replaceSubrange(output.range, with: output.bytes.array)
+        }
+        sums.append(made.errors)
+    }
+    #expect(parts == whole.outputs.map(\.bytes.array))
+    #expect(sums.total == errors.total)
+}
+
 @Test(arguments: SchemeRegistry.all) func orientationThreadsAndTilesChangeNothing(_ scheme: QuantizationScheme) throws {
     var numbers = SeededRandom(seed: 12)
     let weight = MemoryWeight([150, 256], numbers.gaussian(150 * 256))
@@ -110,6 +127,7 @@ private func pow10(_ x: Double) -> Double {
         return infos
     }()
     let expected = try plan(scheme, weight).quantize(0)
+    let errors = try plan(scheme, weight).quantize(0, rows: 0..<plan(scheme, weight).rowCount(of: 0)).errors
     for (tensor, orientation) in [(weight, WeightOrientation.outputInput), (weight.transposed, .inputOutput)] {
         #expect(try plan(scheme, tensor, orientation).decisions == plan(scheme, weight).decisions)
         for threads in [1, 2, 7] {
@@ -120,12 +138,15 @@ private func pow10(_ x: Double) -> Double {
                 let work = RoundToNearest(
                     name: "m.weight", rows: rows, scheme: scheme, scaleType: .init(.f32)!,
                     options: QuantizationOptions(threads: threads))
-                let quantized = try work.quantized(as: infos)
+                let quantized = try work.quantized(0..<rows.outputs, as: infos)
                 for (part, other) in zip(quantized.outputs, expected.outputs) {
                     #expect(
-                        part.bytes.array == other.bytes.array, "\(part.info.name) \(orientation) \(threads) \(block)")
+                        part.bytes.array == other.bytes.array, "\(other.info.name) \(orientation) \(threads) \(block)")
                 }
-                #expect(quantized.statistics == expected.statistics)
+                #expect(quantized.errors.total == errors.total)
+                #expect((work.rowUnit == nil) == (orientation == .inputOutput))
+                guard let unit = work.rowUnit else { continue }
+                try expectSame(work, by: unit * 3, as: infos, expected, errors)
             }
         }
     }

@@ -12,7 +12,8 @@ import SystemPackage
 /// Each runs at one of the machine's dispatch levels, in turn; with `ASSAY_EVERY_LEVEL` in the environment at each.
 public enum EveryCommand {
     /// 100 MB above what an idle process takes.
-    private static let limits = AssayTool.Limits(byteCount: 120_000_000, seconds: 1)
+    private static let (byteCount, seconds) = (120_000_000, 1)
+    private static let limits = AssayTool.Limits(byteCount: byteCount, seconds: seconds)
 
     private static let refusals = Trials(
         "Bad input", "files that must be refused, through every command that reads, at the dispatch levels in turn")
@@ -59,9 +60,11 @@ public enum EveryCommand {
 
     /// Requires that each is content.
     ///
+    /// - Parameter byteCount: of memory, where the data take more than the file does.
     /// - Throws: `Misconduct`.
-    public static func mustAccept(_ path: FilePath) throws {
-        try forEach(path, path) { command, outcome, _ in
+    public static func mustAccept(_ path: FilePath, byteCount: Int? = nil) throws {
+        let limits = AssayTool.Limits(byteCount: byteCount ?? Self.byteCount, seconds: Self.seconds)
+        try forEach(path, path, limits) { command, outcome, _ in
             // Not everything holds weights for a scheme, nor anything to verify.
             if command == "quantize", outcome.exitCode == 64 { return nil }
             if command == "verify", outcome.output.contains("no tensor to look at") { return nil }
@@ -95,7 +98,7 @@ public enum EveryCommand {
 
     /// - Parameter fault: what is wrong with what a command said, and left in a folder that was empty; nil where nothing is.
     private static func forEach(
-        _ path: FilePath, _ twin: FilePath,
+        _ path: FilePath, _ twin: FilePath, _ limits: AssayTool.Limits = limits,
         _ fault: (_ command: String, _ outcome: AssayTool.Outcome, _ leftovers: [String]) -> String?
     ) throws {
         let source = path.string

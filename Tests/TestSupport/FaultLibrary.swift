@@ -1,9 +1,5 @@
 import SystemPackage
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// The library that stands between the built `assay` and the C library, and lets calls fail: `Tests/Faults/faults.c`,
 /// compiled once a run by the C compiler that belongs to the toolchain.
 public enum FaultLibrary {
@@ -13,16 +9,9 @@ public enum FaultLibrary {
         let source = TestFiles.fixtures.removingLastComponent().appending("Tests").appending("Faults")
             .appending("faults.c")
         let library = try folder.get().path.appending("faults.so")
-        let arguments: [String] = ["clang", "-O1", "-shared", "-fPIC", "-o", library.string, source.string]
-        let words = arguments.map { strdup($0) } + [nil]
-        defer { words.forEach { free($0) } }
-        var child: pid_t = 0
-        var code = posix_spawnp(&child, "clang", nil, nil, words, environ)
-        if code == ENOENT { code = posix_spawnp(&child, "cc", nil, nil, words, environ) }
-        guard code == 0 else { throw Errno(rawValue: code) }
-        var status: Int32 = 0
-        while waitpid(child, &status, 0) == -1 && errno == EINTR {}
-        guard status == 0 else { throw Errno.invalidArgument }
+        let arguments = ["-O1", "-shared", "-fPIC", "-o", library.string, source.string]
+        let code = try (try? Program.run(["clang"] + arguments)) ?? Program.run(["cc"] + arguments)
+        guard code == 0 else { throw Errno.invalidArgument }
         return library
     }
 

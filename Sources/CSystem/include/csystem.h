@@ -20,3 +20,6 @@ int csystem_reserve(int descriptor, off_t byte_count);
 /// A number as text, rounded to so many digits behind the point; with an exponent where that is wanted. Like snprintf(3),
 /// which Swift reaches through lists of arguments only: those look protocols up, a millisecond at the start of a process.
 int csystem_format(char *text, size_t capacity, double value, int digits, int with_exponent);
+
+/// Gives memory of at least so many bytes back to the system as soon as it is freed.
+void csystem_return_freed_memory(int from_byte_count);

@@ -36,14 +36,18 @@ public final class InputFile: ByteSource {
     /// The open file of the system and the bytes of it that these are; nil where they are made of others (unpacked).
     package let place: (descriptor: CInt, range: Range<Int>)?
     private let source: any ByteSource
+    /// Of the regular file, when it was opened.
+    private let status: SystemCall.Status?
 
+    /// - Parameter cache: what it may fill of the page cache; nil for a file that is read again and again.
     /// - Throws: `SystemError` where it cannot be opened; `CheckpointError` where it is no regular file.
-    public init(_ path: FilePath) throws {
-        let file = try RegularFile(path)
+    public init(_ path: FilePath, cache: CacheAllowance? = nil) throws {
+        let file = try RegularFile(path, cache)
         self.path = path
         byteCount = file.byteCount
         place = (file.descriptor, 0..<file.byteCount)
         source = file
+        status = file.status
     }
 
     /// A file inside the one at `path`.
@@ -52,6 +56,7 @@ public final class InputFile: ByteSource {
         byteCount = source.byteCount
         place = nil
         self.source = source
+        status = nil
     }
 
     /// A file that lies whole inside another.
@@ -65,6 +70,14 @@ public final class InputFile: ByteSource {
             )
         }
         source = part
+        status = nil
+    }
+
+    /// What is wrong with a file is its own fault only where nobody changed it since it was opened.
+    ///
+    /// - Throws: `SystemError` where somebody did.
+    package func requireUnchanged() throws {
+        if let status { try SystemCall.requireUnchanged(path, since: status) }
     }
 
     public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
@@ -91,11 +104,13 @@ private final class RegularFile: ByteSource {
     let path: FilePath
     let byteCount: Int
     let descriptor: CInt
+    let status: SystemCall.Status
+    private let cache: CacheAllowance?
 
-    init(_ path: FilePath) throws {
+    init(_ path: FilePath, _ cache: CacheAllowance?) throws {
         self.path = path
+        self.cache = cache
         descriptor = try SystemCall.openForReading(path)
-        let status: SystemCall.Status
         do {
             status = try SystemCall.status(of: descriptor, path)
             guard status.kind == .file else {
@@ -111,7 +126,10 @@ private final class RegularFile: ByteSource {
         SystemCall.adviseSequential(descriptor)
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        if cache?.isExceeded ?? false { SystemCall.dropFromCache(descriptor) }
+        close(descriptor)
+    }
 
     /// - Throws: `SystemError` where the file became shorter than it was when opened, or cannot be read.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
@@ -121,5 +139,8 @@ private final class RegularFile: ByteSource {
                 "read \(buffer.count) bytes at byte \(offset)", path, .ioError,
                 advice: "the file changed while it was being read (it was \(byteCount) bytes long when opened)")
         }
+        guard let cache else { return }
+        cache.pass(count)
+        if cache.isExceeded { SystemCall.dropFromCache(descriptor, from: offset, count) }
     }
 }

@@ -1,3 +1,4 @@
+import Synchronization
 import SystemPackage
 
 #if canImport(Glibc)
@@ -9,10 +10,15 @@ import SystemPackage
 public final class OutputFile: Sendable {
     public let path: FilePath
     package let descriptor: CInt
+    private let cache: CacheAllowance?
+    private let writtenByteCount = Atomic<Int>(0)
 
     /// Creates the file `path`, which must not exist.
-    public init(creating path: FilePath) throws {
+    ///
+    /// - Parameter cache: what it may fill of the page cache; nil where that does not matter.
+    public init(creating path: FilePath, cache: CacheAllowance? = nil) throws {
         self.path = path
+        self.cache = cache
         descriptor = try SystemCall.create(path)
     }
 
@@ -20,8 +26,8 @@ public final class OutputFile: Sendable {
     public init(unnamedBeside path: FilePath) throws {
         let name = "." + (path.lastComponent?.string ?? "") + ".plain"
         self.path = path.removingLastComponent().appending(name)
-        descriptor = try SystemCall.create(self.path)
-        SystemCall.removeIfPresent(self.path)
+        cache = nil
+        descriptor = try SystemCall.createUnnamed(self.path)
     }
 
     /// Opens a file that exists, to be changed where it lies.
@@ -29,6 +35,7 @@ public final class OutputFile: Sendable {
     /// - Throws: `SystemError` where it cannot be written to.
     package init(changing path: FilePath) throws {
         self.path = path
+        cache = nil
         descriptor = try SystemCall.openForWriting(path)
     }
 
@@ -48,6 +55,17 @@ public final class OutputFile: Sendable {
     /// Writes bytes at an offset; safe from several threads for different ranges.
     public func write(at offset: Int, _ bytes: UnsafeRawBufferPointer) throws {
         try SystemCall.write(descriptor, at: offset, bytes, path)
+        if let cache { spare(cache, bytes.count) }
+    }
+
+    /// Bytes written between two looks at the cache.
+    private static let dropByteCount = 64 << 20
+
+    private func spare(_ cache: CacheAllowance, _ byteCount: Int) {
+        cache.pass(byteCount)
+        let (before, after) = writtenByteCount.add(byteCount, ordering: .relaxed)
+        guard cache.isExceeded, before / Self.dropByteCount != after / Self.dropByteCount else { return }
+        SystemCall.dropFromCache(descriptor)
     }
 
     public func write(at offset: Int, _ bytes: [UInt8]) throws {
@@ -63,5 +81,8 @@ public final class OutputFile: Sendable {
         try setLength(byteCount)
     }
 
-    public func synchronize() throws { try SystemCall.synchronize(descriptor, path) }
+    public func synchronize() throws {
+        try SystemCall.synchronize(descriptor, path)
+        if cache?.isExceeded ?? false { SystemCall.dropFromCache(descriptor) }
+    }
 }

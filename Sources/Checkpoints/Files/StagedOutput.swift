@@ -12,6 +12,9 @@ public final class StagedOutput: Sendable {
     public let staging: FilePath
     private let isFolder: Bool
     private let overwrite: Bool
+    private let replaceable: NameSet
+    /// What stood there at the start.
+    private let replaced: SystemCall.Status?
 
     /// - Parameters:
     ///   - isFolder: makes the staging folder; a file is left for the writer to create.
@@ -26,43 +29,46 @@ public final class StagedOutput: Sendable {
     ) throws {
         // A trailing slash or a final dot would stage inside the destination instead of beside it.
         let normalized = destination.lexicallyNormalized()
-        let usual = try Self.stagingPath(
-            for: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
-        let staging = place ?? usual
+        replaced = try Self.replaced(by: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
+        let staging = place ?? Self.temporaryPath(for: normalized)
         if place == nil {
-            if isFolder { try SystemCall.makeFolder(staging) }
-            Temporaries.add(staging)
+            if isFolder { try SystemCall.makeFolder(staging, isTemporary: true) } else { Temporaries.add(staging) }
         }
         self.destination = normalized
         self.staging = staging
         self.isFolder = isFolder
         self.overwrite = overwrite
+        self.replaceable = replaceable
     }
 
-    /// Where to stage, after everything has been checked that can be known before the work.
-    private static func stagingPath(
-        for destination: FilePath, isFolder: Bool, overwrite: Bool, _ replaceable: NameSet
-    ) throws -> FilePath {
-        guard let name = destination.lastComponent else {
+    /// The folder in which it appears.
+    var folder: FilePath { destination.folder }
+
+    /// Checks everything that can be known before the work.
+    ///
+    /// - Returns: the status of what is replaced; nil where nothing is there.
+    private static func replaced(
+        by destination: FilePath, isFolder: Bool, overwrite: Bool, _ replaceable: NameSet
+    ) throws -> SystemCall.Status? {
+        guard destination.lastComponent != nil else {
             throw UsageError("\(destination.forDisplay): this names no file that could be written")
         }
-        try check(destination, isFolder: isFolder, overwrite: overwrite, replaceable)
-        let folder = destination.removingLastComponent()
-        let parent: FilePath = folder.isEmpty ? "." : folder
-        guard let status = try SystemCall.status(parent) else {
+        let found = try SystemCall.status(destination, followingLinks: false)
+        if let found { try check(found, destination, isFolder: isFolder, overwrite: overwrite, replaceable) }
+        guard let status = try SystemCall.status(destination.folder) else {
             throw UsageError(
-                "\(destination.forDisplay): the folder \(parent.forDisplay) does not exist; create it first")
+                "\(destination.forDisplay): the folder \(destination.folder.forDisplay) does not exist; create it first"
+            )
         }
         guard status.kind == .folder else {
-            throw UsageError("\(destination.forDisplay): \(parent.forDisplay) is not a folder")
+            throw UsageError("\(destination.forDisplay): \(destination.folder.forDisplay) is not a folder")
         }
-        return parent.appending(temporaryName(for: name.string))
+        return found
     }
 
     private static func check(
-        _ destination: FilePath, isFolder: Bool, overwrite: Bool, _ replaceable: NameSet
+        _ status: SystemCall.Status, _ destination: FilePath, isFolder: Bool, overwrite: Bool, _ replaceable: NameSet
     ) throws {
-        guard let status = try SystemCall.status(destination, followingLinks: false) else { return }
         guard overwrite else {
             throw UsageError("\(destination.forDisplay): exists already; use --overwrite to replace it")
         }
@@ -100,52 +106,88 @@ public final class StagedOutput: Sendable {
     public static func check(
         _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet
     ) throws {
-        _ = try stagingPath(
-            for: destination.lexicallyNormalized(), isFolder: isFolder, overwrite: overwrite, replaceable)
+        _ = try replaced(
+            by: destination.lexicallyNormalized(), isFolder: isFolder, overwrite: overwrite, replaceable)
     }
 
-    /// Hidden, and recognisable as ours: `.NAME.PID-RANDOM.assay-partial`. Cut to what file systems allow.
-    private static func temporaryName(for name: String) -> String {
+    /// A place beside a path, hidden, and recognisable as ours: `.NAME.PID-RANDOM.assay-partial`. Cut to what file systems
+    /// allow.
+    static func temporaryPath(for path: FilePath) -> FilePath {
         let random = String(UInt32.random(in: 0 ... .max), radix: 36)
-        let stem = String(decoding: name.utf8.prefix(180), as: UTF8.self)
-        return ".\(stem).\(getpid())-\(random).assay-partial"
+        let stem = String(decoding: (path.lastComponent?.string ?? "").utf8.prefix(180), as: UTF8.self)
+        return path.folder.appending(".\(stem).\(getpid())-\(random).assay-partial")
     }
 
     /// What runs that were killed left beside a destination: staged under its name by a process that is no more.
     public static func leftovers(of destination: FilePath) -> [FilePath] {
         let normalized = destination.lexicallyNormalized()
-        let folder = normalized.removingLastComponent()
+        let folder = normalized.folder
         let prefix = ".\(normalized.lastComponent?.string ?? "")."
-        let names = (try? SystemCall.names(in: folder.isEmpty ? "." : folder)) ?? []
+        let names = (try? SystemCall.names(in: folder)) ?? []
         return names.filter { name in
             guard name.hasPrefix(prefix), name.hasSuffix(".assay-partial"),
                 let process = pid_t(name.dropFirst(prefix.count).prefix { $0 != "-" })
             else { return false }
             return kill(process, 0) == -1 && errno == ESRCH
-        }.map { folder.appending($0) }
+        }.map { normalized.removingLastComponent().appending($0) }
     }
 
-    deinit {
-        if Temporaries.forget(staging) { SystemCall.removeTree(staging) }
-    }
+    deinit { Temporaries.remove(staging) }
 
     /// Puts the finished output in place. Its files must have been flushed.
-    public func publish() throws {
-        if isFolder { try SystemCall.synchronizeFolder(staging) }
-        if isFolder, overwrite, try SystemCall.status(destination) != nil {
-            // Afterwards the old folder lies under the temporary name, where `deinit` removes it.
-            try SystemCall.exchange(staging, destination)
-        } else {
-            do {
-                try SystemCall.rename(staging, to: destination, replacing: overwrite)
-            } catch {
-                guard error.errno == .fileExists else { throw error }
-                throw UsageError(
-                    "\(destination.forDisplay): appeared while it was being written; use --overwrite to replace it")
-            }
-            Temporaries.forget(staging)
+    ///
+    /// - Throws: `UsageError` where something appeared or changed there meanwhile; `SystemError`. What stood there before
+    ///   then stands there again.
+    public func publish() throws { try Publication.run(in: folder) { try $0.publish(self) } }
+
+    /// Takes the place of what was there at the start, or of nothing.
+    ///
+    /// - Returns: how that is taken back.
+    func takePlace() throws -> () throws -> Void {
+        if let replaced { try keepPermissions(of: replaced, in: "") }
+        if isFolder { try SystemCall.synchronizeTree(staging) }
+        guard let found = try SystemCall.status(destination, followingLinks: false) else {
+            try takeEmptyPlace()
+            return { [self] in try SystemCall.rename(destination, to: staging, replacing: false) }
         }
-        let around = destination.removingLastComponent()
-        try SystemCall.synchronizeFolder(around.isEmpty ? "." : around)
+        guard overwrite, let replaced, isFolder ? found.isSameFile(as: replaced) : found == replaced else {
+            throw changedMeanwhile
+        }
+        try Self.check(found, destination, isFolder: isFolder, overwrite: true, replaceable)
+        // Afterwards the old one lies under the temporary name, and is removed with it.
+        try SystemCall.exchange(staging, destination)
+        return { [self] in try SystemCall.exchange(staging, destination) }
+    }
+
+    private func takeEmptyPlace() throws {
+        do {
+            try SystemCall.rename(staging, to: destination, replacing: false)
+        } catch {
+            guard error.errno == .fileExists else { throw error }
+            throw changedMeanwhile
+        }
+    }
+
+    private var changedMeanwhile: UsageError {
+        UsageError(
+            replaced == nil
+                ? "\(destination.forDisplay): appeared while it was being written; use --overwrite to replace it"
+                : "\(destination.forDisplay): was changed by somebody else while it was being written; nothing of it was"
+                    + " touched")
+    }
+
+    /// Nobody may read the new one who could not read the old one.
+    ///
+    /// - Parameter name: of a file or folder in it; empty for itself.
+    private func keepPermissions(of old: SystemCall.Status, in name: String) throws {
+        let path = name.isEmpty ? staging : staging.appending(name)
+        guard let new = try SystemCall.status(path, followingLinks: false) else { return }
+        let permitted = new.mode & (old.mode | ~0o777)
+        if permitted != new.mode { try SystemCall.setMode(path, permitted) }
+        guard name.isEmpty, isFolder else { return }
+        for (name, _) in try SystemCall.tree(in: staging) {
+            guard let old = try SystemCall.status(destination.appending(name)) else { continue }
+            try keepPermissions(of: old, in: name)
+        }
     }
 }

@@ -53,40 +53,57 @@ package enum SystemCall {
     /// Runs a call until it is not interrupted; -1 becomes the error.
     @discardableResult
     static func retrying<T: SignedInteger>(
-        _ operation: String, _ path: FilePath, advice: String? = nil, _ call: () -> T
+        _ operation: String, _ path: FilePath, _ call: () -> T
     ) throws(SystemError) -> T {
         while true {
             let result = call()
             if result != -1 { return result }
             let code = Errno(rawValue: errno)
             if code == .interrupted { continue }
-            throw SystemError(operation, path, code, advice: advice ?? Self.advice(for: code))
+            throw SystemError(operation, path, code)
         }
     }
 
-    private static func advice(for code: Errno) -> String? {
-        switch code {
-        case .noSpace: "free some space, or write to another disk"
-        case .permissionDenied: "check who owns it and its permissions"
-        case .fileTooLarge: "raise the file size limit (ulimit -f)"
-        default: nil
+    /// Runs a call that gives nothing where it fails, until it is not interrupted.
+    private static func retryingForResult<T>(
+        _ operation: String, _ path: FilePath, _ call: () -> T?
+    ) throws(SystemError) -> T {
+        while true {
+            if let result = call() { return result }
+            let code = Errno(rawValue: errno)
+            if code != .interrupted { throw SystemError(operation, path, code) }
         }
     }
 
     /// The status of what a path leads to (links followed), or nil where nothing is there.
     package static func status(_ path: FilePath, followingLinks: Bool = true) throws(SystemError) -> Status? {
         var raw = stat()
-        let result = path.withPlatformString { followingLinks ? stat($0, &raw) : lstat($0, &raw) }
-        if result == 0 { return Status(raw) }
-        let code = Errno(rawValue: errno)
-        if code == .noSuchFileOrDirectory || code == .notDirectory { return nil }
-        throw SystemError("look at it", path, code, advice: advice(for: code))
+        do {
+            try retrying("look at it", path) {
+                path.withPlatformString { followingLinks ? stat($0, &raw) : lstat($0, &raw) }
+            }
+        } catch {
+            guard error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory else { throw error }
+            return nil
+        }
+        return Status(raw)
     }
 
     package static func status(of descriptor: CInt, _ path: FilePath) throws(SystemError) -> Status {
         var raw = stat()
         try retrying("look at it", path) { fstat(descriptor, &raw) }
         return Status(raw)
+    }
+
+    /// What was read of a file must be what was opened: the same file, of the same size and time of change.
+    ///
+    /// - Parameter before: its status at that time.
+    package static func requireUnchanged(_ path: FilePath, since before: Status?) throws(SystemError) {
+        let now = try status(path)
+        guard now != before else { return }
+        throw SystemError(
+            "trust what was read", path, now == nil ? .noSuchFileOrDirectory : .ioError,
+            advice: now == nil ? "it vanished meanwhile" : "it was changed while it was read")
     }
 
     /// Opens for reading, without waiting for the other end of a pipe or device.
@@ -101,6 +118,19 @@ package enum SystemCall {
 
     /// Creates a file that must not exist yet.
     package static func create(_ path: FilePath) throws(SystemError) -> CInt {
+        try Temporaries.making { () throws(SystemError) -> CInt in try make(path) }
+    }
+
+    /// The same for a file that loses its name at once, and so is gone with the process.
+    static func createUnnamed(_ path: FilePath) throws(SystemError) -> CInt {
+        try Temporaries.making { () throws(SystemError) -> CInt in
+            let descriptor = try make(path)
+            removeIfPresent(path)
+            return descriptor
+        }
+    }
+
+    private static func make(_ path: FilePath) throws(SystemError) -> CInt {
         try retrying("create it", path) {
             path.withPlatformString { open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
         }
@@ -108,7 +138,9 @@ package enum SystemCall {
 
     /// Opens a file that processes lock, and makes it where it is missing.
     package static func openLock(_ path: FilePath) throws(SystemError) -> CInt {
-        try retrying("open it", path) { path.withPlatformString { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) } }
+        try Temporaries.making { () throws(SystemError) -> CInt in
+            try retrying("open it", path) { path.withPlatformString { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) } }
+        }
     }
 
     /// Locks an open file, as long as this process has it open.
@@ -116,12 +148,14 @@ package enum SystemCall {
     /// - Returns: false where another process has it.
     package static func lock(_ descriptor: CInt, _ path: FilePath) throws(SystemError) -> Bool {
         do {
-            try retrying("lock it", path, advice: "the file system may have no locks; leave --resume out") {
-                flock(descriptor, LOCK_EX | LOCK_NB)
-            }
+            try retrying("lock it", path) { flock(descriptor, LOCK_EX | LOCK_NB) }
             return true
         } catch {
-            guard error.errno == .wouldBlock else { throw error }
+            guard error.errno == .wouldBlock else {
+                throw SystemError(
+                    error.operation, path, error.errno,
+                    advice: "the file system may have no locks; leave --resume out")
+            }
             return false
         }
     }
@@ -154,23 +188,58 @@ package enum SystemCall {
         }
     }
 
-    /// Flushes to the disk. A failure is final: the system may have dropped the bytes, so it is never retried.
+    /// Flushes to the disk. A failure is final: the system may have dropped the bytes, so it is never tried again, but where
+    /// it was interrupted before it could fail.
     package static func synchronize(_ descriptor: CInt, _ path: FilePath) throws(SystemError) {
-        guard fsync(descriptor) == 0 else {
-            throw SystemError("flush it to the disk", path, Errno(rawValue: errno))
-        }
+        try retrying("flush it to the disk", path) { fsync(descriptor) }
     }
 
     /// Flushes a folder's entries, so that a rename in it survives a power loss.
     package static func synchronizeFolder(_ path: FilePath) throws(SystemError) {
-        let descriptor = try retrying("open the folder", path) {
+        let descriptor = try openFolder(path)
+        defer { close(descriptor) }
+        do {
+            try retrying("flush the folder", path) { fsync(descriptor) }
+        } catch {
+            // Some file systems cannot flush a folder and say so; there is nothing else to be done there.
+            guard error.errno == .invalidArgument else { throw error }
+        }
+    }
+
+    /// Flushes the entries of a folder under construction and of all folders in it.
+    package static func synchronizeTree(_ path: FilePath) throws(SystemError) {
+        for name in try names(in: path) where try status(path.appending(name), followingLinks: false)?.kind == .folder {
+            try synchronizeTree(path.appending(name))
+        }
+        try synchronizeFolder(path)
+    }
+
+    private static func openFolder(_ path: FilePath) throws(SystemError) -> CInt {
+        try retrying("open the folder", path) {
             path.withPlatformString { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         }
-        defer { close(descriptor) }
-        // Some file systems cannot flush a folder and say EINVAL; there is nothing else to be done there.
-        guard fsync(descriptor) == 0 || errno == EINVAL else {
-            throw SystemError("flush the folder", path, Errno(rawValue: errno))
+    }
+
+    /// Waits until no other process holds the folder locked, and locks it; nil where the file system has no locks, which
+    /// are a courtesy among processes of ours.
+    static func lockFolder(_ folder: FilePath) -> CInt? {
+        guard let descriptor = try? openFolder(folder) else { return nil }
+        while flock(descriptor, LOCK_EX) != 0 {
+            if errno == EINTR { continue }
+            close(descriptor)
+            return nil
         }
+        return descriptor
+    }
+
+    static func unlock(_ descriptor: CInt) { close(descriptor) }
+
+    /// Sets the permissions of a file or folder, and waits until the disk has them.
+    static func setMode(_ path: FilePath, _ mode: UInt32) throws(SystemError) {
+        let descriptor = try openForReading(path)
+        defer { close(descriptor) }
+        try retrying("set its permissions", path) { fchmod(descriptor, mode) }
+        try synchronize(descriptor, path)
     }
 
     package static func setLength(_ descriptor: CInt, _ byteCount: Int, _ path: FilePath) throws(SystemError) {
@@ -190,24 +259,44 @@ package enum SystemCall {
         }
     }
 
-    /// Exchanges two names in one step, so that a folder is replaced without a moment in which it is missing.
-    package static func exchange(_ a: FilePath, _ b: FilePath) throws(SystemError) {
-        try retrying("exchange it with \(b.forDisplay)", a) {
-            a.withPlatformString { from in
-                b.withPlatformString { to in csystem_exchange(from, to) }
+    /// Exchanges a finished output with what it replaces, in one step, without a moment in which that is missing. Where the
+    /// file system cannot do that, there is such a moment.
+    static func exchange(_ staging: FilePath, _ destination: FilePath) throws(SystemError) {
+        do {
+            try retrying("exchange it with \(destination.forDisplay)", staging) {
+                staging.withPlatformString { from in
+                    destination.withPlatformString { to in csystem_exchange(from, to) }
+                }
             }
+        } catch {
+            guard error.errno == .invalidArgument || error.errno == .noFunction else { throw error }
+            try exchangeByRenaming(staging, destination)
         }
     }
 
-    package static func makeFolder(_ path: FilePath) throws(SystemError) {
-        try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
+    private static func exchangeByRenaming(_ staging: FilePath, _ destination: FilePath) throws(SystemError) {
+        let aside = StagedOutput.temporaryPath(for: destination)
+        try rename(destination, to: aside, replacing: false)
+        do {
+            try rename(staging, to: destination, replacing: false)
+        } catch {
+            try rename(aside, to: destination, replacing: false)
+            throw error
+        }
+        try rename(aside, to: staging, replacing: false)
+    }
+
+    /// - Parameter isTemporary: whether it is removed where the process is interrupted.
+    package static func makeFolder(_ path: FilePath, isTemporary: Bool = false) throws(SystemError) {
+        try Temporaries.making { () throws(SystemError) in
+            try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
+            if isTemporary { Temporaries.add(path) }
+        }
     }
 
     /// The absolute path without links that a path leads to.
     package static func resolved(_ path: FilePath) throws(SystemError) -> FilePath {
-        guard let found = path.withPlatformString({ realpath($0, nil) }) else {
-            throw SystemError("find it", path, Errno(rawValue: errno))
-        }
+        let found = try retryingForResult("find it", path) { path.withPlatformString { realpath($0, nil) } }
         defer { free(found) }
         return FilePath(platformString: found)
     }
@@ -233,7 +322,7 @@ package enum SystemCall {
 
     /// Removes a file, or an empty folder. Absence is no error.
     package static func removeIfPresent(_ path: FilePath) {
-        _ = path.withPlatformString { remove($0) }
+        _ = try? retrying("remove it", path) { path.withPlatformString { remove($0) } }
     }
 
     /// Removes a folder and all in it, never following links out of it.
@@ -244,19 +333,32 @@ package enum SystemCall {
         removeIfPresent(path)
     }
 
+    /// Opens standard input, output and error where the caller closed them, so that no file of ours gets their numbers, and
+    /// what is printed does not go into it. What is written there fails.
+    package static func occupyStandardDescriptors() {
+        for number in 0...2 as ClosedRange<CInt> where fcntl(number, F_GETFD) == -1 && errno == EBADF {
+            _ = open("/dev/null", O_RDONLY)
+        }
+    }
+
     /// The names in a folder, sorted by their bytes.
     package static func names(in folder: FilePath) throws(SystemError) -> [String] {
-        guard let stream = folder.withPlatformString({ opendir($0) }) else {
-            throw SystemError("list the folder", folder, Errno(rawValue: errno))
-        }
+        let stream = try retryingForResult("list the folder", folder) { folder.withPlatformString { opendir($0) } }
         defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
+        while true {
+            // Null is the end as well as a failure.
+            errno = 0
+            guard let entry = readdir(stream) else {
+                if errno == EINTR { continue }
+                break
+            }
             let name = withUnsafeBytes(of: &entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
             if name != "." && name != ".." { names.append(name) }
         }
+        guard errno == 0 else { throw SystemError("list the folder", folder, Errno(rawValue: errno)) }
         return names.sorted { ExactName($0) < ExactName($1) }
     }
 
@@ -294,6 +396,13 @@ package enum SystemCall {
     package static func reserve(_ descriptor: CInt, _ byteCount: Int, _ path: FilePath) throws(SystemError) {
         guard byteCount > 0 else { return }
         try retrying("reserve \(byteCount) bytes", path) { csystem_reserve(descriptor, off_t(byteCount)) }
+    }
+
+    /// Drops the pages of a range of a file from the cache; those that are not on the disk yet begin to be written.
+    ///
+    /// - Parameter byteCount: 0 for all from `offset` on.
+    package static func dropFromCache(_ descriptor: CInt, from offset: Int = 0, _ byteCount: Int = 0) {
+        _ = posix_fadvise(descriptor, off_t(offset), off_t(byteCount), POSIX_FADV_DONTNEED)
     }
 
     /// Tells the system that a range of a file will be read once, front to back.

@@ -6,16 +6,46 @@ import SystemPackage
 /// This is process-wide because a signal is.
 public enum Temporaries {
     private static let paths = Mutex<Set<FilePath>>([])
+    /// Held while outputs take their places.
+    private static let publishing = Mutex(())
+    /// Held while a file or folder is made or removed.
+    private static let making = Mutex(())
 
     package static func add(_ path: FilePath) { paths.withLock { _ = $0.insert(path) } }
 
-    /// - Returns: whether it was still known, and so is the caller's to remove.
-    @discardableResult
-    package static func forget(_ path: FilePath) -> Bool { paths.withLock { $0.remove(path) != nil } }
+    /// What has its place, or is kept for another run.
+    package static func forget(_ path: FilePath) { paths.withLock { _ = $0.remove(path) } }
 
-    /// Removes all of them; for the moment before the process ends.
-    public static func removeAll() {
-        let all = paths.withLock { Array($0) }
-        for path in all where forget(path) { SystemCall.removeTree(path) }
+    /// Removes what is no longer needed, with all in it, where nobody else did; the process does not end in the middle of it.
+    package static func remove(_ path: FilePath) {
+        making.withLock { _ in
+            if paths.withLock({ $0.remove(path) }) != nil { SystemCall.removeTree(path) }
+        }
+    }
+
+    /// Does what is not to be cut short by the end of the process.
+    static func uninterrupted<R>(_ body: () throws -> R) throws -> R {
+        var result: Result<R, any Error>?
+        publishing.withLock { _ in result = Result { () throws -> R in try body() } }
+        return try result!.get()
+    }
+
+    /// Makes a file or folder, unless the process is about to end: it would lie there for good.
+    @discardableResult
+    static func making<R>(_ body: () throws(SystemError) -> R) throws(SystemError) -> R {
+        var result: Result<R, SystemError>?
+        making.withLock { _ in result = Result { () throws(SystemError) -> R in try body() } }
+        return try result!.get()
+    }
+
+    /// Removes all of them and ends the process. Outputs that are just taking their places do so before that; nothing new
+    /// is made, and whoever else would end the process waits.
+    public static func removeAll(then leave: () -> Never) -> Never {
+        publishing.withLock { _ -> Never in
+            making.withLock { _ -> Never in
+                for path in paths.withLock({ $0 }) { SystemCall.removeTree(path) }
+                leave()
+            }
+        }
     }
 }

@@ -4,8 +4,11 @@ import SystemPackage
 
 /// A deflated member that is small enough to be unpacked at once; what was unpacked last is kept.
 final class InflatedMember: ByteSource {
-    /// What one member may take of memory.
-    static let maximumByteCount = 64 << 20
+    /// What one member, and all that are kept, may take of memory: a few times what the archive has, so that a small one that
+    /// stands for much does not take much.
+    static func maximumByteCount(inArchiveOf byteCount: Int) -> Int {
+        min(max(8 * min(byteCount, 64 << 20), 16 << 20), 64 << 20)
+    }
 
     /// Where formats have their headers: asked for alone, such bytes are unpacked alone, so that opening a file does not
     /// unpack all of it.

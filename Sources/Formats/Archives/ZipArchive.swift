@@ -11,7 +11,8 @@ struct ZipArchive: Sendable {
     private let positions: NameMap<Int>
     /// Where each member's stored bytes begin.
     let dataOffsets: [Int]
-    private let inflated = BufferCache<Int>()
+    private let inflated: BufferCache<Int>
+    private let maximumInflatedByteCount: Int
 
     static let headerByteCount = 30
     private static let signature: UInt32 = 0x0403_4B50
@@ -20,6 +21,8 @@ struct ZipArchive: Sendable {
     init(_ file: InputFile) throws {
         let directory = try ZipDirectory(of: file)
         self.file = file
+        maximumInflatedByteCount = InflatedMember.maximumByteCount(inArchiveOf: file.byteCount)
+        inflated = BufferCache(limit: maximumInflatedByteCount)
         members = directory.members
         positions = NameMap(members.enumerated().map { ($1.name, $0) })
         dataOffsets = try Self.dataOffsets(of: members, end: directory.offset, in: file)
@@ -40,7 +43,7 @@ struct ZipArchive: Sendable {
         switch member.method {
         case .stored:
             return isChecked ? CheckedSource(stored, member, file.path) : stored
-        case .deflated where member.byteCount <= InflatedMember.maximumByteCount:
+        case .deflated where member.byteCount <= maximumInflatedByteCount:
             return InflatedMember(stored, member, isChecked: isChecked, file.path, inflated, key: position)
         case .deflated:
             return InflatingMember(stored, member, isChecked: isChecked, file.path)

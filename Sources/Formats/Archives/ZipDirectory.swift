@@ -68,7 +68,9 @@ struct ZipDirectory {
     private func member(_ bytes: [UInt8], _ position: inout Int) throws -> ZipMember? {
         let begin = position
         guard bytes.count - begin >= Self.entryByteCount, bytes.number(begin, UInt32.self) == Self.signature else {
-            throw refuse(begin, "an entry of the zip directory", "other bytes; the archive is cut off or damaged")
+            throw refuse(
+                begin, "an entry of the zip directory",
+                "other bytes; the archive is cut off or damaged; download it again")
         }
         let lengths = (0..<3).map { Int(bytes.number(begin + 28 + 2 * $0, UInt16.self)) }
         let nameEnd = begin + Self.entryByteCount + lengths[0]

@@ -25,7 +25,8 @@ struct GGUFCursor {
     /// - Throws: `CheckpointError` where the file ends before, or the header is larger than any.
     mutating func take(_ count: Int, _ what: @autoclosure () -> String) throws -> ArraySlice<UInt8> {
         guard count >= 0, count <= bytesLeft else {
-            throw error(expected: "\(what()), \(count) bytes", found: "the file's end after \(bytesLeft)")
+            throw error(
+                expected: "\(what()), \(count) bytes", found: "the file's end after \(bytesLeft); download it again")
         }
         guard offset + count <= GGUF.maximumHeaderByteCount else {
             throw error(
@@ -59,7 +60,9 @@ struct GGUFCursor {
             let bound =
                 limit < bytesLeft
                 ? "of at most \(limit) bytes" : "that ends inside the file (\(bytesLeft) bytes left)"
-            throw error(at: start, expected: "\(what()) \(bound)", found: "length \(length)")
+            throw error(
+                at: start, expected: "\(what()) \(bound)",
+                found: "length \(length)" + (limit < bytesLeft ? "" : "; if the file is cut off, download it again"))
         }
         return try take(Int(length), what())
     }

@@ -166,7 +166,7 @@ struct GGUFTensorParser {
             guard next <= dataByteCount, info.byteCount <= dataByteCount - next else {
                 throw error(
                     "\(info.byteCount) bytes of data at byte \(dataStart + next)",
-                    "\(max(0, dataByteCount - next)): the file is cut off")
+                    "\(max(0, dataByteCount - next)): the file is cut off; download it again")
             }
             offsets.append(dataStart + next)
             end = next + info.byteCount

@@ -190,6 +190,9 @@ struct HDF5Helper {
         }
         if signal != 0 { throw refuse("damage over which it crashed (signal \(signal))") }
         let code = (status >> 8) & 0xFF
+        if code > HDF5Listing.unreadable {
+            throw SystemError("read it", file.path, Errno(rawValue: code - HDF5Listing.unreadable))
+        }
         guard code == 0 else {
             let message = String(decoding: collector.messages.prefix { $0 != 10 }, as: UTF8.self)
             throw SystemError(

@@ -14,6 +14,9 @@ public enum HDF5Listing {
     /// The descriptor under which the file is handed over.
     static let descriptor: CInt = 3
 
+    /// An exit code from here on is this and the error of the system over which the file could not be read.
+    static let unreadable: CInt = 64
+
     /// Serves one listing on standard output. To be called by a program's subcommand `hdf5-listing BEGIN COUNT`.
     ///
     /// - Parameters:
@@ -35,6 +38,8 @@ public enum HDF5Listing {
         } catch {
             output.line(ListingFailure(.init("file"), "a listing", "\(error)").json)
         }
+        // What could not be read is not damaged; the parent is told by the exit code.
+        if chdf5_last_errno() != 0 { _exit(unreadable + chdf5_last_errno()) }
         output.flush()
         // Not `exit`: libhdf5's clean-up is known to crash over damaged files.
         _exit(0)
@@ -96,7 +101,8 @@ struct ListingFailure: Error {
         let isPerhapsLater = NamePattern("*version*").matches(message)
         return ListingFailure(
             .init(place), "what libhdf5 can read",
-            (isPerhapsLater ? "a version that is not read yet, or damage" : "damage") + " ('\(message)')")
+            (isPerhapsLater ? "a version that is not read yet, or damage" : "damage") + " ('\(message)')"
+                + (NamePattern("truncated file*").matches(message) ? ": the file is cut off; download it again" : ""))
     }
 
     var json: String {

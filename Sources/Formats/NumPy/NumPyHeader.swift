@@ -44,7 +44,8 @@ struct NumPyHeader {
             let found = source.byteCount - byteCount
             throw refuse(
                 "data", "\(data) bytes (\(elementType.name) \(shape))",
-                "\(found)\(found < data ? ": the file is cut off" : ": something else follows the array")")
+                "\(found)\(found < data ? ": the file is cut off; download it again" : ": something else follows the array")"
+            )
         }
     }
 

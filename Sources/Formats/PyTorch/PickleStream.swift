@@ -70,6 +70,7 @@ struct PickleStream {
         let isCapped = limit < source.byteCount
         return PickleFault(
             offset: position, expected: isCapped ? "a pickle of at most \(Self.maximumByteCount) bytes" : expected,
-            found: isCapped ? "a longer one" : "\(limit - position) bytes; the pickle is cut off")
+            found: isCapped
+                ? "a longer one" : "\(limit - position) bytes; the pickle is cut off; download the file again")
     }
 }

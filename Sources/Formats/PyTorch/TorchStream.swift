@@ -64,7 +64,8 @@ struct TorchStream {
         let place = CheckpointError.Place.part("storage '\(storage.key.escapedForDisplay)' at byte \(position)")
         guard file.byteCount - position >= 8 else {
             throw CheckpointError(
-                file.path, place, expected: "a count of 8 bytes", found: "the end: the file is cut off")
+                file.path, place, expected: "a count of 8 bytes",
+                found: "the end: the file is cut off; download it again")
         }
         let count = try file.bytes(position..<position + 8).number(0, Int64.self)
         guard count == storage.count else {
@@ -75,7 +76,7 @@ struct TorchStream {
         guard let byteCount = storage.byteCount, byteCount <= left else {
             throw CheckpointError(
                 file.path, place, expected: "\(storage.count) elements of \(storage.elementByteCount) bytes",
-                found: "\(left) bytes: the file is cut off")
+                found: "\(left) bytes: the file is cut off; download it again")
         }
         return position + 8..<position + 8 + byteCount
     }

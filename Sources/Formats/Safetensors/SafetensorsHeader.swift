@@ -66,7 +66,7 @@ struct SafetensorsHeader {
         guard length <= UInt64(file.byteCount - 8) else {
             throw CheckpointError(
                 file.path, .byte(0), expected: "a header that ends inside the file of \(file.byteCount) bytes",
-                found: "a header length of \(length)")
+                found: "a header length of \(length); if the file is cut off, download it again")
         }
         guard length >= 2 else {
             throw CheckpointError(
@@ -111,7 +111,8 @@ struct SafetensorsHeader {
             throw CheckpointError(
                 path, last.map { .tensor($0.info.name) } ?? .file,
                 expected: "\(end) bytes of data behind the header",
-                found: "\(dataByteCount): the file is cut off, \(end - dataByteCount) bytes are missing")
+                found: "\(dataByteCount): the file is cut off, \(end - dataByteCount) bytes are missing; download it"
+                    + " again")
         }
         guard end < dataByteCount else { return nil }
         let surplus = dataByteCount - end

@@ -15,16 +15,19 @@ enum FrameWalk {
             let end = footer + ZPlanesFooter.byteCount
             return end < file.byteCount
                 ? "\(file.byteCount - end) bytes behind the footer; cut the file to \(end) bytes to use it"
-                : "the end of the file inside the footer, which begins at byte \(footer)"
+                : "the end of the file inside the footer, which begins at byte \(footer); download it again"
         }
         var offset = ZPlanesMark.head.byteCount
         for _ in 0..<maximumFrameCount {
-            guard offset < file.byteCount else { return "the end of the file at byte \(offset), where a frame ends" }
+            guard offset < file.byteCount else {
+                return "the end of the file at byte \(offset), where a frame ends; download it again"
+            }
             switch try step(at: offset, in: file) {
             case .frame(let end) where end <= file.byteCount: offset = end
             case .frame, .cut:
                 return
-                    "the end of the file inside the frame at byte \(offset): the rest of it and all behind it are missing"
+                    "the end of the file inside the frame at byte \(offset): the rest of it and all behind it are missing;"
+                    + " download it again"
             case .other: return "bytes at \(offset) that are no frame"
             }
         }

@@ -12,8 +12,8 @@ public enum ZPlanes: CheckpointFormat {
 
     /// The version of the format that this code writes, and the newest that it reads.
     static let version: UInt32 = 1
-    /// The largest chunk that is read: what one reading thread holds of a file.
-    static let maximumChunkByteCount = 64 << 20
+    /// The largest chunk that is read: a reading thread holds two of them, and a small file may stand for them.
+    static let maximumChunkByteCount = 8 << 20
     /// The largest index text that is read.
     static let maximumIndexByteCount = 256 << 20
     /// The largest kept header that is read: the largest that a safetensors file may have.

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import SystemPackage
 
 /// Attributes between zTensor and other formats. Text of the root is metadata as it is; other values, and attributes of
 /// objects, travel as JSON, `{"ztensor":{"attributes":{KEY:VALUE},"objects":{NAME:{KEY:VALUE}}}}`, under
@@ -30,6 +31,21 @@ enum ZTensorAttributes {
         guard !aliases.isEmpty else { return nil }
         return CBORValue.Entry(
             key: .text(aliasesKey), value: .array(aliases.map { .array([.text($0.name), .text($0.target)]) }))
+    }
+
+    /// Values that JSON lacks, of all attributes together: as JSON each takes many times its bytes.
+    private static let maximumTaggedCount = 1 << 17
+
+    /// - Throws: `CheckpointError` where there are more than can be kept.
+    static func check(_ manifest: ZTensorManifest, _ path: FilePath) throws {
+        let attributes = manifest.attributes + manifest.objects.flatMap { $0.attributes ?? [] }
+        let count = attributes.reduce(0) { $0 + JSONValue.taggedCount($1.value) }
+        guard count <= maximumTaggedCount else {
+            throw CheckpointError(
+                path, .part("manifest"),
+                expected: "attributes of at most \(maximumTaggedCount) values that JSON lacks (maps, bytes, floats)",
+                found: "\(count)")
+        }
     }
 
     static func metadata(of manifest: ZTensorManifest) -> [(key: String, value: String)] {
@@ -118,6 +134,17 @@ extension JSONValue {
     fileprivate init(cborMembers entries: [CBORValue.Entry]) {
         self = .object(
             JSONObject(entries.compactMap { entry in entry.key.text.map { ($0, JSONValue(cbor: entry.value)) } }))
+    }
+
+    /// How many objects `init(cbor:)` makes.
+    fileprivate static func taggedCount(_ value: CBORValue) -> Int {
+        switch value {
+        case .bytes, .float: 1
+        case .unsigned(let number), .negative(let number): Int(exactly: number) == nil ? 1 : 0
+        case .array(let elements): elements.reduce(0) { $0 + taggedCount($1) }
+        case .map(let entries): entries.reduce(1) { $0 + taggedCount($1.key) + taggedCount($1.value) }
+        case .text, .bool, .null: 0
+        }
     }
 
     init(cbor value: CBORValue) {

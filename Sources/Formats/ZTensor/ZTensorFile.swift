@@ -30,7 +30,7 @@ enum ZTensorFile {
         guard file.byteCount >= leastByteCount else {
             throw CheckpointError(
                 file.path, .file, expected: "a zTensor file of at least \(leastByteCount) bytes",
-                found: "\(file.byteCount): it is cut off")
+                found: "\(file.byteCount): it is cut off; download it again")
         }
         guard try file.prefix(mark.count) == mark else {
             throw CheckpointError(file.path, .byte(0), expected: "the mark of a zTensor file", found: "other bytes")
@@ -40,7 +40,7 @@ enum ZTensorFile {
         guard bytes.suffix(mark.count) == mark[...] else {
             throw CheckpointError(
                 file.path, .byte(file.byteCount - mark.count), expected: "the mark of a zTensor file at its end",
-                found: "other bytes: the file is cut off, or something stands behind it")
+                found: "other bytes: the file is cut off (download it again), or something stands behind it")
         }
         let found = UInt32(littleEndian: bytes[24..<28])
         guard found == version else {

@@ -75,6 +75,7 @@ struct ZTensorManifest: Sendable {
         shards = try (fields.map("shards") ?? []).map { try Self.shard($0.key, $0.value, fields) }
         guard let objects = try fields.map("objects") else { throw fields.missing("objects") }
         self.objects = try objects.map { try Self.object($0.key, $0.value, fields) }
+        try ZTensorAttributes.check(self, path)
     }
 
     private static func shard(_ key: CBORValue, _ value: CBORValue, _ root: ZTensorFields) throws -> Shard {

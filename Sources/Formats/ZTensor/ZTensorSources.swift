@@ -98,7 +98,7 @@ final class ZTensorSources: Sendable {
                 path, .file,
                 expected: "\(shard.byteCount) bytes, as \(file.path.forDisplay) says of its shard"
                     + " '\(name.escapedForDisplay)'",
-                found: "\(found.byteCount): another file, or cut off")
+                found: "\(found.byteCount): another file, or cut off; download it again")
         }
         // Both ends are checked; what a manifest of its own says is nothing to the root.
         _ = try ZTensorFile.footer(of: found)

@@ -47,7 +47,11 @@ struct AgainstCertifiedSource {
                 unknown.append("\(names.joined(separator: ", ")) (\(transform.operation))")
             }
         }
-        (self.missing, self.misshapen, self.unknown) = (missing, misshapen, unknown)
+        // One that is cut stands in several transforms.
+        var seen = NameSet()
+        self.missing = missing.filter { seen.insert($0) }
+        self.misshapen = misshapen.filter { seen.insert($0) }
+        self.unknown = unknown
         self.source = source
         self.certificate = certificate
         self.made = made

@@ -33,7 +33,7 @@ struct SignedFiles {
     private var label: String { (signature.path.lastComponent?.string ?? "").escapedForDisplay }
 
     func check() throws -> VerifiedStatement {
-        let tree = try ModelFiles(in: checkpoint.folder ?? checkpoint.path)
+        let tree = try ModelFiles(in: checkpoint.signedRoot())
         let (there, signed) = (NameSet(tree.files), NameSet(manifest.resources.map(\.file)))
         let present = manifest.resources.filter { there.contains($0.file) }
         let digests = try digests(of: present, tree)

@@ -89,13 +89,28 @@ extension FileManifest {
     /// The manifest of a checkpoint: of its folder, or of the file that it is.
     ///
     /// - Parameter output: where it will be written, which is no part of it.
-    /// - Throws: as `init(of:ignoring:threads:)`.
+    /// - Throws: as `init(of:ignoring:threads:)`; `UsageError` where it is some files of a folder.
     public init(of checkpoint: Checkpoint, writingTo output: FilePath, threads: Int) throws {
-        let root = checkpoint.folder ?? checkpoint.path
+        let root = try checkpoint.signedRoot()
         let (place, home) = (try SystemCall.resolvedAsFarAsItExists(output), try SystemCall.resolved(root))
         var inside = place
         let ignored = inside.removePrefix(home) && place != home ? [inside.string] : []
         try self.init(of: root, ignoring: ignored, threads: threads)
+    }
+
+    /// Checks, before the work, that a manifest of a checkpoint can be written. It may take the place of a manifest that
+    /// nobody signed, and of nothing else.
+    ///
+    /// - Throws: `UsageError`.
+    public static func check(_ output: FilePath, of checkpoint: Checkpoint, overwrite: Bool) throws {
+        let root = try SystemCall.resolved(checkpoint.signedRoot())
+        guard try !SystemCall.resolvedAsFarAsItExists(output).starts(with: root) else {
+            throw UsageError("\(output.forDisplay): lies in what the manifest is of; put it beside that")
+        }
+        try checkpoint.refuse(output: output)
+        try StagedOutput.check(output, isFolder: false, overwrite: overwrite, replaceable: NameSet())
+        guard try SystemCall.status(output) != nil, (try? read(output))?.isSigned ?? true else { return }
+        throw UsageError("\(output.forDisplay): is in the way of the manifest and is none itself; name another place")
     }
 
     /// Writes the statement to a file that appears when it is complete.
@@ -107,6 +122,20 @@ extension FileManifest {
         try output.write(at: 0, Array((json.canonicalText + "\n").utf8))
         try output.synchronize()
         try staged.publish()
+    }
+}
+
+extension Checkpoint {
+    /// What a manifest speaks of: the folder, or the only file.
+    ///
+    /// - Throws: `UsageError` where it is neither, but some files of a folder.
+    func signedRoot() throws(UsageError) -> FilePath {
+        guard folder != nil || (index == nil && files.count == 1) else {
+            throw UsageError(
+                "\(path.forDisplay): is in several files, and a manifest is of all files in their folder; name the folder"
+            )
+        }
+        return folder ?? path
     }
 }
 

@@ -1,4 +1,6 @@
+import AssayCDeflate
 import AssayCheckpoints
+import AssayTensors
 import AssayTestSupport
 import SystemPackage
 import Testing
@@ -103,6 +105,26 @@ import Testing
             bytes += [0] + count.littleEndianBytes + (~count).littleEndianBytes + block
         }
         return bytes + [3, 0]
+    }
+
+    /// Two arrays of 50 MB, all 0, in 100 kB: what of them is in memory at a time is a matter of the budget.
+    @Test func aSmallArchiveOfLargeMembersTakesLittleMemory() throws {
+        let info = TensorInfo(name: "a", elementType: .f32, shape: Shape([50_000_000 / 4])!)!
+        let data = NumPyHeader.bytes(for: info) + [UInt8](repeating: 0, count: info.byteCount)
+        let compressor = libdeflate_alloc_compressor(1)
+        defer { libdeflate_free_compressor(compressor) }
+        var packed = [UInt8](repeating: 0, count: 1 << 20)
+        packed.removeLast(
+            packed.count - libdeflate_deflate_compress(compressor, data, data.count, &packed, packed.count))
+        let members = ["a.npy", "b.npy"].map { name in
+            var member = ZipBytes.Member(name, packed)
+            member.method = 8
+            member.byteCount = UInt32(data.count)
+            member.checksum = data.withUnsafeBytes { PieceChecksums.checksum(of: $0) }
+            return member
+        }
+        let folder = try TemporaryFolder()
+        try EveryCommand.mustAccept(folder.write("x.npz", ZipBytes(members).bytes), byteCount: 200_000_000)
     }
 
     @Test func piecewiseDecodingGivesAnyRangeInAnyOrder() throws {

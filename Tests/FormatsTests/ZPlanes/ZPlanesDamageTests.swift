@@ -282,37 +282,37 @@ private let structureRejections: [ZPlanesRejection] = [
     .init("empty", "byte 0: expected the mark of a zplanes file, found an empty file") { [] },
     .init(
         "Z02 by 1 byte",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the footer, which begins at byte \(GoodFile.footer)"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the footer, which begins at byte \(GoodFile.footer); download it again"
     ) {
         Array(try good().dropLast())
     },
     .init(
         "Z02 to 1 byte of the footer",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte \(GoodFile.footer): the rest of it and all behind it are missing"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte \(GoodFile.footer): the rest of it and all behind it are missing; download it again"
     ) {
         Array(try good()[..<(GoodFile.footer + 1)])
     },
     .init(
         "Z02 inside the index",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 237: the rest of it and all behind it are missing"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 237: the rest of it and all behind it are missing; download it again"
     ) {
         Array(try good()[..<300])
     },
     .init(
         "Z02 between frames",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 237, where a frame ends"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 237, where a frame ends; download it again"
     ) {
         Array(try good()[..<237])
     },
     .init(
         "Z02 by half",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 24: the rest of it and all behind it are missing"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file inside the frame at byte 24: the rest of it and all behind it are missing; download it again"
     ) {
         Array(try good()[..<150])
     },
     .init(
         "Z02 to the mark",
-        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 24, where a frame ends"
+        "footer: expected 88 bytes of footer at the end of the file, found the end of the file at byte 24, where a frame ends; download it again"
     ) {
         Array(try good()[..<24])
     },
@@ -509,11 +509,11 @@ private let indexRejections: [ZPlanesRejection] = [
         Handmade.tensor(chunks: "[[\"none\",[0],\"0123456789abcdef\"]]")),
     index(
         "chunk size beyond the cap",
-        "tensor 't': expected a chunk size of at most 67108864 bytes, a multiple of 1, found 67108865",
-        Handmade.tensor(chunkSize: 67_108_865, chunks: "[\(Handmade.chunk)]")),
+        "tensor 't': expected a chunk size of at most 8388608 bytes, a multiple of 1, found 8388609",
+        Handmade.tensor(chunkSize: 8_388_609, chunks: "[\(Handmade.chunk)]")),
     index(
         "chunk size of half an element",
-        "tensor 't': expected a chunk size of at most 67108864 bytes, a multiple of 4, found 6",
+        "tensor 't': expected a chunk size of at most 8388608 bytes, a multiple of 4, found 6",
         Handmade.tensor(type: "F32", shape: "[50]", chunkSize: 6, chunks: "[\(Handmade.chunk)]")),
     index(
         "Z15 transform",
@@ -594,7 +594,7 @@ private let accepted: [ZPlanesRejection] =
             }
         },
         .init("largest chunk size", "") {
-            try Handmade.file(tensors: [Handmade.tensor(chunkSize: 64 << 20, chunks: "[\(Handmade.chunk)]")])
+            try Handmade.file(tensors: [Handmade.tensor(chunkSize: 8 << 20, chunks: "[\(Handmade.chunk)]")])
         },
         .init("alias", "") {
             try Handmade.file(tensors: [
@@ -712,6 +712,15 @@ private let accepted: [ZPlanesRejection] =
             error?.description.hasSuffix(
                 "index: expected at most \((1 << 20) + 128 * count) bytes of text in a frame of \(count), found \(text.count)"
             ) == true)
+    }
+
+    /// The largest chunk that is read, of a file that is otherwise small: two of them are in memory on every thread, and more
+    /// where two files are compared.
+    @Test func theLargestChunkTakesLittleMemory() throws {
+        let folder = try TemporaryFolder()
+        let count = ZPlanes.maximumChunkByteCount
+        let zeros = SampleTensor("zeros", .f32, [count / 4], [UInt8](repeating: 0, count: count))
+        try EveryCommand.mustAccept(folder.write("x.zplanes", zplanesBytes([zeros], chunkByteCount: count)))
     }
 
     /// A small file with every transform, several chunks, an alias, metadata and a kept header.

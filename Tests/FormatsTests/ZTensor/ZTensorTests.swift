@@ -176,6 +176,14 @@ enum ZTensorGoldens {
                 ),
             ])
         ),
+        (
+            "at most 131072 values that JSON lacks",
+            file(
+                manifest: map([
+                    ("objects", map([])),
+                    ("attributes", map([("a", .array(Array(repeating: map([]), count: 500_000)))])),
+                ]))
+        ),
         ("at least one part", file([("layout", .text("dense")), ("shape", .array([])), ("parts", map([]))])),
     ]
 

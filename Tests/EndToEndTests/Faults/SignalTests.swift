@@ -1,0 +1,134 @@
+import AssayCheckpoints
+import AssayTestSupport
+import SystemPackage
+import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// What an interrupted run does, and what is ignored.
+@Suite struct Interruptions {
+    private let work: TemporaryFolder
+    private let source: FilePath
+
+    /// 16 MB that take seconds to deflate as well as can be.
+    init() throws {
+        work = try TemporaryFolder()
+        var random = SeededRandom(seed: 1)
+        let piece = random.floats(1 << 18, 1).withUnsafeBytes { Array($0) }
+        let data = (0..<16).flatMap { _ in piece }
+        source = try work.write(
+            "a.safetensors",
+            SafetensorsBytes.file(
+                #"{"a":{"dtype":"F32","shape":[4096,1024],"data_offsets":[0,16777216]}}"#, data: data))
+    }
+
+    private func start(_ limits: AssayTool.Limits? = nil) throws -> AssayTool.Running {
+        try AssayTool.start(
+            ["convert", source.string, work.path.appending("b.h5").string, "--deflate", "12", "--threads", "8"],
+            limits: limits)
+    }
+
+    /// Waits until the run has something to lose.
+    private func waitForATemporary() {
+        for _ in 0..<400 where !work.names.contains(where: { $0.hasSuffix(".assay-partial") }) { usleep(10_000) }
+    }
+
+    /// All threads are at work, more than there are processors.
+    @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func tidyUpWithinASecond(_ signal: CInt) throws {
+        let running = try start()
+        waitForATemporary()
+        usleep(100_000)
+        let clock = ContinuousClock()
+        let begin = clock.now
+        running.send(signal)
+        running.send(signal)
+        let outcome = try running.wait()
+        #expect(outcome.exitCode == 128 + signal)
+        #expect(outcome.output.isEmpty && outcome.errors.isEmpty)
+        #expect(clock.now - begin < .seconds(1))
+        #expect(work.names == ["a.safetensors"])
+    }
+
+    /// nohup, and shells for what runs in the background, ask for that.
+    @Test func areIgnoredWhereTheCallerIgnoresThem() throws {
+        let running = try start(AssayTool.Limits(shell: "trap '' HUP INT"))
+        waitForATemporary()
+        running.send(SIGHUP)
+        running.send(SIGINT)
+        usleep(200_000)
+        #expect(running.isRunning)
+        running.send(SIGTERM)
+        #expect(try running.wait().exitCode == 128 + SIGTERM)
+        #expect(work.names == ["a.safetensors"])
+    }
+}
+
+/// Standard output that takes nothing.
+@Suite struct BrokenOutputs {
+    private let model: TestModel
+    private let work: TemporaryFolder
+
+    init() throws {
+        model = try TestModel()
+        work = try TemporaryFolder()
+    }
+
+    private static let commands = [
+        ["inspect", "@"], ["inspect", "@", "--json"], ["inspect", "@", "--stats"], ["convert", "@", "out"],
+        ["convert", "@", "out", "--json"], ["convert", "@", "out", "--dry-run"],
+        ["quantize", "@", "out", "--scheme", "int8", "--json"], ["verify", "@", "--against", "@"],
+        ["verify", "@", "--against", "@", "--json"], ["diff", "@", "@"], ["diff", "@", "@", "--json"],
+        ["run", "@", "--tokens", "@/tokens.json"], ["run", "@", "--tokens", "@/tokens.json", "--json"], ["--help"],
+        ["help", "convert"], ["--version"], [],
+    ]
+
+    private func words(_ arguments: [String]) -> [String] {
+        arguments.map {
+            $0.hasPrefix("@") ? model.path + $0.dropFirst() : $0 == "out" ? work.path.appending("out").string : $0
+        }
+    }
+
+    @Test(arguments: commands) func thatAreFullAreExitCode4(_ arguments: [String]) throws {
+        let outcome = try AssayTool.run(words(arguments), output: .file("/dev/full"))
+        #expect(outcome.exitCode == 4)
+        #expect(
+            outcome.errors.hasPrefix("error: standard output: cannot write to it: No space left on device;")
+                && outcome.errors.filter { $0 == "\n" }.count == 1, "\(outcome.errors)")
+    }
+
+    /// As a process ends that the signal for it ends: what was not read to its end is not a success.
+    @Test(arguments: commands) func thatNobodyReadsEndQuietly(_ arguments: [String]) throws {
+        let outcome = try AssayTool.run(words(arguments), output: .closedPipe)
+        #expect(outcome.exitCode == 128 + SIGPIPE)
+        #expect(outcome.errors.isEmpty, "\(outcome.errors)")
+    }
+
+    /// No file gets the number of what the caller closed, and what is printed into itself.
+    @Test(arguments: ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]) func thatAreClosedLeaveFilesAlone(_ closed: String) throws
+    {
+        let target = work.path.appending("b.safetensors")
+        let outcome = try AssayTool.run(
+            ["convert", model.weights.string, target.string, "--json"],
+            limits: AssayTool.Limits(shell: "exec \(closed)"))
+        #expect(outcome.exitCode == (closed.contains(" >") || closed.hasPrefix(">") ? 4 : 0), "\(outcome.errors)")
+        #expect(try TestFiles.bytes(target) == TestFiles.bytes(model.weights))
+        let missing = try AssayTool.run(
+            ["inspect", target.string + "x"], limits: AssayTool.Limits(shell: "exec \(closed)"))
+        #expect(missing.exitCode == 64)
+        try Trials(
+            "Output", "standard input, output and error closed",
+            findings: ["a file could get the number of a stream that was closed, and what is printed was sent to it"]
+        ).record(2)
+    }
+
+    @Test func areRecorded() throws {
+        try Trials(
+            "Output", "commands whose standard output is full, or read by nobody",
+            findings: [
+                "help on a full device was exit code 0", "a verdict that nobody read was exit code 0",
+            ]
+        ).record(2 * Self.commands.count)
+    }
+}
