@@ -7,7 +7,7 @@ enum TapSources {
         func both(_ module: Module, _ slice: Int? = nil) -> [(slot: WeightSlot, slice: Int?)] {
             [(WeightSlot(module, layer: tap.layer), slice), (WeightSlot(module, layer: tap.layer, .bias), slice)]
         }
-        let isJoined = tap.layer.map { spec.blocks[$0].attention.hasFusedProjection } ?? false
+        let isJoined = tap.layer.map { spec.blocks[$0].attention.projection != .separate } ?? false
         switch tap.point {
         case "embed":
             return [Module.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].flatMap { both($0) }
@@ -17,11 +17,11 @@ enum TapSources {
         case "v": return isJoined ? both(.queryKeyValue, 2) : both(.value)
         case "q_norm": return both(.queryNorm)
         case "k_norm": return both(.keyNorm)
-        case "attn_out": return both(.attentionOutput)
+        case "attn_out": return both(.attentionOutput) + both(.attentionSinks)
         case "mlp_norm": return both(.feedForwardNorm)
         case "attn_post_norm": return both(.attentionPostNorm)
         case "mlp_post_norm": return both(.feedForwardPostNorm)
-        case "mlp_act": return both(.feedForwardGate) + both(.feedForwardInput)
+        case "mlp_act": return [Module.feedForwardGate, .feedForwardGateInput, .feedForwardInput].flatMap { both($0) }
         case "mlp_out": return both(.feedForwardOutput)
         case "final_norm": return both(.finalNorm)
         case "pooler": return both(.pooler)

@@ -29,6 +29,14 @@ public enum ArchitectureRegistry {
         Qwen2.self,
         Qwen3.self,
         OLMo2.self,
+        Gemma.self,
+        Gemma2.self,
+        Gemma3.self,
+        Phi3.self,
+        Cohere.self,
+        Granite.self,
+        SmolLM3.self,
+        StarCoder2.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -3,8 +3,10 @@ import AssayPackings
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
     case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
-    case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionOutput, attentionPostNorm
-    case feedForwardNorm, feedForwardGate, feedForwardInput, feedForwardOutput, feedForwardPostNorm
+    case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
+    case attentionPostNorm
+    case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
+        feedForwardPostNorm
     case finalNorm, pooler
     case headTransform, headNorm, head, nextSentence
 }
@@ -37,11 +39,14 @@ public struct ModuleName: Sendable {
     public var hf: String
     /// Whether the prefix of bodies inside larger models never stands before it.
     public var isOutsidePrefix: Bool
+    /// Whether it is a lone parameter: its weight's name is the module's, without `.weight`.
+    public var isParameter: Bool
 
-    init(_ module: Module, hf: String, isOutsidePrefix: Bool = false) {
+    init(_ module: Module, hf: String, isOutsidePrefix: Bool = false, isParameter: Bool = false) {
         self.module = module
         self.hf = hf
         self.isOutsidePrefix = isOutsidePrefix
+        self.isParameter = isParameter
     }
 }
 
@@ -63,7 +68,9 @@ public struct Naming: Sendable {
     func names(of slot: WeightSlot, prefixed: Bool) -> [String] {
         guard let module = modules.first(where: { $0.module == slot.module }) else { return [] }
         let stem = Self.fill(module.hf, layer: slot.layer)
-        let name = (prefixed && !module.isOutsidePrefix ? prefix : "") + stem + "." + slot.part.rawValue
+        let name =
+            (prefixed && !module.isOutsidePrefix ? prefix : "") + stem
+            + (module.isParameter ? "" : "." + slot.part.rawValue)
         return [name]
             + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
     }

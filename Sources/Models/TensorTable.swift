@@ -90,8 +90,9 @@ private struct TableBuilder {
     private mutating func addEmbeddings(_ spec: TransformerSpec) throws(StructureError) {
         let embedding = spec.embedding
         try add(WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding)
-        if embedding.hasLearnedPositions {
-            try add(WeightSlot(.positionEmbedding), [spec.contextLength, spec.hiddenSize], .position)
+        if let positions = embedding.positions {
+            try add(
+                WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
         }
         if embedding.tokenTypeCount > 0 {
             try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, spec.hiddenSize], .embedding)
@@ -106,11 +107,25 @@ private struct TableBuilder {
         try addAttention(block.attention, hidden, layer)
         try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
         if let norm = block.feedForwardNorms.before { try addNorm(.feedForwardNorm, norm, hidden, layer) }
-        let (inner, hasBias) = (block.feedForward.innerSize, block.feedForward.hasBias)
-        if block.feedForward.isGated { try addLinear(.feedForwardGate, from: hidden, to: inner, layer, bias: hasBias) }
-        try addLinear(.feedForwardInput, from: hidden, to: inner, layer, bias: hasBias)
-        try addLinear(.feedForwardOutput, from: inner, to: hidden, layer, bias: hasBias)
+        try addFeedForward(block.feedForward, hidden, layer)
         try addNorms(block.feedForwardNorms, .feedForwardPostNorm, .feedForwardNorm, hidden, layer)
+    }
+
+    private mutating func addFeedForward(
+        _ spec: FeedForwardSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let inner = spec.innerSize
+        func add(_ module: Module, from inputs: Int, to outputs: Int) throws(StructureError) {
+            try addLinear(module, from: inputs, to: outputs, layer, bias: spec.hasBias)
+        }
+        switch spec.gating {
+        case .none: try add(.feedForwardInput, from: hidden, to: inner)
+        case .separate:
+            try add(.feedForwardGate, from: hidden, to: inner)
+            try add(.feedForwardInput, from: hidden, to: inner)
+        case .joined: try add(.feedForwardGateInput, from: hidden, to: 2 * inner)
+        }
+        try add(.feedForwardOutput, from: inner, to: hidden)
     }
 
     private mutating func addAttention(
@@ -118,7 +133,7 @@ private struct TableBuilder {
     ) throws(StructureError) {
         let (queries, keys) = (attention.queryWidth, attention.keyValueWidth)
         let hasBias = attention.hasInputBias
-        if attention.hasFusedProjection {
+        if attention.projection != .separate {
             try addLinear(.queryKeyValue, from: hidden, to: queries + 2 * keys, layer, bias: hasBias)
         } else {
             try addLinear(.query, from: hidden, to: queries, layer, bias: hasBias)
@@ -126,11 +141,21 @@ private struct TableBuilder {
             try addLinear(.value, from: hidden, to: keys, layer, bias: hasBias)
         }
         if let headNorm = attention.headNorm {
-            let width = attention.headDimension
-            try addNorm(.queryNorm, headNorm.norm, headNorm.isPerHead ? width : queries, layer)
-            try addNorm(.keyNorm, headNorm.norm, headNorm.isPerHead ? width : keys, layer)
+            try addHeadNorm(.queryNorm, headNorm, attention.headCount, attention.headDimension, layer)
+            try addHeadNorm(.keyNorm, headNorm, attention.keyValueHeadCount, attention.headDimension, layer)
         }
+        if attention.hasSinks { try add(WeightSlot(.attentionSinks, layer: layer), [attention.headCount], .bias) }
         try addLinear(.attentionOutput, from: queries, to: hidden, layer, bias: attention.hasOutputBias)
+    }
+
+    private mutating func addHeadNorm(
+        _ module: Module, _ headNorm: AttentionSpec.HeadNorm, _ heads: Int, _ width: Int, _ layer: Int
+    ) throws(StructureError) {
+        switch headNorm.gains {
+        case .shared: try addNorm(module, headNorm.norm, [width], layer)
+        case .ofEveryHead: try addNorm(module, headNorm.norm, [heads, width], layer)
+        case .ofAllHeads: try addNorm(module, headNorm.norm, [heads * width], layer)
+        }
     }
 
     /// The norms behind a sublayer.
@@ -157,8 +182,14 @@ private struct TableBuilder {
     private mutating func addNorm(
         _ module: Module, _ norm: NormSpec, _ size: Int, _ layer: Int? = nil
     ) throws(StructureError) {
-        try add(WeightSlot(module, layer: layer), [size], .norm)
-        if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), [size], .norm) }
+        try addNorm(module, norm, [size], layer)
+    }
+
+    private mutating func addNorm(
+        _ module: Module, _ norm: NormSpec, _ dimensions: [Int], _ layer: Int? = nil
+    ) throws(StructureError) {
+        try add(WeightSlot(module, layer: layer), dimensions, .norm)
+        if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), dimensions, .norm) }
     }
 
     private mutating func addLinear(

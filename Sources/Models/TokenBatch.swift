@@ -53,7 +53,7 @@ public struct TokenBatch: Sendable, Equatable {
     /// - Throws: `CheckpointError` naming the sequence and position.
     public func check(against spec: TransformerSpec) throws(CheckpointError) {
         // Positions that are turned rather than looked up have no end.
-        let positionCount = spec.embedding.hasLearnedPositions ? spec.contextLength : ConfigurationReader.largestSize
+        let positionCount = spec.embedding.positions != nil ? spec.contextLength : ConfigurationReader.largestSize
         guard length <= positionCount else {
             throw error(
                 .inputIDs, expected: "at most \(spec.contextLength) tokens a sequence, as the model has positions",

@@ -23,17 +23,19 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     static let activations =
         "gelu, gelu_fast, gelu_new, gelu_python, gelu_pytorch_tanh, quick_gelu, relu, relu2, silu, swish, tanh"
 
+    static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
+
     static let all: [BadConfiguration] = [
         .init(
             [("model_type", "gpt5")],
-            "config.json: model_type: expected one of bert, gpt2, llama, mistral, olmo2, qwen2, qwen3, found 'gpt5'"),
+            "config.json: model_type: expected one of \(modelTypes), found 'gpt5'"),
         .init(
             [("model_type", .null)],
-            "config.json: model_type: expected one of bert, gpt2, llama, mistral, olmo2, qwen2, qwen3, found no such key"
+            "config.json: model_type: expected one of \(modelTypes), found no such key"
         ),
         .init(
             [("model_type", 2)],
-            "config.json: model_type: expected one of bert, gpt2, llama, mistral, olmo2, qwen2, qwen3, found 2"),
+            "config.json: model_type: expected one of \(modelTypes), found 2"),
         .init([("n_head", 5)], "config.json: n_head: expected a divisor of n_embd 24, found 5"),
         .init([("n_head", 0)], "config.json: n_head: expected a whole number from 1 to 2147483647, found 0"),
         .init([("n_head", -3)], "config.json: n_head: expected a whole number from 1 to 2147483647, found -3"),

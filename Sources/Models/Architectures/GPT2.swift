@@ -31,7 +31,7 @@ enum GPT2: Architecture {
             hiddenSize: hiddenSize,
             layerCount: try configuration.size("n_layer", or: "num_hidden_layers"),
             contextLength: contextLength,
-            embedding: EmbeddingSpec(hasLearnedPositions: true),
+            embedding: EmbeddingSpec(positions: LearnedPositions()),
             blocks: BlockPattern(
                 BlockSpec(
                     attentionNorms: BlockSpec.Norms(before: norm),
@@ -40,7 +40,7 @@ enum GPT2: Architecture {
                         baseScale: isScaled ? 1 / Double(headDimension).squareRoot() : 1,
                         isScaledByInverseLayer: try configuration.bool(
                             "scale_attn_by_inverse_layer_idx", default: false),
-                        isCausal: true, hasFusedProjection: true),
+                        isCausal: true, projection: .joined),
                     feedForwardNorms: BlockSpec.Norms(before: norm),
                     feedForward: FeedForwardSpec(
                         innerSize: try configuration.optionalSize("n_inner") ?? 4 * hiddenSize,

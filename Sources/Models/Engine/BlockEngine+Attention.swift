@@ -4,9 +4,9 @@ import AssayTensors
 extension BlockEngine {
     /// Keys are counted from the sequence's first position that is read, so padding before a sequence changes no bit of
     /// it. A row that may see no key (padding before a causal sequence) sees all keys alike, as in transformers, whose
-    /// mask swallows every score.
+    /// mask swallows every score; a sink then takes all.
     func attend(
-        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int
+        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>
     ) throws -> Matrix<S> {
         let result = try Matrix<S>(rowCount: q.rowCount, columnCount: q.columnCount)
         let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
@@ -17,29 +17,26 @@ extension BlockEngine {
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
             let head = index / blocks.count % spec.headCount
-            let keyHead = head / (spec.headCount / spec.keyValueHeadCount)
             let sequence = index / blocks.count / spec.headCount
             let keys = sequences.keys[sequence]
+            let place = Place(sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension)
             let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
             let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
-            func run(
-                _ rows: Range<Int>, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]?, _ ends: [Int]
-            ) {
-                let width = spec.headDimension
-                attend(
-                    q, k, v, result, row: sequence * sequences.length, rows, queryColumn: head * width,
-                    keyColumn: keyHead * width, width: width, scale, keys, begins, ends)
-            }
             if !blind.isEmpty {
                 let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
-                run(blind, 0, all, nil, [Int](repeating: sequences.length, count: blind.count))
+                let end = spec.hasSinks ? 0 : sequences.length
+                attend(
+                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, blind, result, begins: nil,
+                    ends: [Int](repeating: end, count: blind.count))
             }
             if !seeing.isEmpty {
                 let end = keys.range.upperBound
                 let begins = spec.window.map { window in
                     seeing.map { min(max(keys.range.lowerBound, $0 - window + 1), end) }
                 }
-                run(seeing, scale, keys, begins, seeing.map { spec.isCausal ? min($0 + 1, end) : end })
+                attend(
+                    Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
+                    seeing, result, begins: begins, ends: seeing.map { spec.isCausal ? min($0 + 1, end) : end })
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -48,14 +45,33 @@ extension BlockEngine {
 
     private static var queryRowCount: Int { 128 }
 
+    /// Whose rows and columns.
+    private struct Place {
+        var sequence: Int
+        var head: Int
+        var keyHead: Int
+        var width: Int
+    }
+
+    private struct Inputs {
+        var q: Matrix<S>
+        var k: Matrix<S>
+        var v: Matrix<S>
+        var keys: Sequences.Keys
+        var scale: Double
+        var softCap: Double?
+        var biases = ScoreBiases<S>()
+    }
+
     /// Some rows of one head of one sequence.
     private func attend(
-        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ result: Matrix<S>, row: Int, _ rows: Range<Int>,
-        queryColumn: Int, keyColumn: Int, width: Int, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]?,
-        _ ends: [Int]
+        _ inputs: Inputs, _ place: Place, _ rows: Range<Int>, _ result: Matrix<S>, begins: [Int]?, ends: [Int]
     ) {
+        let (q, k, v) = (inputs.q, inputs.k, inputs.v)
+        let row = place.sequence * sequences.length
         let first = row + rows.lowerBound
-        withPointer(to: keys.mask) { mask in
+        let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
+        withPointer(to: inputs.keys.mask) { mask in
             withPointer(to: begins) { begins in
                 withPointer(to: ends) { ends in
                     S.attend(
@@ -63,8 +79,10 @@ extension BlockEngine {
                         HeadRows(
                             q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + keyColumn,
                             out: result.row(first) + queryColumn, queryStride: q.columnCount,
-                            keyStride: k.columnCount, rows: rows.count, width: width, scale: scale,
-                            keyBegin: keys.range.lowerBound, begins: begins, ends: ends!, mask: mask))
+                            keyStride: k.columnCount, rows: rows.count, width: place.width, scale: inputs.scale,
+                            keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
+                            bias: inputs.biases.ofKeys?.row(place.sequence * inputs.biases.headCount + place.head),
+                            softCap: inputs.softCap, sink: inputs.biases.sinks.map { $0.pointer + place.head }))
                 }
             }
         }
@@ -72,5 +90,61 @@ extension BlockEngine {
 
     private func withPointer<T>(to values: [T]?, _ body: (UnsafePointer<T>?) -> Void) {
         if let values { values.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
+    }
+}
+
+/// What is added to scores, and what takes part in the softmax beside them.
+struct ScoreBiases<S: Scalar>: Sendable {
+    /// [sequences · heads, length]: what is added to the scores of a key.
+    var ofKeys: Matrix<S>?
+    var headCount = 0
+    /// A score a head.
+    var sinks: Matrix<S>?
+}
+
+extension BlockEngine {
+    /// The biases of a layer's attention.
+    func scoreBiases(_ spec: AttentionSpec, _ layer: Int) throws -> ScoreBiases<S> {
+        var biases = ScoreBiases<S>(headCount: spec.headCount)
+        if let linear = spec.linearBias { biases.ofKeys = try keyBiases(linear, spec, layer) }
+        if spec.hasSinks {
+            let sinks = try Matrix<S>(rowCount: 1, columnCount: spec.headCount)
+            S.take(
+                kernels, try vector(WeightSlot(.attentionSinks, layer: layer)).widened, sinks.pointer, spec.headCount)
+            biases.sinks = sinks
+        }
+        return biases
+    }
+
+    /// Positions count from a sequence's first key that is read, and only those that are.
+    private func keyBiases(_ linear: LinearBias, _ spec: AttentionSpec, _ layer: Int) throws -> Matrix<S> {
+        let slopes = linear.slopes(headCount: spec.headCount)
+        let result = try Matrix<S>(rowCount: sequences.count * spec.headCount, columnCount: sequences.length)
+        let factor = linear.isScaled ? spec.scale(layer: layer) : 1
+        for sequence in 0..<sequences.count {
+            let places = LearnedPositions(counting: .readPlaces).rows(of: tokens, sequence: sequence)
+            for (head, slope) in slopes.enumerated() {
+                let biases = places.map { linear.rounded(slope * Double(max(0, $0))) * factor }
+                S.take(kernels, biases, result.row(sequence * spec.headCount + head), biases.count)
+            }
+        }
+        return result
+    }
+}
+
+extension LinearBias {
+    func slopes(headCount: Int) -> [Double] {
+        var power = 1
+        while power * 2 <= headCount { power *= 2 }
+        let numbers = (1...power).map { Double($0) / Double(power) }
+        let others = stride(from: 1, to: 2 * (headCount - power) + 1, by: 2).map { Double($0) / Double(2 * power) }
+        return (numbers + others).map { rounded(PortableMath.exponential(-8 * $0 * 0.6931471805599453)) }
+    }
+
+    /// As it is, or to the nearest number of bfloat16, ties to even.
+    func rounded(_ value: Double) -> Double {
+        guard isRoundedToBFloat16 else { return value }
+        let bits = Float(value).bitPattern
+        return Double(Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000))
     }
 }

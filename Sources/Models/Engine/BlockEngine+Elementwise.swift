@@ -21,17 +21,51 @@ extension BlockEngine {
         }
     }
 
+    /// The norm of queries or keys.
+    func normalize(
+        _ inputs: [Matrix<S>], _ slot: WeightSlot, _ spec: AttentionSpec.HeadNorm, headCount: Int
+    ) throws -> [Matrix<S>] {
+        switch spec.gains {
+        case .shared: return try normalize(inputs, slot, spec.norm, groupCount: headCount)
+        case .ofAllHeads: return try normalize(inputs, slot, spec.norm)
+        case .ofEveryHead:
+            let weight = try vector(slot, offset: spec.norm.gainOffset)
+            let bias = spec.norm.hasBias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
+            return try inputs.map { input in
+                let result = try Matrix<S>(rowCount: input.rowCount, columnCount: input.columnCount)
+                let columns = input.columnCount
+                forEachRows(of: result) { rows in
+                    let first = result.row(rows.lowerBound)
+                    normalize(
+                        input.row(rows.lowerBound), spec.norm, nil, nil, first, rows.count * headCount,
+                        columns / headCount)
+                    for row in 0..<rows.count { applyWide(weight, bias, to: first + row * columns, columns) }
+                    roundRows(of: result, rows)
+                }
+                return result
+            }
+        }
+    }
+
+    private func normalize(
+        _ input: UnsafePointer<S>, _ norm: NormSpec, _ weight: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?,
+        _ result: UnsafeMutablePointer<S>, _ rows: Int, _ columns: Int
+    ) {
+        switch norm.kind {
+        case .layer: S.layerNorm(kernels, input, weight, bias, norm.epsilon, result, rows, columns)
+        case .rootMeanSquare: S.rootMeanSquareNorm(kernels, input, weight, norm.epsilon, result, rows, columns)
+        }
+    }
+
     private func normalize(
         _ input: UnsafePointer<S>, _ weight: BorrowedVector, _ bias: BorrowedVector?, _ norm: NormSpec,
         _ result: UnsafeMutablePointer<S>, _ rows: Int, _ columns: Int
     ) {
         func run(_ weight: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?) {
-            switch norm.kind {
-            case .layer: S.layerNorm(kernels, input, weight, bias, norm.epsilon, result, rows, columns)
-            case .rootMeanSquare: S.rootMeanSquareNorm(kernels, input, weight, norm.epsilon, result, rows, columns)
-            }
+            normalize(input, norm, weight, bias, result, rows, columns)
         }
-        // The kernel takes gain and bias in float32; wider ones are applied afterwards.
+        // The kernel takes gain and bias in float32; wider ones are applied afterwards. So is the bias of a
+        // root-mean-square norm, which the kernel does not know.
         if weight.doubles != nil || bias?.doubles != nil {
             run(nil, nil)
             for row in 0..<rows { applyWide(weight, bias, to: result + row * columns, columns) }
@@ -109,9 +143,22 @@ extension BlockEngine {
             let kinds = tokens.tokenTypeIDs?.flatMap { $0 } ?? [Int](repeating: 0, count: rowCount)
             result = add(try gather(WeightSlot(.tokenTypeEmbedding), kinds), to: result)
         }
-        guard spec.embedding.hasLearnedPositions else { return result }
-        let positions = tokens.positionIDs?.flatMap { $0 } ?? (0..<rowCount).map { $0 % sequences.length }
-        return add(try gather(WeightSlot(.positionEmbedding), positions), to: result)
+        guard let positions = spec.embedding.positions else { return result }
+        return add(try gather(WeightSlot(.positionEmbedding), positions.rows(of: tokens)), to: result)
+    }
+
+    /// The values themselves times a factor, where there is one.
+    func scaled(_ values: [Matrix<S>], by factor: Double?) -> [Matrix<S>] {
+        if let factor { for matrix in values { multiply(matrix, by: factor) } }
+        return values
+    }
+
+    /// `cap · tanh(z / cap)` in place, where there is a cap.
+    func softCapped(_ values: [Matrix<S>], at cap: Double?) throws -> [Matrix<S>] {
+        guard let cap else { return values }
+        for matrix in values { multiply(matrix, by: 1 / cap) }
+        try apply(.tanh, values)
+        return scaled(values, by: cap)
     }
 
     private func multiply(_ matrix: Matrix<S>, by factor: Double) {
@@ -152,6 +199,36 @@ extension BlockEngine {
         try withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { values in
             try table.tensor.read(rows: row..<row + 1, into: values)
             S.widen(kernels, values.baseAddress!, result, count)
+        }
+    }
+}
+
+extension LearnedPositions {
+    /// The rows of the table for every token, sequence by sequence.
+    func rows(of tokens: TokenBatch) -> [Int] {
+        if let given = tokens.positionIDs {
+            // Where padding is told from tokens, positions that are given are rows; otherwise places.
+            let base = if case .placesOfTokens = counting { 0 } else { offset }
+            return given.flatMap { $0.map { $0 + base } }
+        }
+        return tokens.inputIDs.indices.flatMap { rows(of: tokens, sequence: $0) }
+    }
+
+    /// The rows of one sequence, whatever positions are given.
+    func rows(of tokens: TokenBatch, sequence: Int) -> [Int] {
+        let ids = tokens.inputIDs[sequence]
+        switch counting {
+        case .places: return ids.indices.map { $0 + offset }
+        case .readPlaces: return counted(ids.indices.map { tokens.isRead(sequence: sequence, position: $0) })
+        case .placesOfTokens(let padding): return counted(ids.map { $0 != padding })
+        }
+    }
+
+    private func counted(_ isCounted: [Bool]) -> [Int] {
+        var count = 0
+        return isCounted.map { isCounted in
+            if isCounted { count += 1 }
+            return offset - 1 + (isCounted ? count : 0)
         }
     }
 }

@@ -60,30 +60,61 @@ struct BlockEngine<S: Scalar>: Engine {
     func block(_ layer: Int, _ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState] {
         let block = spec.blocks[layer]
         let inputs = try states.map { try matrix($0) }
-        let middle = try residual(inputs, block.attentionNorms, .attention, layer, observe) {
-            try attention(block.attention, layer, $0, observe)
-        }
-        let result = try residual(middle, block.feedForwardNorms, .feedForward, layer, observe) {
-            try feedForward(block.feedForward, layer, $0, observe)
-        }
+        let result =
+            switch block.arrangement {
+            case .sequential: try sequential(block, layer, inputs, observe)
+            case .parallel: try parallel(block, layer, inputs, observe)
+            }
         try show(result, .out, layer, observe)
         return try result.map(state)
     }
 
-    /// A sublayer with its residual connection and norms.
-    private func residual(
-        _ inputs: [Matrix<S>], _ norms: BlockSpec.Norms, _ places: NormPlaces, _ layer: Int, _ observe: TapObserver?,
-        _ sublayer: ([Matrix<S>]) throws -> [Matrix<S>]
+    private func sequential(
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        func normalized(_ values: [Matrix<S>], _ norm: NormSpec?, _ place: (Module, TapPoint)) throws -> [Matrix<S>] {
-            guard let norm else { return values }
-            let result = try normalize(values, WeightSlot(place.0, layer: layer), norm)
-            try show(result, place.1, layer, observe)
-            return result
+        func residual(
+            _ inputs: [Matrix<S>], _ norms: BlockSpec.Norms, _ places: NormPlaces,
+            _ sublayer: ([Matrix<S>]) throws -> [Matrix<S>]
+        ) throws -> [Matrix<S>] {
+            let entering = try normalized(inputs, norms.before, places.norm, layer, observe)
+            let leaving = try normalized(sublayer(entering), norms.after, places.postNorm, layer, observe)
+            let sums = try sum(inputs, scaled(leaving, by: block.residualScale))
+            return try normalized(sums, norms.afterResidual, places.norm, layer, observe)
         }
-        let entering = try normalized(inputs, norms.before, places.norm)
-        let leaving = try normalized(sublayer(entering), norms.after, places.postNorm)
-        return try normalized(sum(inputs, leaving), norms.afterResidual, places.norm)
+        let middle = try residual(inputs, block.attentionNorms, .attention) {
+            try attention(block.attention, layer, $0, observe)
+        }
+        return try residual(middle, block.feedForwardNorms, .feedForward) {
+            try feedForward(block.feedForward, layer, $0, observe)
+        }
+    }
+
+    private func parallel(
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+    ) throws -> [Matrix<S>] {
+        let (first, second) = (block.attentionNorms, block.feedForwardNorms)
+        let entering = try normalized(inputs, first.before, NormPlaces.attention.norm, layer, observe)
+        let attended = try normalized(
+            attention(block.attention, layer, entering, observe), first.after, NormPlaces.attention.postNorm, layer,
+            observe)
+        let read =
+            second.before == nil
+            ? entering : try normalized(inputs, second.before, NormPlaces.feedForward.norm, layer, observe)
+        let fed = try normalized(
+            feedForward(block.feedForward, layer, read, observe), second.after, NormPlaces.feedForward.postNorm, layer,
+            observe)
+        let sums = try sum(attended, fed)
+        return try sum(inputs, scaled(sums, by: block.residualScale))
+    }
+
+    /// The norm of a place, where there is one.
+    private func normalized(
+        _ values: [Matrix<S>], _ norm: NormSpec?, _ place: (Module, TapPoint), _ layer: Int, _ observe: TapObserver?
+    ) throws -> [Matrix<S>] {
+        guard let norm else { return values }
+        let result = try normalize(values, WeightSlot(place.0, layer: layer), norm)
+        try show(result, place.1, layer, observe)
+        return result
     }
 
     /// What the norms of a sublayer are called.
@@ -123,7 +154,7 @@ struct BlockEngine<S: Scalar>: Engine {
     func logits(_ features: [HiddenState], _ rows: Range<Int>) throws -> [HiddenState] {
         let inputs = try features.map { try matrix($0, rows: rows) }
         let result = try linear(inputs, WeightSlot(.head), bias: spec.head?.hasBias == true)
-        return try result.map(state)
+        return try softCapped(scaled(result, by: spec.head?.scale), at: spec.head?.softCap).map(state)
     }
 
     // MARK: Sublayers
@@ -136,17 +167,16 @@ struct BlockEngine<S: Scalar>: Engine {
         try show(k, .key, layer, observe)
         try show(v, .value, layer, observe)
         if let headNorm = attention.headNorm {
-            let (queryGroups, keyGroups) =
-                headNorm.isPerHead ? (attention.headCount, attention.keyValueHeadCount) : (1, 1)
-            q = try normalize(q, WeightSlot(.queryNorm, layer: layer), headNorm.norm, groupCount: queryGroups)
-            k = try normalize(k, WeightSlot(.keyNorm, layer: layer), headNorm.norm, groupCount: keyGroups)
+            q = try normalize(q, WeightSlot(.queryNorm, layer: layer), headNorm, headCount: attention.headCount)
+            k = try normalize(k, WeightSlot(.keyNorm, layer: layer), headNorm, headCount: attention.keyValueHeadCount)
             try show(q, .queryNorm, layer, observe)
             try show(k, .keyNorm, layer, observe)
         }
         if let rotation = rotations[spec.blocks.kind(of: layer)] {
             for matrix in q + k { rotate(matrix, rotation, headDimension: attention.headDimension) }
         }
-        let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer) }
+        let biases = try scoreBiases(attention, layer)
+        let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer, biases) }
         let output = WeightSlot(.attentionOutput, layer: layer)
         let result = try linear(attended, output, bias: attention.hasOutputBias)
         try show(result, .attentionOutput, layer, observe)
@@ -157,14 +187,13 @@ struct BlockEngine<S: Scalar>: Engine {
 
     private func projections(_ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>]) throws -> Projections {
         let hasBias = attention.hasInputBias
-        func project(_ module: Module, _ slices: [Range<Int>]? = nil) throws -> [[Matrix<S>]] {
-            try linear(inputs, WeightSlot(module, layer: layer), slices: slices, bias: hasBias)
+        func project(_ module: Module) throws -> [Matrix<S>] {
+            try linear(inputs, WeightSlot(module, layer: layer), bias: hasBias)
         }
-        if attention.hasFusedProjection {
-            let parts = try project(.queryKeyValue, attention.fusedSlices)
-            return (parts[0], parts[1], parts[2])
-        }
-        return try (project(.query)[0], project(.key)[0], project(.value)[0])
+        if attention.projection == .separate { return try (project(.query), project(.key), project(.value)) }
+        let parts = try linear(
+            inputs, WeightSlot(.queryKeyValue, layer: layer), slices: attention.joinedSlices, bias: hasBias)
+        return (parts[0], parts[1], parts[2])
     }
 
     private func feedForward(
@@ -173,9 +202,22 @@ struct BlockEngine<S: Scalar>: Engine {
         func project(_ inputs: [Matrix<S>], _ module: Module) throws -> [Matrix<S>] {
             try linear(inputs, WeightSlot(module, layer: layer), bias: spec.hasBias)
         }
-        var inner = try project(inputs, spec.isGated ? .feedForwardGate : .feedForwardInput)
-        try apply(spec.activation, inner)
-        if spec.isGated { inner = multiply(inner, try project(inputs, .feedForwardInput)) }
+        let inner: [Matrix<S>]
+        switch spec.gating {
+        case .none:
+            inner = try project(inputs, .feedForwardInput)
+            try apply(spec.activation, inner)
+        case .separate:
+            let gates = try project(inputs, .feedForwardGate)
+            try apply(spec.activation, gates)
+            inner = multiply(gates, try project(inputs, .feedForwardInput))
+        case .joined:
+            let slices = [[0..<spec.innerSize], [spec.innerSize..<2 * spec.innerSize]]
+            let parts = try linear(
+                inputs, WeightSlot(.feedForwardGateInput, layer: layer), slices: slices, bias: spec.hasBias)
+            try apply(spec.activation, parts[0])
+            inner = multiply(parts[0], parts[1])
+        }
         try show(inner, .activation, layer, observe)
         let result = try project(inner, .feedForwardOutput)
         try show(result, .feedForwardOutput, layer, observe)
