@@ -37,6 +37,16 @@ public enum ArchitectureRegistry {
         Granite.self,
         SmolLM3.self,
         StarCoder2.self,
+        GPTNeoX.self,
+        GPTJ.self,
+        Phi.self,
+        OPT.self,
+        BLOOM.self,
+        Falcon.self,
+        GPTNeo.self,
+        GPT1.self,
+        GPTBigCode.self,
+        GPT3.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -87,7 +87,7 @@ public final class BlockRunner: Sendable {
         _ features: [HiddenState], _ body: (_ rows: Range<Int>, _ logits: [HiddenState]) throws -> Void
     ) throws {
         guard hasLogits else { return }
-        precondition(features.allSatisfy(isHiddenState))
+        precondition(features.allSatisfy { isState($0, model.spec.head?.width ?? model.spec.hiddenSize) })
         let rowCount = tokens.batchCount * tokens.length
         let step = logitsRowsPerPiece
         for start in stride(from: 0, to: rowCount, by: step) {
@@ -111,8 +111,10 @@ public final class BlockRunner: Sendable {
 
     private static let logitsByteCount = 64 << 20
 
-    private func isHiddenState(_ state: HiddenState) -> Bool {
-        state.rowCount == tokens.batchCount * tokens.length && state.featureCount == model.spec.hiddenSize
+    private func isHiddenState(_ state: HiddenState) -> Bool { isState(state, model.spec.hiddenSize) }
+
+    private func isState(_ state: HiddenState, _ featureCount: Int) -> Bool {
+        state.rowCount == tokens.batchCount * tokens.length && state.featureCount == featureCount
     }
 }
 

@@ -2,13 +2,13 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
-    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
+    case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
     case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
         feedForwardPostNorm
     case finalNorm, pooler
-    case headTransform, headNorm, head, nextSentence
+    case headTransform, headNorm, headProjection, head, nextSentence
 }
 
 /// One weight of a model: a module's matrix or gain, or its bias.
