@@ -10,7 +10,9 @@ enum TapSources {
         let isJoined = tap.layer.map { spec.blocks[$0].attention.projection != .separate } ?? false
         switch tap.point {
         case "embed":
-            return [Module.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].flatMap { both($0) }
+            return [
+                Module.tokenEmbedding, .embeddingProjection, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm,
+            ].flatMap { both($0) }
         case "attn_norm": return both(.attentionNorm)
         case "q": return isJoined ? both(.queryKeyValue, 0) : both(.query)
         case "k": return isJoined ? both(.queryKeyValue, 1) : both(.key)
@@ -26,7 +28,7 @@ enum TapSources {
         case "final_norm": return both(.finalNorm)
         case "pooler": return both(.pooler)
         case "logits":
-            return [Module.headTransform, .headNorm, .head].flatMap { both($0) }
+            return [Module.headTransform, .headNorm, .headProjection, .head].flatMap { both($0) }
                 + (spec.head?.isTied == true ? both(.tokenEmbedding) : [])
         default: return []
         }

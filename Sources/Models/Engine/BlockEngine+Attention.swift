@@ -13,6 +13,7 @@ extension BlockEngine {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
         let scale = spec.scale(layer: layer)
+        let length = sequences.length
         Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
@@ -20,9 +21,9 @@ extension BlockEngine {
             let sequence = index / blocks.count / spec.headCount
             let keys = sequences.keys[sequence]
             let place = Place(sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension)
-            let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, sequences.length)) }
+            let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, length)) }
             for run in seeing.runs {
-                let sights = run.map { spec.sight(of: $0, sequences.length).clamped(to: keys.range) }
+                let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
                 attend(
                     Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
                     run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
@@ -30,10 +31,10 @@ extension BlockEngine {
             }
             guard seeing.count < rows.count else { return }
             for row in rows where !seeing.contains(row) {
-                let all = keys.seenBlindly(by: row, spec, length: sequences.length)
+                let all = keys.seenBlindly(by: row, spec, length: length)
                 attend(
                     Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, row..<row + 1, result, begins: nil,
-                    ends: [spec.hasSinks ? 0 : sequences.length])
+                    ends: [spec.hasSinks ? 0 : length])
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
