@@ -37,6 +37,9 @@ public enum ArchitectureRegistry {
         Granite.self,
         SmolLM3.self,
         StarCoder2.self,
+        T5.self,
+        BART.self,
+        Marian.self,
     ]
 
     /// The architecture that `model_type` names.
