@@ -40,6 +40,16 @@ public enum ArchitectureRegistry {
         T5.self,
         BART.self,
         Marian.self,
+        GPTNeoX.self,
+        GPTJ.self,
+        Phi.self,
+        OPT.self,
+        BLOOM.self,
+        Falcon.self,
+        GPTNeo.self,
+        GPT1.self,
+        GPTBigCode.self,
+        GPT3.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -2,19 +2,19 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
-    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
+    case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
     case crossNorm, crossQuery, crossKey, crossValue, crossOutput
     case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
         feedForwardPostNorm
     case finalNorm, pooler
-    case headTransform, headNorm, head, headBiasRow, nextSentence
+    case headTransform, headNorm, headProjection, head, headBiasRow, nextSentence
 
     /// Whether it stands behind the stacks rather than in one.
     var isBehindStacks: Bool {
         switch self {
-        case .pooler, .headTransform, .headNorm, .head, .headBiasRow, .nextSentence: true
+        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headBiasRow, .nextSentence: true
         default: false
         }
     }

@@ -104,6 +104,10 @@ private struct TableBuilder {
         }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
+        // What the head would read of the hidden states: a bare body has it too, and nothing that uses it.
+        if spec.head == nil, let width = spec.embedding.width {
+            try add(WeightSlot(.headProjection), [width, spec.hiddenSize], .head, .outputInput, .optional)
+        }
         // The second head of BERT's pretraining: known by name, not computed.
         try add(WeightSlot(.nextSentence), [2, spec.hiddenSize], .head, .outputInput, .optional)
         try add(WeightSlot(.nextSentence, .bias), [2], .head, nil, .optional)
@@ -114,9 +118,13 @@ private struct TableBuilder {
     ) throws(StructureError) {
         role = spec.role
         let embedding = spec.embedding
+        let width = embedding.width ?? spec.hiddenSize
         try add(
-            WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding, nil,
+            WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding, nil,
             embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
+        if embedding.width != nil {
+            try addLinear(.embeddingProjection, from: width, to: spec.hiddenSize, role: .embedding, bias: false)
+        }
         if let positions = embedding.positions {
             try add(
                 WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
@@ -217,8 +225,12 @@ private struct TableBuilder {
             try addLinear(.headTransform, from: spec.hiddenSize, to: spec.hiddenSize, role: .head)
             try addNorm(.headNorm, transform.norm, spec.hiddenSize)
         }
+        let width = head.width ?? spec.hiddenSize
+        if head.width != nil {
+            try addLinear(.headProjection, from: spec.hiddenSize, to: width, role: .head, bias: false)
+        }
         try add(
-            WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
+            WeightSlot(.head), [spec.vocabularySize, width], .head, .outputInput,
             head.isTied ? .tied(to: WeightSlot(.tokenEmbedding, in: role)) : .required)
         if head.hasBiasRow { try add(WeightSlot(.headBiasRow), [1, spec.vocabularySize], .bias) }
         if head.hasBias {
@@ -235,7 +247,7 @@ private struct TableBuilder {
     private mutating func addNorm(
         _ module: Module, _ norm: NormSpec, _ dimensions: [Int], _ layer: Int? = nil
     ) throws(StructureError) {
-        try add(WeightSlot(module, layer: layer), dimensions, .norm)
+        if norm.hasGain { try add(WeightSlot(module, layer: layer), dimensions, .norm) }
         if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), dimensions, .norm) }
     }
 
