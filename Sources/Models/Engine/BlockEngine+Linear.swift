@@ -124,7 +124,8 @@ extension BlockEngine {
 
     /// The matrix of a slot.
     func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
-        guard let tensor = model.tensor(slot), let entry = model.table.entries.first(where: { $0.slot == slot }) else {
+        let slot = slot.of(role)
+        guard let tensor = model.tensor(slot), let entry = model.table[slot] else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
         return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)
@@ -132,6 +133,7 @@ extension BlockEngine {
 
     /// - Parameter offset: is added to every element.
     func vector(_ slot: WeightSlot, offset: Double = 0) throws -> BorrowedVector {
+        let slot = slot.of(role)
         guard let tensor = model.tensor(slot) else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
