@@ -117,6 +117,7 @@ extension TransformerSpec {
             ("vocabulary size", vocabularySize == other.vocabularySize),
             ("norm placement", widths { $0.normPlacement } == other.widths { $0.normPlacement }),
             ("inner size", widths { [$0.feedForward.innerSize] } == other.widths { [$0.feedForward.innerSize] }),
+            ("the number of experts", widths { $0.experts?.count } == other.widths { $0.experts?.count }),
             ("the width of attention", widths(\.attention.widths) == other.widths(\.attention.widths)),
             ("the final norm", (finalNorm == nil) == (other.finalNorm == nil)),
         ]
@@ -130,7 +131,9 @@ extension TransformerSpec {
 }
 
 extension AttentionSpec {
-    fileprivate var widths: [Int] { [queryWidth, keyValueWidth] }
+    fileprivate var widths: [Int] {
+        [queryWidth, keyWidth, valueWidth, latent?.queryRank ?? 0, latent?.keyValueRank ?? 0]
+    }
 }
 
 extension BlockSpec {

@@ -37,6 +37,11 @@ public enum ArchitectureRegistry {
         Granite.self,
         SmolLM3.self,
         StarCoder2.self,
+        Mixtral.self,
+        Qwen3MoE.self,
+        GPTOSS.self,
+        DeepSeekV2.self,
+        DeepSeekV3.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -36,14 +36,18 @@ struct TapPlan {
         var taps: [(point: TapPoint, width: Int)] = []
         func norm(_ norm: NormSpec?, _ point: TapPoint) { if norm != nil { taps.append((point, hidden)) } }
         norm(block.attentionNorms.before, .attentionNorm)
-        let (q, kv) = (attention.queryWidth, attention.keyValueWidth)
-        taps += [(.query, q), (.key, kv), (.value, kv)]
-        if attention.headNorm != nil { taps += [(.queryNorm, q), (.keyNorm, kv)] }
+        let (q, k) = (attention.queryWidth, attention.keyWidth)
+        if let rank = attention.latent?.queryRank { taps.append((.queryLatent, rank)) }
+        if let rank = attention.latent?.keyValueRank { taps.append((.keyValueLatent, rank)) }
+        taps += [(.query, q), (.key, k), (.value, attention.valueWidth)]
+        if attention.headNorm != nil { taps += [(.queryNorm, q), (.keyNorm, k)] }
         taps.append((.attentionOutput, hidden))
         norm(block.attentionNorms.after, .attentionPostNorm)
         norm(block.attentionNorms.afterResidual, .attentionNorm)
         norm(block.feedForwardNorms.before, .feedForwardNorm)
-        taps += [(.activation, block.feedForward.innerSize), (.feedForwardOutput, hidden)]
+        // What enters the last projection of experts is of other tokens for each.
+        taps.append(block.experts.map { (.router, $0.count) } ?? (.activation, block.feedForward.innerSize))
+        taps.append((.feedForwardOutput, hidden))
         norm(block.feedForwardNorms.after, .feedForwardPostNorm)
         norm(block.feedForwardNorms.afterResidual, .feedForwardNorm)
         taps.append((.out, hidden))
@@ -64,6 +68,8 @@ extension Model {
 enum TapPoint: String {
     case embed
     case attentionNorm = "attn_norm"
+    case queryLatent = "q_latent"
+    case keyValueLatent = "kv_latent"
     case query = "q"
     case key = "k"
     case value = "v"
@@ -72,6 +78,7 @@ enum TapPoint: String {
     case attentionOutput = "attn_out"
     case attentionPostNorm = "attn_post_norm"
     case feedForwardNorm = "mlp_norm"
+    case router
     case activation = "mlp_act"
     case feedForwardOutput = "mlp_out"
     case feedForwardPostNorm = "mlp_post_norm"

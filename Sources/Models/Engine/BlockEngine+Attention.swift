@@ -8,7 +8,7 @@ extension BlockEngine {
     func attend(
         _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>
     ) throws -> Matrix<S> {
-        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: q.columnCount)
+        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
         let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
@@ -19,7 +19,9 @@ extension BlockEngine {
             let head = index / blocks.count % spec.headCount
             let sequence = index / blocks.count / spec.headCount
             let keys = sequences.keys[sequence]
-            let place = Place(sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension)
+            let place = Place(
+                sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
+                valueWidth: spec.valueHeadDimension)
             let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
             let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
             if !blind.isEmpty {
@@ -51,6 +53,7 @@ extension BlockEngine {
         var head: Int
         var keyHead: Int
         var width: Int
+        var valueWidth: Int
     }
 
     private struct Inputs {
@@ -71,15 +74,17 @@ extension BlockEngine {
         let row = place.sequence * sequences.length
         let first = row + rows.lowerBound
         let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
+        let (outColumn, valueColumn) = (place.head * place.valueWidth, place.keyHead * place.valueWidth)
         withPointer(to: inputs.keys.mask) { mask in
             withPointer(to: begins) { begins in
                 withPointer(to: ends) { ends in
                     S.attend(
                         kernels,
                         HeadRows(
-                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + keyColumn,
-                            out: result.row(first) + queryColumn, queryStride: q.columnCount,
-                            keyStride: k.columnCount, rows: rows.count, width: place.width, scale: inputs.scale,
+                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + valueColumn,
+                            out: result.row(first) + outColumn, queryStride: q.columnCount,
+                            keyStride: k.columnCount, valueStride: v.columnCount, outStride: result.columnCount,
+                            rows: rows.count, width: place.width, valueWidth: place.valueWidth, scale: inputs.scale,
                             keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
                             bias: inputs.biases.ofKeys?.row(place.sequence * inputs.biases.headCount + place.head),
                             softCap: inputs.softCap, sink: inputs.biases.sinks.map { $0.pointer + place.head }))

@@ -19,6 +19,8 @@ public struct TransformerSpec: Sendable, Equatable {
     public var poolerActivation: Activation?
     /// What makes logits of the hidden states; nil for a bare body.
     public var head: HeadSpec?
+    /// Layers behind the last, for tokens further ahead: their tensors may stand, and are not computed.
+    public var aheadLayerCount = 0
 }
 
 /// The blocks of all layers: few kinds, in an order that repeats itself.
@@ -75,6 +77,8 @@ public struct BlockSpec: Sendable, Equatable {
     public var attention: AttentionSpec
     public var feedForwardNorms: Norms
     public var feedForward: FeedForwardSpec
+    /// Where there are several feed-forwards, and `feedForward` is each of them; nil for one.
+    public var experts: ExpertsSpec?
     /// What a sublayer's result is multiplied by before it is added; nil for nothing.
     public var residualScale: Double?
 }
