@@ -15,7 +15,7 @@ struct Trap: Sendable, CustomTestStringConvertible {
     var weights: @Sendable (inout MemoryCheckpoint) -> Void = { _ in }
     var tokens: @Sendable (TokenBatch) throws -> TokenBatch = { $0 }
 
-    static let all = ofGPT2AndBERT + decoders + translators + ofTheGPTLine
+    static let all = ofGPT2AndBERT + decoders + translators + ofTheGPTLine + ofExperts
 
     private static let ofGPT2AndBERT: [Trap] = [
         Trap(testDescription: "erf for tanh in gelu", golden: "gpt2-odd-heads", tap: "layers.0.mlp_act") {
