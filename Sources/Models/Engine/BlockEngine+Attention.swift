@@ -15,6 +15,7 @@ extension BlockEngine {
         }
         let scale = spec.scale(layer: layer)
         let keySequences = keySequences ?? sequences
+        let length = keySequences.length
         Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
@@ -23,8 +24,7 @@ extension BlockEngine {
             let keys = keySequences.keys[sequence]
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
-                valueWidth: spec.valueHeadDimension, firstKey: sequence * keySequences.length)
-            let length = keySequences.length
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
             let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, length)) }
             for run in seeing.runs {
                 let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
