@@ -9,12 +9,13 @@ extension BlockEngine {
         _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>,
         keys keySequences: Sequences? = nil
     ) throws -> Matrix<S> {
-        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: q.columnCount)
+        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
         let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
         let scale = spec.scale(layer: layer)
         let keySequences = keySequences ?? sequences
+        let length = keySequences.length
         Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
@@ -23,8 +24,7 @@ extension BlockEngine {
             let keys = keySequences.keys[sequence]
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
-                firstKey: sequence * keySequences.length)
-            let length = keySequences.length
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
             let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, length)) }
             for run in seeing.runs {
                 let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
@@ -53,6 +53,7 @@ extension BlockEngine {
         var head: Int
         var keyHead: Int
         var width: Int
+        var valueWidth: Int
         /// The row of the sequence's first key.
         var firstKey: Int
     }
@@ -75,15 +76,17 @@ extension BlockEngine {
         let row = place.firstKey
         let first = place.sequence * sequences.length + rows.lowerBound
         let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
+        let (outColumn, valueColumn) = (place.head * place.valueWidth, place.keyHead * place.valueWidth)
         withPointer(to: inputs.keys.mask) { mask in
             withPointer(to: begins) { begins in
                 withPointer(to: ends) { ends in
                     S.attend(
                         kernels,
                         HeadRows(
-                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + keyColumn,
-                            out: result.row(first) + queryColumn, queryStride: q.columnCount,
-                            keyStride: k.columnCount, rows: rows.count, width: place.width, scale: inputs.scale,
+                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + valueColumn,
+                            out: result.row(first) + outColumn, queryStride: q.columnCount,
+                            keyStride: k.columnCount, valueStride: v.columnCount, outStride: result.columnCount,
+                            rows: rows.count, width: place.width, valueWidth: place.valueWidth, scale: inputs.scale,
                             keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
                             bias: inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
                             biasStride: inputs.biases.rowStride, softCap: inputs.softCap,
