@@ -5,9 +5,11 @@ enum TapSources {
     /// The slots whose weights a tap is the direct result of, and which slice of a joined matrix.
     static func feeding(_ tap: TapFigures, _ spec: TransformerSpec) -> [(slot: WeightSlot, slice: Int?)] {
         func both(_ module: Module, _ slice: Int? = nil) -> [(slot: WeightSlot, slice: Int?)] {
-            [(WeightSlot(module, layer: tap.layer), slice), (WeightSlot(module, layer: tap.layer, .bias), slice)]
+            [WeightSlot.Part.weight, .bias].map {
+                (WeightSlot(module, in: tap.role, layer: tap.layer, $0).standing, slice)
+            }
         }
-        let isJoined = tap.layer.map { spec.blocks[$0].attention.hasFusedProjection } ?? false
+        let isJoined = tap.layer.map { spec[tap.role]?.blocks[$0].attention.projection != .separate } ?? false
         switch tap.point {
         case "embed":
             return [Module.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].flatMap { both($0) }
@@ -17,17 +19,23 @@ enum TapSources {
         case "v": return isJoined ? both(.queryKeyValue, 2) : both(.value)
         case "q_norm": return both(.queryNorm)
         case "k_norm": return both(.keyNorm)
-        case "attn_out": return both(.attentionOutput)
+        case "attn_out": return both(.attentionOutput) + both(.attentionSinks)
+        case "cross_attn_norm": return both(.crossNorm)
+        case "cross_q": return both(.crossQuery)
+        case "cross_k": return both(.crossKey)
+        case "cross_v": return both(.crossValue)
+        case "cross_attn_out": return both(.crossOutput)
         case "mlp_norm": return both(.feedForwardNorm)
         case "attn_post_norm": return both(.attentionPostNorm)
         case "mlp_post_norm": return both(.feedForwardPostNorm)
-        case "mlp_act": return both(.feedForwardGate) + both(.feedForwardInput)
+        case "mlp_act": return [Module.feedForwardGate, .feedForwardGateInput, .feedForwardInput].flatMap { both($0) }
         case "mlp_out": return both(.feedForwardOutput)
         case "final_norm": return both(.finalNorm)
         case "pooler": return both(.pooler)
         case "logits":
             return [Module.headTransform, .headNorm, .head].flatMap { both($0) }
-                + (spec.head?.isTied == true ? both(.tokenEmbedding) : [])
+                + (spec.head?.isTied == true
+                    ? spec.stacks.map { (WeightSlot(.tokenEmbedding, in: $0.role), nil) } : [])
         default: return []
         }
     }

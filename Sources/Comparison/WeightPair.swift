@@ -13,7 +13,7 @@ struct WeightPair: Sendable {
     /// Whether one is the other turned: [in, out] and [out, in].
     let isTransposed: Bool
     /// Parts of the product's outputs that are looked at alone: queries, keys and values of a joined matrix.
-    let slices: [Range<Int>]
+    let slices: [[Range<Int>]]
     /// Which dimension of the reference runs along the outputs; nil for vectors, and for what is no matrix of a product.
     let referenceOrientation: WeightOrientation?
     let referenceRounding: Rounding
@@ -40,9 +40,9 @@ extension WeightPair {
         }
     }
 
-    private static func slices(of slot: WeightSlot, _ spec: TransformerSpec) -> [Range<Int>] {
+    private static func slices(of slot: WeightSlot, _ spec: TransformerSpec) -> [[Range<Int>]] {
         guard slot.module == .queryKeyValue, let layer = slot.layer else { return [] }
-        return spec.blocks[layer].attention.fusedSlices
+        return spec[slot.role]?.blocks[layer].attention.joinedSlices ?? []
     }
 
     /// The tensors of two bare checkpoints that share a name and a shape, in the reference's order.

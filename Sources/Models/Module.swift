@@ -2,11 +2,22 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
-    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
-    case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionOutput, attentionPostNorm
-    case feedForwardNorm, feedForwardGate, feedForwardInput, feedForwardOutput, feedForwardPostNorm
+    case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
+    case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
+    case attentionPostNorm
+    case crossNorm, crossQuery, crossKey, crossValue, crossOutput
+    case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
+        feedForwardPostNorm
     case finalNorm, pooler
-    case headTransform, headNorm, head, nextSentence
+    case headTransform, headNorm, headProjection, head, headBiasRow, nextSentence
+
+    /// Whether it stands behind the stacks rather than in one.
+    var isBehindStacks: Bool {
+        switch self {
+        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headBiasRow, .nextSentence: true
+        default: false
+        }
+    }
 }
 
 /// One weight of a model: a module's matrix or gain, or its bias.
@@ -14,14 +25,25 @@ public struct WeightSlot: Hashable, Sendable {
     public enum Part: String, Sendable { case weight, bias }
 
     public var module: Module
+    /// The stack it belongs to.
+    public var role: StackSpec.Role
     /// The block it belongs to; nil outside blocks.
     public var layer: Int?
     public var part: Part
 
-    public init(_ module: Module, layer: Int? = nil, _ part: Part = .weight) {
+    public init(_ module: Module, in role: StackSpec.Role = .only, layer: Int? = nil, _ part: Part = .weight) {
         self.module = module
+        self.role = role
         self.layer = layer
         self.part = part
+    }
+
+    /// Without a stack where the module stands behind them all.
+    public var standing: WeightSlot { of(role) }
+
+    /// The same in another stack; without one where it stands behind them all.
+    func of(_ role: StackSpec.Role) -> WeightSlot {
+        WeightSlot(module, in: module.isBehindStacks ? .only : role, layer: layer, part)
     }
 }
 
@@ -33,15 +55,24 @@ public enum TensorRole: String, Sendable {
 /// What a module's tensors are called, one column a layout.
 public struct ModuleName: Sendable {
     public var module: Module
+    /// The stack it belongs to.
+    public var role: StackSpec.Role
     /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer.
     public var hf: String
     /// Whether the prefix of bodies inside larger models never stands before it.
     public var isOutsidePrefix: Bool
+    /// Whether it is a lone parameter: its weight's name is the module's, without `.weight`.
+    public var isParameter: Bool
 
-    init(_ module: Module, hf: String, isOutsidePrefix: Bool = false) {
+    init(
+        _ module: Module, in role: StackSpec.Role = .only, hf: String, isOutsidePrefix: Bool = false,
+        isParameter: Bool = false
+    ) {
         self.module = module
+        self.role = role
         self.hf = hf
         self.isOutsidePrefix = isOutsidePrefix
+        self.isParameter = isParameter
     }
 }
 
@@ -61,9 +92,11 @@ public struct Naming: Sendable {
     /// The names a weight may bear in the `hf` layout, the preferred one first; none where the architecture lacks the
     /// module.
     func names(of slot: WeightSlot, prefixed: Bool) -> [String] {
-        guard let module = modules.first(where: { $0.module == slot.module }) else { return [] }
+        guard let module = modules.first(where: { $0.module == slot.module && $0.role == slot.role }) else { return [] }
         let stem = Self.fill(module.hf, layer: slot.layer)
-        let name = (prefixed && !module.isOutsidePrefix ? prefix : "") + stem + "." + slot.part.rawValue
+        let name =
+            (prefixed && !module.isOutsidePrefix ? prefix : "") + stem
+            + (module.isParameter ? "" : "." + slot.part.rawValue)
         return [name]
             + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
     }

@@ -38,6 +38,7 @@ public struct TensorTable: Sendable {
 
     /// In the order of the forward pass.
     public let entries: [Entry]
+    private let positions: [WeightSlot: Int]
     /// The prefix that the checkpoint's names have; empty for none.
     public let prefix: String
     /// Names of tensors that are no weights.
@@ -53,11 +54,22 @@ public struct TensorTable: Sendable {
         var builder = TableBuilder(naming: naming, isPrefixed: isPrefixed, file: file)
         try builder.addModel(spec)
         entries = builder.entries
+        positions = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.slot, $0) })
         prefix = isPrefixed ? naming.prefix : ""
         buffers = naming.buffers.flatMap { pattern in
             let name = (isPrefixed ? naming.prefix : "") + pattern
-            return pattern.contains("{i}") ? (0..<spec.layerCount).map { Naming.fill(name, layer: $0) } : [name]
+            guard pattern.contains("{i}") else { return [name] }
+            return (0..<spec.stacks.map(\.layerCount).max()!).map { Naming.fill(name, layer: $0) }
         }
+    }
+
+    /// The entry of a slot; nil where the model has no such weight.
+    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
+
+    /// The slot whose tensor is used: a tied weight is read where it is tied to.
+    func source(of slot: WeightSlot) -> WeightSlot {
+        guard case .tied(let other) = self[slot]?.presence else { return slot }
+        return source(of: other)
     }
 
     /// Numbers in all weights, tied ones once.
@@ -75,42 +87,86 @@ private struct TableBuilder {
     let isPrefixed: Bool
     let file: String
     var entries: [TensorTable.Entry] = []
+    /// Of the stack whose weights are being listed.
+    private var role = StackSpec.Role.only
+
+    init(naming: Naming, isPrefixed: Bool, file: String) {
+        self.naming = naming
+        self.isPrefixed = isPrefixed
+        self.file = file
+    }
 
     mutating func addModel(_ spec: TransformerSpec) throws(StructureError) {
-        try addEmbeddings(spec)
-        for layer in 0..<spec.layerCount { try addBlock(spec, layer) }
-        if let norm = spec.finalNorm { try addNorm(.finalNorm, norm, spec.hiddenSize) }
+        for stack in spec.stacks {
+            try addEmbeddings(stack, sharedWith: role)
+            for layer in 0..<stack.layerCount { try addBlock(stack, layer) }
+            if let norm = stack.finalNorm { try addNorm(.finalNorm, norm, stack.hiddenSize) }
+        }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
+        // What the head would read of the hidden states: a bare body has it too, and nothing that uses it.
+        if spec.head == nil, let width = spec.embedding.width {
+            try add(WeightSlot(.headProjection), [width, spec.hiddenSize], .head, .outputInput, .optional)
+        }
         // The second head of BERT's pretraining: known by name, not computed.
         try add(WeightSlot(.nextSentence), [2, spec.hiddenSize], .head, .outputInput, .optional)
         try add(WeightSlot(.nextSentence, .bias), [2], .head, nil, .optional)
     }
 
-    private mutating func addEmbeddings(_ spec: TransformerSpec) throws(StructureError) {
+    private mutating func addEmbeddings(
+        _ spec: StackSpec, sharedWith before: StackSpec.Role
+    ) throws(StructureError) {
+        role = spec.role
         let embedding = spec.embedding
-        try add(WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding)
-        if embedding.hasLearnedPositions {
-            try add(WeightSlot(.positionEmbedding), [spec.contextLength, spec.hiddenSize], .position)
+        let width = embedding.width ?? spec.hiddenSize
+        try add(
+            WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding, nil,
+            embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
+        if embedding.width != nil {
+            try addLinear(.embeddingProjection, from: width, to: spec.hiddenSize, role: .embedding, bias: false)
+        }
+        if let positions = embedding.positions {
+            try add(
+                WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
         }
         if embedding.tokenTypeCount > 0 {
             try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, spec.hiddenSize], .embedding)
         }
         if let norm = embedding.norm { try addNorm(.embeddingNorm, norm, spec.hiddenSize) }
+        for attention in spec.blocks.kinds.map(\.attention) {
+            guard let bias = attention.relativeBias else { continue }
+            try add(WeightSlot(.relativeBias), [bias.bucketCount, attention.headCount], .position)
+            break
+        }
     }
 
-    private mutating func addBlock(_ spec: TransformerSpec, _ layer: Int) throws(StructureError) {
+    private mutating func addBlock(_ spec: StackSpec, _ layer: Int) throws(StructureError) {
         let block = spec.blocks[layer]
         let hidden = spec.hiddenSize
         if let norm = block.attentionNorms.before { try addNorm(.attentionNorm, norm, hidden, layer) }
         try addAttention(block.attention, hidden, layer)
         try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
+        if let cross = block.cross { try addCross(cross, hidden, layer) }
         if let norm = block.feedForwardNorms.before { try addNorm(.feedForwardNorm, norm, hidden, layer) }
-        let (inner, hasBias) = (block.feedForward.innerSize, block.feedForward.hasBias)
-        if block.feedForward.isGated { try addLinear(.feedForwardGate, from: hidden, to: inner, layer, bias: hasBias) }
-        try addLinear(.feedForwardInput, from: hidden, to: inner, layer, bias: hasBias)
-        try addLinear(.feedForwardOutput, from: inner, to: hidden, layer, bias: hasBias)
+        try addFeedForward(block.feedForward, hidden, layer)
         try addNorms(block.feedForwardNorms, .feedForwardPostNorm, .feedForwardNorm, hidden, layer)
+    }
+
+    private mutating func addFeedForward(
+        _ spec: FeedForwardSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let inner = spec.innerSize
+        func add(_ module: Module, from inputs: Int, to outputs: Int) throws(StructureError) {
+            try addLinear(module, from: inputs, to: outputs, layer, bias: spec.hasBias)
+        }
+        switch spec.gating {
+        case .none: try add(.feedForwardInput, from: hidden, to: inner)
+        case .separate:
+            try add(.feedForwardGate, from: hidden, to: inner)
+            try add(.feedForwardInput, from: hidden, to: inner)
+        case .joined: try add(.feedForwardGateInput, from: hidden, to: 2 * inner)
+        }
+        try add(.feedForwardOutput, from: inner, to: hidden)
     }
 
     private mutating func addAttention(
@@ -118,19 +174,42 @@ private struct TableBuilder {
     ) throws(StructureError) {
         let (queries, keys) = (attention.queryWidth, attention.keyValueWidth)
         let hasBias = attention.hasInputBias
-        if attention.hasFusedProjection {
+        if attention.projection != .separate {
             try addLinear(.queryKeyValue, from: hidden, to: queries + 2 * keys, layer, bias: hasBias)
         } else {
             try addLinear(.query, from: hidden, to: queries, layer, bias: hasBias)
-            try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias)
+            try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias && attention.hasKeyBias)
             try addLinear(.value, from: hidden, to: keys, layer, bias: hasBias)
         }
         if let headNorm = attention.headNorm {
-            let width = attention.headDimension
-            try addNorm(.queryNorm, headNorm.norm, headNorm.isPerHead ? width : queries, layer)
-            try addNorm(.keyNorm, headNorm.norm, headNorm.isPerHead ? width : keys, layer)
+            try addHeadNorm(.queryNorm, headNorm, attention.headCount, attention.headDimension, layer)
+            try addHeadNorm(.keyNorm, headNorm, attention.keyValueHeadCount, attention.headDimension, layer)
         }
+        if attention.hasSinks { try add(WeightSlot(.attentionSinks, layer: layer), [attention.headCount], .bias) }
         try addLinear(.attentionOutput, from: queries, to: hidden, layer, bias: attention.hasOutputBias)
+    }
+
+    private mutating func addCross(
+        _ cross: BlockSpec.Cross, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let (attention, hasBias) = (cross.attention, cross.attention.hasInputBias)
+        if let norm = cross.norms.before { try addNorm(.crossNorm, norm, hidden, layer) }
+        try addLinear(.crossQuery, from: hidden, to: attention.queryWidth, layer, bias: hasBias)
+        try addLinear(
+            .crossKey, from: hidden, to: attention.keyValueWidth, layer, bias: hasBias && attention.hasKeyBias)
+        try addLinear(.crossValue, from: hidden, to: attention.keyValueWidth, layer, bias: hasBias)
+        try addLinear(.crossOutput, from: attention.queryWidth, to: hidden, layer, bias: attention.hasOutputBias)
+        if let norm = cross.norms.afterResidual { try addNorm(.crossNorm, norm, hidden, layer) }
+    }
+
+    private mutating func addHeadNorm(
+        _ module: Module, _ headNorm: AttentionSpec.HeadNorm, _ heads: Int, _ width: Int, _ layer: Int
+    ) throws(StructureError) {
+        switch headNorm.gains {
+        case .shared: try addNorm(module, headNorm.norm, [width], layer)
+        case .ofEveryHead: try addNorm(module, headNorm.norm, [heads, width], layer)
+        case .ofAllHeads: try addNorm(module, headNorm.norm, [heads * width], layer)
+        }
     }
 
     /// The norms behind a sublayer.
@@ -146,9 +225,14 @@ private struct TableBuilder {
             try addLinear(.headTransform, from: spec.hiddenSize, to: spec.hiddenSize, role: .head)
             try addNorm(.headNorm, transform.norm, spec.hiddenSize)
         }
+        let width = head.width ?? spec.hiddenSize
+        if head.width != nil {
+            try addLinear(.headProjection, from: spec.hiddenSize, to: width, role: .head, bias: false)
+        }
         try add(
-            WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
-            head.isTied ? .tied(to: WeightSlot(.tokenEmbedding)) : .required)
+            WeightSlot(.head), [spec.vocabularySize, width], .head, .outputInput,
+            head.isTied ? .tied(to: WeightSlot(.tokenEmbedding, in: role)) : .required)
+        if head.hasBiasRow { try add(WeightSlot(.headBiasRow), [1, spec.vocabularySize], .bias) }
         if head.hasBias {
             try add(WeightSlot(.head, .bias), [spec.vocabularySize], .bias, hasEqualNames: head.isTied)
         }
@@ -157,8 +241,14 @@ private struct TableBuilder {
     private mutating func addNorm(
         _ module: Module, _ norm: NormSpec, _ size: Int, _ layer: Int? = nil
     ) throws(StructureError) {
-        try add(WeightSlot(module, layer: layer), [size], .norm)
-        if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), [size], .norm) }
+        try addNorm(module, norm, [size], layer)
+    }
+
+    private mutating func addNorm(
+        _ module: Module, _ norm: NormSpec, _ dimensions: [Int], _ layer: Int? = nil
+    ) throws(StructureError) {
+        if norm.hasGain { try add(WeightSlot(module, layer: layer), dimensions, .norm) }
+        if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), dimensions, .norm) }
     }
 
     private mutating func addLinear(
@@ -176,6 +266,7 @@ private struct TableBuilder {
         _ slot: WeightSlot, _ dimensions: [Int], _ role: TensorRole, _ orientation: WeightOrientation? = nil,
         _ presence: TensorTable.Presence = .required, hasEqualNames: Bool = true
     ) throws(StructureError) {
+        let slot = slot.of(self.role)
         let names = naming.names(of: slot, prefixed: isPrefixed)
         // An architecture that does not name an optional module has none.
         if names.isEmpty, presence == .optional { return }

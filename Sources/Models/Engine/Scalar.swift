@@ -71,6 +71,12 @@ struct HeadRows<S: Scalar> {
     var ends: UnsafePointer<Int>
     /// 0 for keys that nobody sees; nil where all are seen.
     var mask: UnsafePointer<UInt8>?
+    /// Added to the scores of every row, an element a key; nil for nothing.
+    var bias: UnsafePointer<S>?
+    /// From a row's bias to that of the next.
+    var biasStride = 0
+    var softCap: Double?
+    var sink: UnsafePointer<S>?
 }
 
 /// The kernels of one dispatch level.
@@ -163,8 +169,8 @@ extension Float: Scalar {
             value_width: head.width,
             scale: Float(head.scale), key_begin: head.keyBegin,
             begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
-            end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: nil,
-            bias_stride: 0)
+            end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: head.bias,
+            bias_stride: head.biasStride, cap: Float(head.softCap ?? 0), sink: head.sink)
         let count = k.pointer.pointee.attention_scratch_count_f32(head.width)
         withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { scratch in
             k.pointer.pointee.attention_f32(&arguments, scratch.baseAddress)
@@ -271,8 +277,8 @@ extension Double: Scalar {
             value_width: head.width,
             scale: head.scale, key_begin: head.keyBegin,
             begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
-            end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: nil,
-            bias_stride: 0)
+            end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: head.bias,
+            bias_stride: head.biasStride, cap: head.softCap ?? 0, sink: head.sink)
         let count = k.pointer.pointee.attention_scratch_count_f64(head.width)
         withUnsafeTemporaryAllocation(of: Double.self, capacity: count) { scratch in
             k.pointer.pointee.attention_f64(&arguments, scratch.baseAddress)

@@ -56,6 +56,22 @@ struct BorrowedVector: Sendable {
     /// The values in float64, where they are stored so and the engine is wide enough to keep them.
     let doubles: [Double]?
 
+    private init(floats: [Float], doubles: [Double]?) {
+        (self.floats, self.doubles) = (floats, doubles)
+    }
+
+    /// The values in float64, however they are held.
+    var widened: [Double] { doubles ?? floats.map(Double.init) }
+
+    /// Some of the elements, side by side.
+    func elements(_ ranges: [Range<Int>]) -> BorrowedVector {
+        let count = doubles?.count ?? floats.count
+        if ranges == [0..<count] { return self }
+        return BorrowedVector(
+            floats: doubles == nil ? ranges.flatMap { floats[$0] } : [],
+            doubles: doubles.map { all in ranges.flatMap { all[$0] } })
+    }
+
     /// - Parameter offset: is added to every element.
     init(_ tensor: any LogicalTensor, precision: Precision, offset: Double = 0) throws {
         let count = tensor.shape.elementCount
