@@ -68,7 +68,11 @@ struct TapPlan {
         }
         norm(block.feedForwardNorms.before, .feedForwardNorm)
         // What enters the last projection of experts is of other tokens for each.
-        if let experts = block.experts { add(.router, experts.count) } else { add(.activation, block.feedForward.innerSize) }
+        if let experts = block.experts {
+            add(.router, experts.count)
+        } else {
+            add(.activation, block.feedForward.innerSize)
+        }
         add(.feedForwardOutput, hidden)
         norm(block.feedForwardNorms.after, .feedForwardPostNorm)
         norm(block.feedForwardNorms.afterResidual, .feedForwardNorm)
