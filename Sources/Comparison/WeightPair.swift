@@ -41,7 +41,7 @@ extension WeightPair {
 
     private static func slices(of slot: WeightSlot, _ spec: TransformerSpec) -> [[Range<Int>]] {
         guard slot.module == .queryKeyValue, let layer = slot.layer else { return [] }
-        return spec.blocks[layer].attention.joinedSlices
+        return spec[slot.role]?.blocks[layer].attention.joinedSlices ?? []
     }
 
     /// The tensors of two bare checkpoints that share a name and a shape, in the reference's order.

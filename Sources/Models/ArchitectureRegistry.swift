@@ -42,6 +42,9 @@ public enum ArchitectureRegistry {
         GPTOSS.self,
         DeepSeekV2.self,
         DeepSeekV3.self,
+        T5.self,
+        BART.self,
+        Marian.self,
     ]
 
     /// The architecture that `model_type` names.

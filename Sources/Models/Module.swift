@@ -2,16 +2,25 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
-    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
+    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
     case queryDown, queryLatentNorm, queryUp, keyValueDown, keyValueLatentNorm, keyValueUp
+    case crossNorm, crossQuery, crossKey, crossValue, crossOutput
     case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
         feedForwardPostNorm
     case router, routerCorrection, expertGate, expertInput, expertOutput, expertGateInput
     case sharedGate, sharedInput, sharedOutput
     case finalNorm, pooler
-    case headTransform, headNorm, head, nextSentence
+    case headTransform, headNorm, head, headBiasRow, nextSentence
+
+    /// Whether it stands behind the stacks rather than in one.
+    var isBehindStacks: Bool {
+        switch self {
+        case .pooler, .headTransform, .headNorm, .head, .headBiasRow, .nextSentence: true
+        default: false
+        }
+    }
 }
 
 /// One weight of a model: a module's matrix or gain, or its bias.
@@ -19,23 +28,37 @@ public struct WeightSlot: Hashable, Sendable {
     public enum Part: String, Sendable { case weight, bias }
 
     public var module: Module
+    /// The stack it belongs to.
+    public var role: StackSpec.Role
     /// The block it belongs to; nil outside blocks.
     public var layer: Int?
     /// The expert it belongs to; nil for what is no expert's, or all experts' together.
     public var expert: Int?
     public var part: Part
 
-    public init(_ module: Module, layer: Int? = nil, expert: Int? = nil, _ part: Part = .weight) {
+    public init(
+        _ module: Module, in role: StackSpec.Role = .only, layer: Int? = nil, expert: Int? = nil, _ part: Part = .weight
+    ) {
         self.module = module
+        self.role = role
         self.layer = layer
         self.expert = expert
         self.part = part
     }
 
     /// The bias of the same module.
-    var bias: WeightSlot { WeightSlot(module, layer: layer, expert: expert, .bias) }
+    var bias: WeightSlot { WeightSlot(module, in: role, layer: layer, expert: expert, .bias) }
+
     /// The tensor that holds it together with those of the other experts.
-    var stack: WeightSlot { WeightSlot(module, layer: layer, part) }
+    var stack: WeightSlot { WeightSlot(module, in: role, layer: layer, part) }
+
+    /// Without a stack where the module stands behind them all.
+    public var standing: WeightSlot { of(role) }
+
+    /// The same in another stack; without one where it stands behind them all.
+    func of(_ role: StackSpec.Role) -> WeightSlot {
+        WeightSlot(module, in: module.isBehindStacks ? .only : role, layer: layer, expert: expert, part)
+    }
 }
 
 /// What a tensor is for; what may be done to it depends on it.
@@ -47,6 +70,8 @@ public enum TensorRole: String, Sendable {
 /// own, and one of the tensor that holds all of them.
 public struct ModuleName: Sendable {
     public var module: Module
+    /// The stack it belongs to.
+    public var role: StackSpec.Role
     /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer,
     /// `{e}` for the expert.
     public var hf: String
@@ -60,10 +85,11 @@ public struct ModuleName: Sendable {
     let isOfOneExpert: Bool
 
     init(
-        _ module: Module, hf: String, isOutsidePrefix: Bool = false, isParameter: Bool = false,
-        orientation: WeightOrientation? = nil
+        _ module: Module, in role: StackSpec.Role = .only, hf: String, isOutsidePrefix: Bool = false,
+        isParameter: Bool = false, orientation: WeightOrientation? = nil
     ) {
         self.module = module
+        self.role = role
         self.hf = hf
         self.isOutsidePrefix = isOutsidePrefix
         self.isParameter = isParameter
@@ -110,7 +136,9 @@ public struct Naming: Sendable {
     }
 
     private func name(of slot: WeightSlot) -> ModuleName? {
-        modules.first { $0.module == slot.module && $0.isOfOneExpert == (slot.expert != nil) }
+        modules.first {
+            $0.module == slot.module && $0.role == slot.role && $0.isOfOneExpert == (slot.expert != nil)
+        }
     }
 
     static func fill(_ pattern: String, layer: Int?, expert: Int? = nil) -> String {

@@ -73,7 +73,7 @@ extension TensorTable {
             case .required: break
             case .optional: report.ignored.append(name)
             case .tied(let slot):
-                if let other = report.positions[slot] {
+                if let other = report.positions[source(of: slot)] {
                     report.copies.append((name: name, of: checkpoint.tensors[other].name))
                 }
             }

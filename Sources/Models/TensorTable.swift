@@ -40,20 +40,14 @@ public struct TensorTable: Sendable {
 
     /// In the order of the forward pass.
     public let entries: [Entry]
+    private let positions: [WeightSlot: Int]
+    private let namedPositions: NameMap<Int>
     /// The prefix that the checkpoint's names have; empty for none.
     public let prefix: String
     /// Names of tensors that are no weights.
     public let buffers: [String]
     /// What the names of layers begin with that are not computed.
     let aheadLayers: [String]
-    private let positions: [WeightSlot: Int]
-    private let namedPositions: NameMap<Int>
-
-    /// The entry of a slot.
-    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
-
-    /// The entry whose weight may bear a name.
-    public func entry(named name: String) -> Entry? { namedPositions[name].map { entries[$0] } }
 
     /// - Parameters:
     ///   - isPrefixed: whether the body's names bear the architecture's prefix.
@@ -65,17 +59,30 @@ public struct TensorTable: Sendable {
         var builder = TableBuilder(naming: naming, isPrefixed: isPrefixed, file: file)
         try builder.addModel(spec)
         entries = builder.entries
-        positions = Dictionary(entries.enumerated().map { ($1.slot, $0) }) { first, _ in first }
+        positions = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.slot, $0) })
         namedPositions = NameMap(
             entries.enumerated().reversed().flatMap { position, entry in entry.names.map { ($0, position) } })
         prefix = isPrefixed ? naming.prefix : ""
         buffers = naming.buffers.flatMap { pattern in
             let name = (isPrefixed ? naming.prefix : "") + pattern
-            return pattern.contains("{i}") ? (0..<spec.layerCount).map { Naming.fill(name, layer: $0) } : [name]
+            guard pattern.contains("{i}") else { return [name] }
+            return (0..<spec.stacks.map(\.layerCount).max()!).map { Naming.fill(name, layer: $0) }
         }
         aheadLayers = (0..<spec.aheadLayerCount).map {
             "\(isPrefixed ? naming.prefix : "")layers.\(spec.layerCount + $0)."
         }
+    }
+
+    /// The entry of a slot; nil where the model has no such weight.
+    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
+
+    /// The entry whose weight may bear a name.
+    public func entry(named name: String) -> Entry? { namedPositions[name].map { entries[$0] } }
+
+    /// The slot whose tensor is used: a tied weight is read where it is tied to.
+    func source(of slot: WeightSlot) -> WeightSlot {
+        guard case .tied(let other) = self[slot]?.presence else { return slot }
+        return source(of: other)
     }
 
     /// Numbers in all weights, tied ones once.
@@ -93,11 +100,21 @@ private struct TableBuilder {
     let isPrefixed: Bool
     let file: String
     var entries: [TensorTable.Entry] = []
+    /// Of the stack whose weights are being listed.
+    private var role = StackSpec.Role.only
+
+    init(naming: Naming, isPrefixed: Bool, file: String) {
+        self.naming = naming
+        self.isPrefixed = isPrefixed
+        self.file = file
+    }
 
     mutating func addModel(_ spec: TransformerSpec) throws(StructureError) {
-        try addEmbeddings(spec)
-        for layer in 0..<spec.layerCount { try addBlock(spec, layer) }
-        if let norm = spec.finalNorm { try addNorm(.finalNorm, norm, spec.hiddenSize) }
+        for stack in spec.stacks {
+            try addEmbeddings(stack, sharedWith: role)
+            for layer in 0..<stack.layerCount { try addBlock(stack, layer) }
+            if let norm = stack.finalNorm { try addNorm(.finalNorm, norm, stack.hiddenSize) }
+        }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
         // The second head of BERT's pretraining: known by name, not computed.
@@ -105,9 +122,14 @@ private struct TableBuilder {
         try add(WeightSlot(.nextSentence, .bias), [2], .head, nil, .optional)
     }
 
-    private mutating func addEmbeddings(_ spec: TransformerSpec) throws(StructureError) {
+    private mutating func addEmbeddings(
+        _ spec: StackSpec, sharedWith before: StackSpec.Role
+    ) throws(StructureError) {
+        role = spec.role
         let embedding = spec.embedding
-        try add(WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding)
+        try add(
+            WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding, nil,
+            embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
         if let positions = embedding.positions {
             try add(
                 WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
@@ -116,14 +138,20 @@ private struct TableBuilder {
             try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, spec.hiddenSize], .embedding)
         }
         if let norm = embedding.norm { try addNorm(.embeddingNorm, norm, spec.hiddenSize) }
+        for attention in spec.blocks.kinds.map(\.attention) {
+            guard let bias = attention.relativeBias else { continue }
+            try add(WeightSlot(.relativeBias), [bias.bucketCount, attention.headCount], .position)
+            break
+        }
     }
 
-    private mutating func addBlock(_ spec: TransformerSpec, _ layer: Int) throws(StructureError) {
+    private mutating func addBlock(_ spec: StackSpec, _ layer: Int) throws(StructureError) {
         let block = spec.blocks[layer]
         let hidden = spec.hiddenSize
         if let norm = block.attentionNorms.before { try addNorm(.attentionNorm, norm, hidden, layer) }
         try addAttention(block.attention, hidden, layer)
         try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
+        if let cross = block.cross { try addCross(cross, hidden, layer) }
         if let norm = block.feedForwardNorms.before { try addNorm(.feedForwardNorm, norm, hidden, layer) }
         if let experts = block.experts {
             try addExperts(experts, block.feedForward, hidden, layer)
@@ -180,7 +208,7 @@ private struct TableBuilder {
             try addLinear(.queryKeyValue, from: hidden, to: queries + 2 * keys, layer, bias: hasBias)
         } else {
             try addLinear(.query, from: hidden, to: queries, layer, bias: hasBias)
-            try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias)
+            try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias && attention.hasKeyBias)
             try addLinear(.value, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
         }
         if let headNorm = attention.headNorm {
@@ -209,6 +237,19 @@ private struct TableBuilder {
         try addLinear(.keyValueUp, from: rank, to: own + attention.valueWidth, layer, bias: false)
     }
 
+    private mutating func addCross(
+        _ cross: BlockSpec.Cross, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let (attention, hasBias) = (cross.attention, cross.attention.hasInputBias)
+        if let norm = cross.norms.before { try addNorm(.crossNorm, norm, hidden, layer) }
+        try addLinear(.crossQuery, from: hidden, to: attention.queryWidth, layer, bias: hasBias)
+        try addLinear(
+            .crossKey, from: hidden, to: attention.keyWidth, layer, bias: hasBias && attention.hasKeyBias)
+        try addLinear(.crossValue, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
+        try addLinear(.crossOutput, from: attention.outputWidth, to: hidden, layer, bias: attention.hasOutputBias)
+        if let norm = cross.norms.afterResidual { try addNorm(.crossNorm, norm, hidden, layer) }
+    }
+
     private mutating func addHeadNorm(
         _ module: Module, _ headNorm: AttentionSpec.HeadNorm, _ heads: Int, _ width: Int, _ layer: Int
     ) throws(StructureError) {
@@ -234,7 +275,8 @@ private struct TableBuilder {
         }
         try add(
             WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
-            head.isTied ? .tied(to: WeightSlot(.tokenEmbedding)) : .required)
+            head.isTied ? .tied(to: WeightSlot(.tokenEmbedding, in: role)) : .required)
+        if head.hasBiasRow { try add(WeightSlot(.headBiasRow), [1, spec.vocabularySize], .bias) }
         if head.hasBias {
             try add(WeightSlot(.head, .bias), [spec.vocabularySize], .bias, hasEqualNames: head.isTied)
         }
@@ -276,6 +318,7 @@ private struct TableBuilder {
         _ slot: WeightSlot, _ dimensions: [Int], _ role: TensorRole, _ orientation: WeightOrientation? = nil,
         _ presence: TensorTable.Presence = .required, hasEqualNames: Bool = true
     ) throws(StructureError) {
+        let slot = slot.of(self.role)
         let names = naming.names(of: slot, prefixed: isPrefixed)
         // An architecture that does not name an optional module has none.
         if names.isEmpty, presence == .optional { return }

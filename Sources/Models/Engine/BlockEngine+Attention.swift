@@ -6,22 +6,24 @@ extension BlockEngine {
     /// it. A row that may see no key (padding before a causal sequence) sees all keys alike, as in transformers, whose
     /// mask swallows every score; a sink then takes all.
     func attend(
-        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>
+        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>,
+        keys keySequences: Sequences? = nil
     ) throws -> Matrix<S> {
         let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
         let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
         let scale = spec.scale(layer: layer)
+        let keySequences = keySequences ?? sequences
         Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
             let head = index / blocks.count % spec.headCount
             let sequence = index / blocks.count / spec.headCount
-            let keys = sequences.keys[sequence]
+            let keys = keySequences.keys[sequence]
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
-                valueWidth: spec.valueHeadDimension)
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * keySequences.length)
             let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
             let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
             if !blind.isEmpty {
@@ -54,6 +56,8 @@ extension BlockEngine {
         var keyHead: Int
         var width: Int
         var valueWidth: Int
+        /// The row of the sequence's first key.
+        var firstKey: Int
     }
 
     private struct Inputs {
@@ -71,8 +75,8 @@ extension BlockEngine {
         _ inputs: Inputs, _ place: Place, _ rows: Range<Int>, _ result: Matrix<S>, begins: [Int]?, ends: [Int]
     ) {
         let (q, k, v) = (inputs.q, inputs.k, inputs.v)
-        let row = place.sequence * sequences.length
-        let first = row + rows.lowerBound
+        let row = place.firstKey
+        let first = place.sequence * sequences.length + rows.lowerBound
         let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
         let (outColumn, valueColumn) = (place.head * place.valueWidth, place.keyHead * place.valueWidth)
         withPointer(to: inputs.keys.mask) { mask in
@@ -86,8 +90,9 @@ extension BlockEngine {
                             keyStride: k.columnCount, valueStride: v.columnCount, outStride: result.columnCount,
                             rows: rows.count, width: place.width, valueWidth: place.valueWidth, scale: inputs.scale,
                             keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
-                            bias: inputs.biases.ofKeys?.row(place.sequence * inputs.biases.headCount + place.head),
-                            softCap: inputs.softCap, sink: inputs.biases.sinks.map { $0.pointer + place.head }))
+                            bias: inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
+                            biasStride: inputs.biases.rowStride, softCap: inputs.softCap,
+                            sink: inputs.biases.sinks.map { $0.pointer + place.head }))
                 }
             }
         }
@@ -103,8 +108,19 @@ struct ScoreBiases<S: Scalar>: Sendable {
     /// [sequences · heads, length]: what is added to the scores of a key.
     var ofKeys: Matrix<S>?
     var headCount = 0
+    /// [heads, 2 length - 1]: what is added for keys from length - 1 positions before the query to as many behind it.
+    var ofDistances: Matrix<S>?
     /// A score a head.
     var sinks: Matrix<S>?
+
+    /// What is added to the scores of a row, from key 0 on.
+    func of(_ sequence: Int, _ head: Int, firstRow: Int) -> UnsafePointer<S>? {
+        if let ofKeys { return UnsafePointer(ofKeys.row(sequence * headCount + head)) }
+        return ofDistances.map { UnsafePointer($0.row(head) + $0.columnCount / 2 - firstRow) }
+    }
+
+    /// From a row's to the next's.
+    var rowStride: Int { ofDistances == nil ? 0 : -1 }
 }
 
 extension BlockEngine {
@@ -112,6 +128,7 @@ extension BlockEngine {
     func scoreBiases(_ spec: AttentionSpec, _ layer: Int) throws -> ScoreBiases<S> {
         var biases = ScoreBiases<S>(headCount: spec.headCount)
         if let linear = spec.linearBias { biases.ofKeys = try keyBiases(linear, spec, layer) }
+        if let relative = spec.relativeBias { biases.ofDistances = try distanceBiases(relative, spec) }
         if spec.hasSinks {
             let sinks = try Matrix<S>(rowCount: 1, columnCount: spec.headCount)
             S.take(
@@ -119,6 +136,17 @@ extension BlockEngine {
             biases.sinks = sinks
         }
         return biases
+    }
+
+    private func distanceBiases(_ relative: RelativeBias, _ spec: AttentionSpec) throws -> Matrix<S> {
+        let length = sequences.length
+        let buckets = (1 - length..<length).map(relative.bucket)
+        let table = try vector(WeightSlot(.relativeBias)).widened
+        let result = try Matrix<S>(rowCount: spec.headCount, columnCount: buckets.count)
+        for head in 0..<spec.headCount {
+            S.take(kernels, buckets.map { table[$0 * spec.headCount + head] }, result.row(head), buckets.count)
+        }
+        return result
     }
 
     /// Positions count from a sequence's first key that is read, and only those that are.

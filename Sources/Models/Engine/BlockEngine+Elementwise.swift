@@ -156,6 +156,19 @@ extension BlockEngine {
         }
     }
 
+    /// The same row added to every row, in place.
+    func add(row: BorrowedVector, to values: [Matrix<S>]) {
+        for matrix in values {
+            forEachRows(of: matrix) { rows in
+                for index in rows {
+                    let result = matrix.row(index)
+                    withWide(row) { S.add(kernels, result, $0, result, matrix.columnCount) }
+                }
+                roundRows(of: matrix, rows)
+            }
+        }
+    }
+
     /// Residual connections: a + b, pair by pair, into the second.
     func sum(_ a: [Matrix<S>], _ b: [Matrix<S>]) throws -> [Matrix<S>] {
         zip(a, b).map { a, b in add(a, to: b) }
@@ -179,8 +192,35 @@ extension BlockEngine {
             let kinds = tokens.tokenTypeIDs?.flatMap { $0 } ?? [Int](repeating: 0, count: rowCount)
             result = add(try gather(WeightSlot(.tokenTypeEmbedding), kinds), to: result)
         }
+        if let sinusoids = spec.embedding.sinusoids {
+            let places = tokens.positionIDs?.flatMap { $0 } ?? (0..<rowCount).map { $0 % sequences.length }
+            return add(try vectors(of: places, sinusoids), to: result)
+        }
         guard let positions = spec.embedding.positions else { return result }
         return add(try gather(WeightSlot(.positionEmbedding), positions.rows(of: tokens)), to: result)
+    }
+
+    /// Numbers of float32, as tables of them are stored.
+    private func vectors(of places: [Int], _ sinusoids: SinusoidalPositions) throws -> Matrix<S> {
+        let width = spec.hiddenSize
+        let sineCount = (width + 1) / 2
+        let frequencies = (0..<sineCount).map {
+            PortableMath.exponential(-Double(2 * $0) / Double(width) * PortableMath.logarithm(10_000))
+        }
+        let result = try Matrix<S>(rowCount: places.count, columnCount: width)
+        var (sines, cosines) = (frequencies, frequencies)
+        for (row, place) in places.enumerated() {
+            let angles = frequencies.map { Double(place) * $0 }
+            kernels.pointer.pointee.sine_f64(angles, &sines, sines.count)
+            kernels.pointer.pointee.cosine_f64(angles, &cosines, cosines.count)
+            let values = (0..<width).map { column in
+                let isSine = sinusoids.isInterleaved ? column % 2 == 0 : column < sineCount
+                let pair = sinusoids.isInterleaved ? column / 2 : isSine ? column : column - sineCount
+                return Double(Float(isSine ? sines[pair] : cosines[pair]))
+            }
+            S.take(kernels, values, result.row(row), width)
+        }
+        return result
     }
 
     /// The values themselves times a factor, where there is one.

@@ -127,6 +127,7 @@ extension BlockEngine {
 
     /// The matrix of a slot.
     func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
+        let slot = slot.of(role)
         guard let tensor = model.tensor(slot), let entry = model.table[slot] ?? model.table[slot.stack] else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
@@ -135,6 +136,7 @@ extension BlockEngine {
 
     /// - Parameter offset: is added to every element.
     func vector(_ slot: WeightSlot, offset: Double = 0) throws -> BorrowedVector {
+        let slot = slot.of(role)
         guard let tensor = model.tensor(slot) else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }

@@ -21,6 +21,8 @@ public struct AttentionSpec: Sendable, Equatable {
     public var latent: LatentSpec?
     /// Whether the projections to queries, keys and values have biases, and whether that of the output has one.
     public var hasInputBias = true
+    /// Whether keys have a bias where queries and values do.
+    public var hasKeyBias = true
     public var hasOutputBias = true
     /// Norms of queries and keys behind the projection and before rotation; nil for none.
     public var headNorm: HeadNorm?
@@ -28,6 +30,8 @@ public struct AttentionSpec: Sendable, Equatable {
     public var rotary: RotarySpec?
     /// Positions as a bias of the scores; nil for none.
     public var linearBias: LinearBias?
+    /// Positions as a learned bias of the scores, one table a stack; nil for none.
+    public var relativeBias: RelativeBias?
     /// Whether each head has a score of its own that takes its share of the softmax and brings no value.
     public var hasSinks = false
 
@@ -54,6 +58,16 @@ public struct AttentionSpec: Sendable, Equatable {
 
         public var norm: NormSpec
         public var gains: Gains
+    }
+
+    /// The same to what an encoder gave: everything is seen.
+    var forCrossing: AttentionSpec {
+        var result = self
+        result.isCausal = false
+        result.window = nil
+        result.rotary = nil
+        result.relativeBias = nil
+        return result
     }
 
     public func scale(layer: Int) -> Double {
@@ -104,5 +118,37 @@ public struct LinearBias: Sendable, Equatable {
     public init(isRoundedToBFloat16: Bool = false, isScaled: Bool = false) {
         self.isRoundedToBFloat16 = isRoundedToBFloat16
         self.isScaled = isScaled
+    }
+}
+
+/// A bias of every head for the bucket in which the distance from query to key falls: half of the buckets are a distance
+/// each, the others grow logarithmically up to `maximumDistance`.
+///
+/// - Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning" (arXiv 1910.10683), section 2.1;
+///   `_relative_position_bucket` of transformers 5, in float32 as there, which decides at the edges of buckets.
+public struct RelativeBias: Sendable, Equatable {
+    public var bucketCount: Int
+    public var maximumDistance: Int
+    /// Whether keys behind the query have buckets of their own, half of all.
+    public var isBidirectional: Bool
+
+    /// - Precondition: there are at least 2 buckets a direction, and the distance is more than half of those.
+    public init(bucketCount: Int, maximumDistance: Int, isBidirectional: Bool) {
+        self.bucketCount = bucketCount
+        self.maximumDistance = maximumDistance
+        self.isBidirectional = isBidirectional
+    }
+
+    /// The bucket of a key that stands `distance` positions behind the query.
+    func bucket(_ distance: Int) -> Int {
+        let count = isBidirectional ? bucketCount / 2 : bucketCount
+        let first = isBidirectional && distance > 0 ? count : 0
+        let length = isBidirectional ? abs(distance) : max(0, -distance)
+        let exactCount = count / 2
+        if length < exactCount { return first + length }
+        let logarithm = Float(PortableMath.logarithm(Double(Float(length) / Float(exactCount))))
+        let whole = Float(PortableMath.logarithm(Double(maximumDistance) / Double(exactCount)))
+        let further = logarithm / whole * Float(count - exactCount)
+        return first + min(exactCount + Int(further), count - 1)
     }
 }

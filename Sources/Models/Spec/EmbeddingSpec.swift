@@ -1,8 +1,12 @@
 /// The sum of token, position and, where `tokenTypeCount` is not zero, token type embeddings, then the norm.
 public struct EmbeddingSpec: Sendable, Equatable {
-    /// Vectors of positions that are added; nil where attention alone knows of positions.
+    /// Vectors of positions that are looked up and added; nil for none.
     public var positions: LearnedPositions?
+    /// Vectors of positions that are computed and added; nil for none.
+    public var sinusoids: SinusoidalPositions?
     public var tokenTypeCount = 0
+    /// Whether vectors of tokens are those of the stack before.
+    public var isShared = false
     /// What the vectors of tokens are multiplied by before anything is added; nil for nothing.
     public var scale: Double?
     public var norm: NormSpec?
@@ -15,6 +19,16 @@ public struct EmbeddingSpec: Sendable, Equatable {
         self.scale = scale
         self.norm = norm
     }
+}
+
+/// Sines and cosines of `position / 10000^(2m / hidden)` for m up to half of the features.
+///
+/// - Source: Vaswani et al. 2017, "Attention Is All You Need" (arXiv 1706.03762), section 3.5.
+public struct SinusoidalPositions: Sendable, Equatable {
+    /// Whether sine and cosine alternate, as in the paper; else all sines stand before all cosines.
+    public var isInterleaved: Bool
+
+    public init(isInterleaved: Bool) { self.isInterleaved = isInterleaved }
 }
 
 /// A table with a vector for every position.
@@ -48,6 +62,8 @@ public struct HeadSpec: Sendable, Equatable {
 
     public var isTied: Bool
     public var hasBias: Bool
+    /// Whether a row [1, vocabulary] is added besides.
+    public var hasBiasRow = false
     public var transform: Transform?
     /// What logits are multiplied by; nil for nothing.
     public var scale: Double?
