@@ -12,7 +12,9 @@ enum TapSources {
         let isJoined = tap.layer.map { spec[tap.role]?.blocks[$0].attention.projection != .separate } ?? false
         switch tap.point {
         case "embed":
-            return [Module.tokenEmbedding, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm].flatMap { both($0) }
+            return [
+                Module.tokenEmbedding, .embeddingProjection, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm,
+            ].flatMap { both($0) }
         case "attn_norm": return both(.attentionNorm)
         case "q_latent": return both(.queryDown) + both(.queryLatentNorm)
         case "kv_latent": return both(.keyValueDown) + both(.keyValueLatentNorm)
@@ -36,7 +38,7 @@ enum TapSources {
         case "final_norm": return both(.finalNorm)
         case "pooler": return both(.pooler)
         case "logits":
-            return [Module.headTransform, .headNorm, .head].flatMap { both($0) }
+            return [Module.headTransform, .headNorm, .headProjection, .head].flatMap { both($0) }
                 + (spec.head?.isTied == true
                     ? spec.stacks.map { (WeightSlot(.tokenEmbedding, in: $0.role), nil) } : [])
         default: return []

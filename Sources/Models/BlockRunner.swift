@@ -98,7 +98,7 @@ public final class BlockRunner: Sendable {
     ) throws {
         guard hasLogits else { return }
         let last = engines.count - 1
-        precondition(fit(features, last))
+        precondition(fit(features, last, width: model.spec.head?.width))
         let rowCount = parts[last].batchCount * parts[last].length
         let step = logitsRowsPerPiece
         for start in stride(from: 0, to: rowCount, by: step) {
@@ -122,9 +122,10 @@ public final class BlockRunner: Sendable {
 
     private static let logitsByteCount = 64 << 20
 
-    private func fit(_ states: [HiddenState], _ stack: Int) -> Bool {
+    /// - Parameter width: features where they are not the stack's hidden ones.
+    private func fit(_ states: [HiddenState], _ stack: Int, width: Int? = nil) -> Bool {
         let rowCount = parts[stack].batchCount * parts[stack].length
-        let featureCount = model.spec.stacks[stack].hiddenSize
+        let featureCount = width ?? model.spec.stacks[stack].hiddenSize
         return states.allSatisfy { $0.rowCount == rowCount && $0.featureCount == featureCount }
     }
 }

@@ -37,8 +37,8 @@ public struct Model: Sendable {
                 "\(configurationFile): expected at most as many layers as \(name) has tensors "
                     + "(\(checkpoint.tensors.count)), found \(layerCount) layers")
         }
-        let experts = spec.stacks.flatMap { stack in
-            (0..<stack.layerCount).compactMap { stack.blocks[$0].experts }.filter { !$0.isStacked }
+        let experts = (0..<spec.layerCount).lazy.compactMap { [spec] in spec.blocks[$0].experts }.filter {
+            !$0.isStacked
         }
         guard experts.map(\.count).max() ?? 0 <= checkpoint.tensors.count,
             experts.reduce(0, { $0 + $1.count }) <= checkpoint.tensors.count
@@ -82,8 +82,8 @@ public struct Model: Sendable {
     /// The weight of a slot, or what it is tied to; nil where there is none.
     public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
         if let position = report.positions[table.source(of: slot)] { return checkpoint.tensors[position] }
-        guard slot.expert != nil, let position = report.positions[slot.stack] else { return nil }
-        return StackedTensor(checkpoint.tensors[position], slot.expert!)
+        guard let expert = slot.expert, let position = report.positions[slot.ofAllExperts] else { return nil }
+        return StackedTensor(checkpoint.tensors[position], expert)
     }
 
     /// The table's entry whose weight the tensor with this name is.

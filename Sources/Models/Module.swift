@@ -2,22 +2,22 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
-    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
+    case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
-    case queryDown, queryLatentNorm, queryUp, keyValueDown, keyValueLatentNorm, keyValueUp
     case crossNorm, crossQuery, crossKey, crossValue, crossOutput
+    case queryDown, queryLatentNorm, queryUp, keyValueDown, keyValueLatentNorm, keyValueUp
     case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
         feedForwardPostNorm
     case router, routerCorrection, expertGate, expertInput, expertOutput, expertGateInput
     case sharedGate, sharedInput, sharedOutput
     case finalNorm, pooler
-    case headTransform, headNorm, head, headBiasRow, nextSentence
+    case headTransform, headNorm, headProjection, head, headBiasRow, nextSentence
 
     /// Whether it stands behind the stacks rather than in one.
     var isBehindStacks: Bool {
         switch self {
-        case .pooler, .headTransform, .headNorm, .head, .headBiasRow, .nextSentence: true
+        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headBiasRow, .nextSentence: true
         default: false
         }
     }
@@ -48,9 +48,8 @@ public struct WeightSlot: Hashable, Sendable {
 
     /// The bias of the same module.
     var bias: WeightSlot { WeightSlot(module, in: role, layer: layer, expert: expert, .bias) }
-
     /// The tensor that holds it together with those of the other experts.
-    var stack: WeightSlot { WeightSlot(module, in: role, layer: layer, part) }
+    var ofAllExperts: WeightSlot { WeightSlot(module, in: role, layer: layer, part) }
 
     /// Without a stack where the module stands behind them all.
     public var standing: WeightSlot { of(role) }

@@ -47,12 +47,13 @@ struct TapPlan {
         norm(block.attentionNorms.before, .attentionNorm)
         if let rank = attention.latent?.queryRank { add(.queryLatent, rank) }
         if let rank = attention.latent?.keyValueRank { add(.keyValueLatent, rank) }
-        add(.query, attention.queryWidth)
-        add(.key, attention.keyWidth)
+        let (q, k) = (attention.queryWidth, attention.keyWidth)
+        add(.query, q)
+        add(.key, k)
         add(.value, attention.valueWidth)
         if attention.headNorm != nil {
-            add(.queryNorm, attention.queryWidth)
-            add(.keyNorm, attention.keyWidth)
+            add(.queryNorm, q)
+            add(.keyNorm, k)
         }
         add(.attentionOutput, hidden)
         norm(block.attentionNorms.after, .attentionPostNorm)

@@ -40,14 +40,20 @@ public struct TensorTable: Sendable {
 
     /// In the order of the forward pass.
     public let entries: [Entry]
-    private let positions: [WeightSlot: Int]
-    private let namedPositions: NameMap<Int>
     /// The prefix that the checkpoint's names have; empty for none.
     public let prefix: String
     /// Names of tensors that are no weights.
     public let buffers: [String]
     /// What the names of layers begin with that are not computed.
     let aheadLayers: [String]
+    private let positions: [WeightSlot: Int]
+    private let namedPositions: NameMap<Int>
+
+    /// The entry of a slot.
+    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
+
+    /// The entry whose weight may bear a name.
+    public func entry(named name: String) -> Entry? { namedPositions[name].map { entries[$0] } }
 
     /// - Parameters:
     ///   - isPrefixed: whether the body's names bear the architecture's prefix.
@@ -59,7 +65,7 @@ public struct TensorTable: Sendable {
         var builder = TableBuilder(naming: naming, isPrefixed: isPrefixed, file: file)
         try builder.addModel(spec)
         entries = builder.entries
-        positions = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.slot, $0) })
+        positions = Dictionary(entries.enumerated().map { ($1.slot, $0) }) { first, _ in first }
         namedPositions = NameMap(
             entries.enumerated().reversed().flatMap { position, entry in entry.names.map { ($0, position) } })
         prefix = isPrefixed ? naming.prefix : ""
@@ -72,12 +78,6 @@ public struct TensorTable: Sendable {
             "\(isPrefixed ? naming.prefix : "")layers.\(spec.layerCount + $0)."
         }
     }
-
-    /// The entry of a slot; nil where the model has no such weight.
-    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
-
-    /// The entry whose weight may bear a name.
-    public func entry(named name: String) -> Entry? { namedPositions[name].map { entries[$0] } }
 
     /// The slot whose tensor is used: a tied weight is read where it is tied to.
     func source(of slot: WeightSlot) -> WeightSlot {
@@ -117,6 +117,10 @@ private struct TableBuilder {
         }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
+        // What the head would read of the hidden states: a bare body has it too, and nothing that uses it.
+        if spec.head == nil, let width = spec.embedding.width {
+            try add(WeightSlot(.headProjection), [width, spec.hiddenSize], .head, .outputInput, .optional)
+        }
         // The second head of BERT's pretraining: known by name, not computed.
         try add(WeightSlot(.nextSentence), [2, spec.hiddenSize], .head, .outputInput, .optional)
         try add(WeightSlot(.nextSentence, .bias), [2], .head, nil, .optional)
@@ -127,9 +131,13 @@ private struct TableBuilder {
     ) throws(StructureError) {
         role = spec.role
         let embedding = spec.embedding
+        let width = embedding.width ?? spec.hiddenSize
         try add(
-            WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding, nil,
+            WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding, nil,
             embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
+        if embedding.width != nil {
+            try addLinear(.embeddingProjection, from: width, to: spec.hiddenSize, role: .embedding, bias: false)
+        }
         if let positions = embedding.positions {
             try add(
                 WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
@@ -246,7 +254,7 @@ private struct TableBuilder {
         try addLinear(
             .crossKey, from: hidden, to: attention.keyWidth, layer, bias: hasBias && attention.hasKeyBias)
         try addLinear(.crossValue, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
-        try addLinear(.crossOutput, from: attention.outputWidth, to: hidden, layer, bias: attention.hasOutputBias)
+        try addLinear(.crossOutput, from: attention.queryWidth, to: hidden, layer, bias: attention.hasOutputBias)
         if let norm = cross.norms.afterResidual { try addNorm(.crossNorm, norm, hidden, layer) }
     }
 
@@ -273,8 +281,12 @@ private struct TableBuilder {
             try addLinear(.headTransform, from: spec.hiddenSize, to: spec.hiddenSize, role: .head)
             try addNorm(.headNorm, transform.norm, spec.hiddenSize)
         }
+        let width = head.width ?? spec.hiddenSize
+        if head.width != nil {
+            try addLinear(.headProjection, from: spec.hiddenSize, to: width, role: .head, bias: false)
+        }
         try add(
-            WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
+            WeightSlot(.head), [spec.vocabularySize, width], .head, .outputInput,
             head.isTied ? .tied(to: WeightSlot(.tokenEmbedding, in: role)) : .required)
         if head.hasBiasRow { try add(WeightSlot(.headBiasRow), [1, spec.vocabularySize], .bias) }
         if head.hasBias {
@@ -291,7 +303,7 @@ private struct TableBuilder {
     private mutating func addNorm(
         _ module: Module, _ norm: NormSpec, _ dimensions: [Int], _ layer: Int? = nil
     ) throws(StructureError) {
-        try add(WeightSlot(module, layer: layer), dimensions, .norm)
+        if norm.hasGain { try add(WeightSlot(module, layer: layer), dimensions, .norm) }
         if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), dimensions, .norm) }
     }
 

@@ -1,14 +1,17 @@
+import AssayCheckpoints
 import AssayModels
 import AssayTensors
 import Testing
 
 /// The same bits for any number of threads, any batch, any dispatch level, whoever watches.
 @Suite struct BitsTests {
-    static let models = ["gpt2", "bert", "deepseek"]
+    static let models = ["gpt2", "bert", "gpt3", "bloom", "deepseek"]
 
     private func model(_ name: String) throws -> Model {
         switch name {
         case "gpt2": try MadeUpModel.gpt2()
+        case "gpt3": try MadeUpModel.gpt3()
+        case "bloom": try MadeUpModel.bloom()
         case "deepseek": try MadeUpModel.deepSeek()
         default: try MadeUpModel.bert()
         }
@@ -76,9 +79,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Profile.allCases)
-    func prefixGivesTheFirstRowsOfTheWhole(_ profile: Profile) throws {
-        let model = try MadeUpModel.gpt2()
+    @Test(arguments: ["gpt2", "gpt3", "bloom"], Profile.allCases)
+    func prefixGivesTheFirstRowsOfTheWhole(_ name: String, _ profile: Profile) throws {
+        let model = try model(name)
         let ids = MadeUpModel.ids(140, seed: 9)
         let settings = RunSettings(profile: profile, threads: 2)
         let whole = try Trace(model, TokenBatch(inputIDs: [ids]), settings)
@@ -88,6 +91,20 @@ import Testing
                 #expect(whole[tap.name]?.bytes.starts(with: tap.bytes) == true, "\(tap.name) of \(count)")
             }
         }
+    }
+
+    /// A band that no sequence reaches is none, bit for bit; one that is shorter by a token is one.
+    @Test(arguments: Profile.allCases)
+    func aBandAsLongAsTheSequenceGivesTheDenseResult(_ profile: Profile) throws {
+        let tokens = try tokens("gpt3")
+        func trace(_ band: Int, _ pattern: JSONValue) throws -> Trace {
+            try Trace(MadeUpModel.gpt3(band: band, pattern: pattern), tokens, RunSettings(profile: profile, threads: 2))
+        }
+        let dense = try trace(1, ["dense"])
+        #expect(try trace(tokens.length, ["banded"]) == dense)
+        #expect(try trace(1000, ["dense", "banded"]) == dense)
+        #expect(try trace(tokens.length - 1, ["banded"]) != dense)
+        #expect(try dense == Trace(MadeUpModel.gpt2(), tokens, RunSettings(profile: profile, threads: 2)))
     }
 
     @Test(arguments: models, Profile.allCases)

@@ -25,7 +25,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 
     static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
 
-    static let all = ofGPT2AndBERT + ofExperts
+    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts
 
     private static let ofGPT2AndBERT: [BadConfiguration] = [
         .init(
@@ -138,9 +138,9 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     }
 
     /// What says the same in another way, or nothing about the function.
-    static let harmless = harmlessInGPT2AndBERT + harmlessWithExperts
+    static let harmless = ofGPT2AndBERT + harmlessInTheGPTLine + harmlessWithExperts
 
-    private static let harmlessInGPT2AndBERT: [(String, [(String, JSONValue)])] = [
+    private static let ofGPT2AndBERT: [(String, [(String, JSONValue)])] = [
         ("gpt2-odd-heads", [("n_inner", .null), ("torch_dtype", "float32"), ("dtype", .null)]),
         ("gpt2-odd-heads", [("n_inner", 96), ("n_ctx", 20), ("hidden_size", 24), ("unknown_but_null", .null)]),
         ("gpt2-odd-heads", [("scale_attn_weights", .null), ("layer_norm_epsilon", .init(0.00001))]),

@@ -3,8 +3,8 @@ import AssayTensors
 /// Scaled dot-product attention, every sequence and head alone.
 extension BlockEngine {
     /// Keys are counted from the sequence's first position that is read, so padding before a sequence changes no bit of
-    /// it. A row that may see no key (padding before a causal sequence) sees all keys alike, as in transformers, whose
-    /// mask swallows every score; a sink then takes all.
+    /// it. What a row does that may see no key (padding before a causal sequence) is the specification's to say; a sink
+    /// then takes all.
     func attend(
         _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>,
         keys keySequences: Sequences? = nil
@@ -15,6 +15,7 @@ extension BlockEngine {
         }
         let scale = spec.scale(layer: layer)
         let keySequences = keySequences ?? sequences
+        let length = keySequences.length
         Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
@@ -23,24 +24,21 @@ extension BlockEngine {
             let keys = keySequences.keys[sequence]
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
-                valueWidth: spec.valueHeadDimension, firstKey: sequence * keySequences.length)
-            let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
-            let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
-            if !blind.isEmpty {
-                let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
-                let end = spec.hasSinks ? 0 : sequences.length
-                attend(
-                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, blind, result, begins: nil,
-                    ends: [Int](repeating: end, count: blind.count))
-            }
-            if !seeing.isEmpty {
-                let end = keys.range.upperBound
-                let begins = spec.window.map { window in
-                    seeing.map { min(max(keys.range.lowerBound, $0 - window + 1), end) }
-                }
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
+            let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, length)) }
+            for run in seeing.runs {
+                let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
                 attend(
                     Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
-                    seeing, result, begins: begins, ends: seeing.map { spec.isCausal ? min($0 + 1, end) : end })
+                    run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
+                    ends: sights.map(\.upperBound))
+            }
+            guard seeing.count < rows.count else { return }
+            for row in rows where !seeing.contains(row) {
+                let all = keys.seenBlindly(by: row, spec, length: length)
+                attend(
+                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, row..<row + 1, result, begins: nil,
+                    ends: [spec.hasSinks ? 0 : length])
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -103,6 +101,49 @@ extension BlockEngine {
     }
 }
 
+extension AttentionSpec {
+    /// The keys that a position may see, padded or not.
+    fileprivate func sight(of position: Int, _ length: Int) -> Range<Int> {
+        max(0, window.map { position - $0 + 1 } ?? 0)..<(isCausal ? position + 1 : length)
+    }
+}
+
+extension Sequences.Keys {
+    fileprivate func isRead(_ position: Int) -> Bool { range.contains(position) && mask?[position] != 0 }
+
+    /// Whether a position within `sight` is read.
+    fileprivate func contain(readOneIn sight: Range<Int>) -> Bool {
+        let within = sight.clamped(to: range)
+        return mask.map { $0[within].contains(1) } ?? !within.isEmpty
+    }
+
+    /// The keys that a position attends to alike that sees none.
+    fileprivate func seenBlindly(by position: Int, _ spec: AttentionSpec, length: Int) -> Self {
+        let sight = spec.sight(of: position, length)
+        func isSeen(_ key: Int) -> Bool {
+            switch spec.whenBlind {
+            case .everything: true
+            case .readKeys: isRead(key)
+            case .keysMaskedOnce: sight.contains(key) != (isRead(key) && key <= position)
+            }
+        }
+        return Self(range: 0..<length, mask: (0..<length).map { isSeen($0) ? 1 : 0 })
+    }
+}
+
+extension [Int] {
+    /// Ascending numbers as ranges without holes.
+    fileprivate var runs: [Range<Int>] {
+        reduce(into: []) { runs, number in
+            if runs.last?.upperBound == number {
+                runs[runs.count - 1] = runs[runs.count - 1].lowerBound..<number + 1
+            } else {
+                runs.append(number..<number + 1)
+            }
+        }
+    }
+}
+
 /// What is added to scores, and what takes part in the softmax beside them.
 struct ScoreBiases<S: Scalar>: Sendable {
     /// [sequences · heads, length]: what is added to the scores of a key.
@@ -157,10 +198,11 @@ extension BlockEngine {
         for sequence in 0..<sequences.count {
             let places = LearnedPositions(counting: .readPlaces).rows(of: tokens, sequence: sequence)
             for (head, slope) in slopes.enumerated() {
-                let biases = places.map { linear.rounded(slope * Double(max(0, $0))) * factor }
+                let biases = places.map { linear.rounded(slope * linear.rounded(Double(max(0, $0)))) * factor }
                 S.take(kernels, biases, result.row(sequence * spec.headCount + head), biases.count)
             }
         }
+        roundRows(of: result, 0..<result.rowCount)
         return result
     }
 }

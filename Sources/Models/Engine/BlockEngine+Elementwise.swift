@@ -7,7 +7,7 @@ extension BlockEngine {
     func normalize(
         _ inputs: [Matrix<S>], _ slot: WeightSlot, _ norm: NormSpec, groupCount: Int = 1
     ) throws -> [Matrix<S>] {
-        let weight = try vector(slot, offset: norm.gainOffset)
+        let weight = norm.hasGain ? try vector(slot, offset: norm.gainOffset) : nil
         let bias = norm.hasBias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
         return try inputs.map { input in
             let result = try Matrix<S>(rowCount: input.rowCount, columnCount: input.columnCount)
@@ -29,7 +29,7 @@ extension BlockEngine {
         case .shared: return try normalize(inputs, slot, spec.norm, groupCount: headCount)
         case .ofAllHeads: return try normalize(inputs, slot, spec.norm)
         case .ofEveryHead:
-            let weight = try vector(slot, offset: spec.norm.gainOffset)
+            let weight = spec.norm.hasGain ? try vector(slot, offset: spec.norm.gainOffset) : nil
             let bias = spec.norm.hasBias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
             return try inputs.map { input in
                 let result = try Matrix<S>(rowCount: input.rowCount, columnCount: input.columnCount)
@@ -58,7 +58,7 @@ extension BlockEngine {
     }
 
     private func normalize(
-        _ input: UnsafePointer<S>, _ weight: BorrowedVector, _ bias: BorrowedVector?, _ norm: NormSpec,
+        _ input: UnsafePointer<S>, _ weight: BorrowedVector?, _ bias: BorrowedVector?, _ norm: NormSpec,
         _ result: UnsafeMutablePointer<S>, _ rows: Int, _ columns: Int
     ) {
         func run(_ weight: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?) {
@@ -66,23 +66,24 @@ extension BlockEngine {
         }
         // The kernel takes gain and bias in float32; wider ones are applied afterwards. So is the bias of a
         // root-mean-square norm, which the kernel does not know.
-        if weight.doubles != nil || bias?.doubles != nil {
+        if weight?.doubles != nil || bias?.doubles != nil {
             run(nil, nil)
             for row in 0..<rows { applyWide(weight, bias, to: result + row * columns, columns) }
             return
         }
-        weight.floats.withUnsafeBufferPointer { weight in
-            guard let bias else { return run(weight.baseAddress, nil) }
-            bias.floats.withUnsafeBufferPointer { run(weight.baseAddress, $0.baseAddress) }
-        }
+        withFloats(weight) { weight in withFloats(bias) { run(weight, $0) } }
     }
 
     private func applyWide(
-        _ weight: BorrowedVector, _ bias: BorrowedVector?, to row: UnsafeMutablePointer<S>, _ count: Int
+        _ weight: BorrowedVector?, _ bias: BorrowedVector?, to row: UnsafeMutablePointer<S>, _ count: Int
     ) {
-        withWide(weight) { S.multiply(kernels, row, $0, row, count) }
-        guard let bias else { return }
-        withWide(bias) { S.add(kernels, row, $0, row, count) }
+        if let weight { withWide(weight) { S.multiply(kernels, row, $0, row, count) } }
+        if let bias { withWide(bias) { S.add(kernels, row, $0, row, count) } }
+    }
+
+    private func withFloats(_ vector: BorrowedVector?, _ body: (UnsafePointer<Float>?) -> Void) {
+        guard let vector else { return body(nil) }
+        vector.floats.withUnsafeBufferPointer { body($0.baseAddress) }
     }
 
     /// The values in the engine's type, which is float64 where any vector is wide.
@@ -187,6 +188,9 @@ extension BlockEngine {
     /// tokens and kinds first.
     func embeddings() throws -> Matrix<S> {
         var result = try gather(WeightSlot(.tokenEmbedding), tokens.inputIDs.flatMap { $0 })
+        if spec.embedding.width != nil {
+            result = try linear([result], WeightSlot(.embeddingProjection), bias: false)[0]
+        }
         if let scale = spec.embedding.scale { multiply(result, by: scale) }
         if spec.embedding.tokenTypeCount > 0 {
             let kinds = tokens.tokenTypeIDs?.flatMap { $0 } ?? [Int](repeating: 0, count: rowCount)
@@ -247,7 +251,7 @@ extension BlockEngine {
     /// Rows of a table; equal ones are read once, in ascending order, which suits every format.
     private func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
         let table = try borrow(slot)
-        let result = try Matrix<S>(rowCount: ids.count, columnCount: spec.hiddenSize)
+        let result = try Matrix<S>(rowCount: ids.count, columnCount: table.tensor.shape.rowElementCount)
         let order = ids.indices.sorted { (ids[$0], $0) < (ids[$1], $1) }
         let ranges = Parallel.ranges(order.count, parts: 4 * threads)
         try Parallel.forEach(ranges.count, threads: threads) { part in
@@ -265,7 +269,7 @@ extension BlockEngine {
     }
 
     private func read(_ table: BorrowedWeight, row: Int, into result: UnsafeMutablePointer<S>) throws {
-        let count = spec.hiddenSize
+        let count = table.tensor.shape.rowElementCount
         if table.isWide {
             try table.read(
                 rows: row..<row + 1,

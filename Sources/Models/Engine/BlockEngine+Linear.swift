@@ -128,7 +128,7 @@ extension BlockEngine {
     /// The matrix of a slot.
     func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
         let slot = slot.of(role)
-        guard let tensor = model.tensor(slot), let entry = model.table[slot] ?? model.table[slot.stack] else {
+        guard let tensor = model.tensor(slot), let entry = model.table[slot] ?? model.table[slot.ofAllExperts] else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
         return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)

@@ -85,7 +85,8 @@ struct BlockEngine<S: Scalar>: Engine {
         ) throws -> [Matrix<S>] {
             let entering = try normalized(inputs, norms.before, places.norm, layer, observe)
             let leaving = try normalized(sublayer(entering), norms.after, places.postNorm, layer, observe)
-            let sums = try sum(inputs, scaled(leaving, by: block.residualScale))
+            let kept = block.residual == .normed ? entering : inputs
+            let sums = try sum(kept, scaled(leaving, by: block.residualScale))
             return try normalized(sums, norms.afterResidual, places.norm, layer, observe)
         }
         var middle = try residual(inputs, block.attentionNorms, .attention) {
@@ -163,6 +164,7 @@ struct BlockEngine<S: Scalar>: Engine {
             try apply(transform.activation, result)
             result = try normalize(result, WeightSlot(.headNorm), transform.norm)
         }
+        if spec.head?.width != nil { result = try linear(result, WeightSlot(.headProjection), bias: false) }
         return try result.map(state)
     }
 

@@ -16,6 +16,8 @@ public struct AttentionSpec: Sendable, Equatable {
     public var isCausal: Bool
     /// How many positions a causal one sees, itself among them; nil for all.
     public var window: Int?
+    /// What a position attends to that sees no key.
+    public var whenBlind = WhenBlind.everything
     public var projection = Projection.separate
     /// Keys and values made of narrower vectors; nil for straight from what enters. The projection is separate.
     public var latent: LatentSpec?
@@ -34,6 +36,17 @@ public struct AttentionSpec: Sendable, Equatable {
     public var relativeBias: RelativeBias?
     /// Whether each head has a score of its own that takes its share of the softmax and brings no value.
     public var hasSinks = false
+
+    /// What a position attends to, to each alike, whose every key is padding or out of its sight: one in padding. It depends on
+    /// how the library that owns the model masks scores.
+    public enum WhenBlind: String, Sendable {
+        /// All positions: a sum that swallows every score masks them.
+        case everything
+        /// The positions that are read: what padding masks swallows more than what causality does.
+        case readKeys
+        /// The positions that either padding or their place masks: what both mask has twice the weight.
+        case keysMaskedOnce
+    }
 
     /// How queries, keys and values are projected.
     public enum Projection: String, Sendable {

@@ -7,6 +7,9 @@ public struct EmbeddingSpec: Sendable, Equatable {
     public var tokenTypeCount = 0
     /// Whether vectors of tokens are those of the stack before.
     public var isShared = false
+    /// Features of the vectors of tokens, where a linear layer without bias makes hidden ones of them; nil for as many as
+    /// hidden ones and no such layer.
+    public var width: Int?
     /// What the vectors of tokens are multiplied by before anything is added; nil for nothing.
     public var scale: Double?
     public var norm: NormSpec?
@@ -52,7 +55,7 @@ public struct LearnedPositions: Sendable, Equatable {
     }
 }
 
-/// Logits: a product with [vocabulary, hidden], the token embedding itself where `isTied`.
+/// Logits: a product with [vocabulary, hidden or `width`], the token embedding itself where `isTied`.
 public struct HeadSpec: Sendable, Equatable {
     /// A linear layer, an activation and a norm before the product, as in BERT's masked language model.
     public struct Transform: Sendable, Equatable {
@@ -65,6 +68,8 @@ public struct HeadSpec: Sendable, Equatable {
     /// Whether a row [1, vocabulary] is added besides.
     public var hasBiasRow = false
     public var transform: Transform?
+    /// Features that a linear layer without bias makes of hidden ones before the product; nil for no such layer.
+    public var width: Int?
     /// What logits are multiplied by; nil for nothing.
     public var scale: Double?
     /// Logits z become `cap · tanh(z / cap)`; nil for as they are.

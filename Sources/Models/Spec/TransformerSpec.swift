@@ -133,7 +133,16 @@ public struct BlockSpec: Sendable, Equatable {
         case parallel
     }
 
+    public enum Residual: String, Sendable {
+        /// What enters the sublayer's norm.
+        case entering
+        /// What leaves it.
+        case normed
+    }
+
     public var arrangement = Arrangement.sequential
+    /// What results are added to where sublayers follow one another.
+    public var residual = Residual.entering
     public var attentionNorms: Norms
     public var attention: AttentionSpec
     /// Attention to what the encoder gave, between the two sublayers; nil for none.
@@ -159,13 +168,17 @@ public struct NormSpec: Sendable, Equatable {
     public var epsilon: Double
     /// What is added to the stored gain: 1 where gains are stored as distances from 1.
     public var gainOffset = 0.0
+    public var hasGain: Bool
     public var hasBias: Bool
 
     /// - Parameter hasBias: nil for what the kind usually has.
-    public init(_ kind: Kind = .layer, epsilon: Double, gainOffset: Double = 0, hasBias: Bool? = nil) {
+    public init(
+        _ kind: Kind = .layer, epsilon: Double, gainOffset: Double = 0, hasGain: Bool = true, hasBias: Bool? = nil
+    ) {
         self.kind = kind
         self.epsilon = epsilon
         self.gainOffset = gainOffset
+        self.hasGain = hasGain
         self.hasBias = hasBias ?? (kind == .layer)
     }
 }
