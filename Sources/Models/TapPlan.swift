@@ -61,7 +61,7 @@ extension Model {
 }
 
 /// The names of taps.
-enum TapPoint: String {
+enum TapPoint: String, CaseIterable {
     case embed
     case attentionNorm = "attn_norm"
     case query = "q"
