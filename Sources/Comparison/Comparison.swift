@@ -179,8 +179,23 @@ public struct Comparison {
         let outcome = try captures.run(
             model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
         if !capture.isOwn { result.tolerance.leastArithmetic = Tolerance.betweenPrograms }
-        take(outcome, tokens, &result)
-        result.notes += [capture.arithmeticNote].compactMap { $0 }
+        take(outcome, [capture], tokens, &result)
+        result.notes += [
+            capture.arithmeticNote, try tokensNote(capture), missingNote(capture, outcome), capture.strangersNote,
+        ].compactMap { $0 }
+    }
+
+    /// What to say where nothing in a capture tells the tokens.
+    private func tokensNote(_ capture: CapturedActivations) throws -> String? {
+        guard try capture.tokens() == nil, capture.tokensDigest == nil else { return nil }
+        return "\(capture.name) does not say which tokens it is of; those that were given are taken for them"
+    }
+
+    private func missingNote(_ capture: CapturedActivations, _ outcome: CaptureComparison.Outcome) -> String? {
+        guard !outcome.missing.isEmpty else { return nil }
+        let count = outcome.taps.count + outcome.missing.count
+        return "\(capture.name) holds \(outcome.taps.count) of \(count) taps; not among them:"
+            + " \(outcome.missing.listed(first: 3))"
     }
 
     private func compareCaptures(
@@ -188,7 +203,8 @@ public struct Comparison {
     ) throws {
         let tokens = try self.tokens(of: [a, b])
         result.tolerance.leastArithmetic = Tolerance.betweenPrograms
-        take(try captures.run(a, b, tokens), tokens, &result)
+        take(try captures.run(a, b, tokens), [a, b], tokens, &result)
+        result.notes += [a.strangersNote, b.strangersNote].compactMap { $0 }
     }
 
     private var captures: CaptureComparison {
@@ -198,7 +214,8 @@ public struct Comparison {
     }
 
     private func take(
-        _ outcome: CaptureComparison.Outcome, _ tokens: TokenBatch?, _ result: inout ComparisonResult
+        _ outcome: CaptureComparison.Outcome, _ captures: [CapturedActivations], _ tokens: TokenBatch?,
+        _ result: inout ComparisonResult
     ) {
         result.isAccumulatedOnly = true
         result.notes.append(
@@ -208,6 +225,8 @@ public struct Comparison {
         result.logits = outcome.logits
         result.taps = outcome.taps.map { tap in
             var tap = tap
+            let terms = captures.compactMap { $0.storageTerm(of: tap.name) }
+            tap.storageTerm = terms.isEmpty ? nil : terms.reduce(0, +)
             tap.judge(result.tolerance)
             return tap
         }
