@@ -135,7 +135,32 @@ public struct Comparison {
         }
         result.logits = outcome.logits
         findSuspects(a.spec, &result)
+        try diagnose(Self.rounded(a, others) ?? a, tokens, &result) { tokens, tap, step, states in
+            let runner = try BlockRunner(b, tokens: tokens, settings: settings)
+            return try Diagnostician.values(of: tap, step, states, runner)
+        }
     }
+
+    private var settings: RunSettings { RunSettings(profile: options.profile, threads: options.threads) }
+
+    /// Looks for a known cause of what is outside, over the first sequences.
+    ///
+    /// - Parameter values: what the other side gave.
+    private func diagnose(
+        _ model: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult, isOfReference: Bool = false,
+        _ values: @escaping (TokenBatch, PlannedTap, ForwardStep, [HiddenState]) throws -> HiddenState?
+    ) throws {
+        guard let first = result.firstOutside, first.differenceClass == .unexplained, !first.judged.hasUnmatchedNonFinite
+        else { return }
+        let part = try tokens.part(0..<min(tokens.batchCount, Self.diagnosedSequenceCount))
+        let diagnostician = Diagnostician(reference: model, settings: settings, tokens: part) {
+            try values(part, $0, $1, $2)
+        }
+        result.diagnosis = try diagnostician.diagnose(first, allowed: first.allowed)
+        result.diagnosis?.isOfReference = isOfReference
+    }
+
+    private static let diagnosedSequenceCount = 4
 
     /// The reference with every weight rounded whose declared storages differ.
     private static func rounded(_ model: Model, _ pairs: [WeightPair]) -> Model? {
@@ -183,6 +208,11 @@ public struct Comparison {
         result.notes += [
             capture.arithmeticNote, try tokensNote(capture), missingNote(capture, outcome), capture.strangersNote,
         ].compactMap { $0 }
+        try diagnose(model, tokens, &result, isOfReference: !isReference) { _, tap, step, states in
+            guard let captured = capture[tap.name] else { return nil }
+            let rows = step == .logits ? min(states[0].rowCount, tap.rowCount) : tap.rowCount
+            return try capture.read(captured, rows: 0..<rows, features: tap.featureCount)
+        }
     }
 
     /// What to say where nothing in a capture tells the tokens.

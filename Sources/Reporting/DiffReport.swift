@@ -39,7 +39,7 @@ public struct DiffReport {
         let sentences = result.structure.sentences
         let more = sentences.count > 1 ? " (\(sentences.count) differences in all)" : ""
         let numbers = result.firstOutside.map { "; activations differ from \($0.name.escapedForDisplay) on" } ?? ""
-        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers)."
+        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers).\(cause)"
     }
 
     private func outsideVerdict(_ tap: TapFigures) -> String {
@@ -71,7 +71,16 @@ public struct DiffReport {
         text += "."
         let all = result.unexplainedWeights
         if all.count > result.suspects.count { text += " In all, \(part(all)) differ unexplained." }
-        return text
+        return text + cause
+    }
+
+    /// The known cause, where one was proved.
+    private var cause: String {
+        guard let diagnosis = result.diagnosis else { return "" }
+        let (one, other) = diagnosis.isOfReference ? ("A", "B") : ("B", "A")
+        let others = diagnosis.alternatives.isEmpty ? "" : " (or \(diagnosis.alternatives.joined(separator: "; or ")))"
+        return " The cause: \(one) has \(diagnosis.mistake)\(others): with that \(other) gives the same at \(diagnosis.tap), "
+            + "to \(figure(diagnosis.after)) in place of \(figure(diagnosis.before))."
     }
 
     private var hasOtherStorage: Bool {
