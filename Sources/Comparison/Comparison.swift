@@ -150,7 +150,8 @@ public struct Comparison {
         _ model: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult, isOfReference: Bool = false,
         _ values: @escaping (TokenBatch, PlannedTap, ForwardStep, [HiddenState]) throws -> HiddenState?
     ) throws {
-        guard let first = result.firstOutside, first.differenceClass == .unexplained, !first.judged.hasUnmatchedNonFinite
+        guard let first = result.firstOutside, first.differenceClass == .unexplained,
+            !first.judged.hasUnmatchedNonFinite
         else { return }
         let part = try tokens.part(0..<min(tokens.batchCount, Self.diagnosedSequenceCount))
         let diagnostician = Diagnostician(reference: model, settings: settings, tokens: part) {

@@ -66,7 +66,9 @@ public struct Model: Sendable {
             configurationFile: configurationFile, name: name)
     }
 
-    private init(_ model: Model, spec: TransformerSpec, table: TensorTable, report: TableReport, _ checkpoint: LogicalCheckpoint) {
+    private init(
+        _ model: Model, spec: TransformerSpec, table: TensorTable, report: TableReport, _ checkpoint: LogicalCheckpoint
+    ) {
         name = model.name
         naming = model.naming
         configurationFile = model.configurationFile

@@ -79,7 +79,8 @@ public struct DiffReport {
         guard let diagnosis = result.diagnosis else { return "" }
         let (one, other) = diagnosis.isOfReference ? ("A", "B") : ("B", "A")
         let others = diagnosis.alternatives.isEmpty ? "" : " (or \(diagnosis.alternatives.joined(separator: "; or ")))"
-        return " The cause: \(one) has \(diagnosis.mistake)\(others): with that \(other) gives the same at \(diagnosis.tap), "
+        return
+            " The cause: \(one) has \(diagnosis.mistake)\(others): with that \(other) gives the same at \(diagnosis.tap), "
             + "to \(figure(diagnosis.after)) in place of \(figure(diagnosis.before))."
     }
 

@@ -58,7 +58,9 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
             $0.attentionNorms.before?.gainOffset = 0
         },
         block("1 added to the gain", "llama-grouped", "attn_norm") { $0.attentionNorms.before?.gainOffset = 1 },
-        block("the mean not taken off", "cohere-normed", "attn_norm") { $0.attentionNorms.before?.kind = .rootMeanSquare },
+        block("the mean not taken off", "cohere-normed", "attn_norm") {
+            $0.attentionNorms.before?.kind = .rootMeanSquare
+        },
         block("the mean taken off", "llama-grouped", "attn_norm") { $0.attentionNorms.before?.kind = .layer },
         block("what a sublayer gives not multiplied before it is added", "granite-scaled", "mlp_norm") {
             $0.residualScale = nil
@@ -83,7 +85,7 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
         block("a window one position shorter", "mistral-window", "attn_out") { $0.attention.window = 4 },
         block("a window one position longer", "mistral-window", "attn_out") { $0.attention.window = 6 },
         block("no window", "starcoder2-window", "attn_out") { $0.attention.window = nil },
-        block("attention without its sinks", "gpt-oss-grouped", "attn_out") { $0.attention.hasSinks = false },
+        block("attention without its sinks", "gpt-oss-windows", "attn_out") { $0.attention.hasSinks = false },
         block("queries and keys not normed", "qwen3-grouped", "attn_out") { $0.attention.headNorm = nil },
         KnownMistake(
             mistake: "the block of another layer's kind", golden: "gemma2-windows", tap: "layers.1.attn_out",
@@ -98,7 +100,8 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
         KnownMistake(
             mistake: "no biases of queries, keys and values", golden: "qwen2-grouped", tap: "layers.0.q",
             spec: { $0.blocks.kinds[0].attention.hasInputBias = false }),
-        KnownMistake(mistake: "embeddings not scaled", golden: "gemma-grouped", tap: "embed", spec: { $0.embedding.scale = nil }),
+        KnownMistake(
+            mistake: "embeddings not scaled", golden: "gemma-grouped", tap: "embed", spec: { $0.embedding.scale = nil }),
         KnownMistake(
             mistake: "positions counted from another row", golden: "bart-plain", tap: "encoder.embed",
             spec: { $0[.encoder]?.embedding.positions?.offset = 0 }),
@@ -108,7 +111,8 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
         KnownMistake(
             mistake: "sines and cosines in the other order", golden: "marian-shared", tap: "encoder.embed",
             spec: { $0[.encoder]?.embedding.sinusoids?.isInterleaved.toggle() }),
-        KnownMistake(mistake: "logits not scaled", golden: "cohere-normed", tap: "logits", spec: { $0.head?.scale = nil }),
+        KnownMistake(
+            mistake: "logits not scaled", golden: "cohere-normed", tap: "logits", spec: { $0.head?.scale = nil }),
         KnownMistake(
             mistake: "logits without their soft cap", golden: "gemma2-windows", tap: "logits",
             spec: { $0.head?.softCap = nil }),

@@ -61,7 +61,10 @@ extension Cause {
             }
             guard !pairs.isEmpty, pairs.allSatisfy({ $0.shape == $1.shape }) else { return [] }
             let others = pairs.flatMap { [($0.name, $1), ($1.name, $0)] }
-            return [model.replacing { tensor in others.first { $0.0 == tensor.name }.map { RearrangedTensor(tensor, $0.1) } }]
+            return [
+                model.replacing { tensor in others.first { $0.0 == tensor.name }.map { RearrangedTensor(tensor, $0.1) }
+                }
+            ]
         }
     }
 }

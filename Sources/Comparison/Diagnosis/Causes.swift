@@ -112,7 +112,9 @@ enum Causes {
                 var spec = model.spec
                 var pattern = stack.blocks
                 pattern.order = (0..<stack.layerCount).map { pattern.order[$0 % pattern.order.count] }
-                guard let index = stack.blocks.kinds.firstIndex(of: kind), pattern.order[layer] != index else { return nil }
+                guard let index = stack.blocks.kinds.firstIndex(of: kind), pattern.order[layer] != index else {
+                    return nil
+                }
                 pattern.order[layer] = index
                 spec[place.role]?.blocks = pattern
                 return model.computing(spec)
@@ -167,7 +169,9 @@ enum Causes {
         .block("no biases of queries, keys and values", at: ["q", "k", "v"]) {
             [changed($0) { $0.attention.hasInputBias = false }]
         },
-        .block("no bias of attention's output", at: ["attn_out"]) { [changed($0) { $0.attention.hasOutputBias = false }] },
+        .block("no bias of attention's output", at: ["attn_out"]) {
+            [changed($0) { $0.attention.hasOutputBias = false }]
+        },
         .block("no biases of the feed-forward", at: ["mlp_act", "mlp_out"]) {
             [changed($0) { $0.feedForward.hasBias = false }]
         },
@@ -183,7 +187,9 @@ enum Causes {
         embedding("sines and cosines in the other order") { $0.sinusoids?.isInterleaved.toggle() },
     ]
 
-    private static func embedding(_ mistake: String, _ change: @escaping @Sendable (inout EmbeddingSpec) -> Void) -> Cause {
+    private static func embedding(_ mistake: String, _ change: @escaping @Sendable (inout EmbeddingSpec) -> Void)
+        -> Cause
+    {
         .model(mistake, at: ["embed"]) { spec, role in
             var result = spec
             guard var stack = result[role] else { return [] }
@@ -195,12 +201,15 @@ enum Causes {
 
     private static let heads: [Cause] = [
         .model("logits not scaled", at: ["logits"]) { spec, _ in [changed(spec) { $0.head?.scale = nil }] },
-        .model("logits without their soft cap", at: ["logits"]) { spec, _ in [changed(spec) { $0.head?.softCap = nil }] },
+        .model("logits without their soft cap", at: ["logits"]) { spec, _ in [changed(spec) { $0.head?.softCap = nil }]
+        },
         .model("logits without their bias", at: ["logits"]) { spec, _ in
             [changed(spec) { $0.head?.hasBias = false }, changed(spec) { $0.head?.hasBiasRow = false }]
         },
         .model("no norm behind the last block", at: ["logits"]) { spec, _ in [changed(spec) { $0.finalNorm = nil }] },
-        .model("the head tied to the embeddings", at: ["logits"]) { spec, _ in [changed(spec) { $0.head?.isTied = true }] },
+        .model("the head tied to the embeddings", at: ["logits"]) { spec, _ in
+            [changed(spec) { $0.head?.isTied = true }]
+        },
     ]
 
     // MARK: Tools

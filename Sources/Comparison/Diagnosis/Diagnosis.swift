@@ -35,7 +35,9 @@ struct Diagnostician {
         guard let name = TapName(tap.name) else { return nil }
         let place = Cause.Place(role: tap.role, layer: tap.layer, point: name.pointName)
         let runner = try BlockRunner(reference, tokens: tokens, settings: settings)
-        guard let step = reference.spec.steps.first(where: { runner.plannedTaps(of: $0).contains { $0.name == tap.name } }),
+        guard
+            let step = reference.spec.steps.first(where: { runner.plannedTaps(of: $0).contains { $0.name == tap.name } }
+            ),
             let planned = runner.plannedTaps(of: step).first(where: { $0.name == tap.name })
         else { return nil }
         let states = try states(before: step, runner)
