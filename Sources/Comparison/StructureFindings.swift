@@ -119,6 +119,7 @@ extension TransformerSpec {
             ("vocabulary size", each(\.vocabularySize) == other.each(\.vocabularySize)),
             ("norm placement", widths { $0.normPlacement } == other.widths { $0.normPlacement }),
             ("inner size", widths { [$0.feedForward.innerSize] } == other.widths { [$0.feedForward.innerSize] }),
+            ("the number of experts", widths { $0.experts?.count } == other.widths { $0.experts?.count }),
             ("the width of attention", widths(\.attention.widths) == other.widths(\.attention.widths)),
             ("the final norm", each { $0.finalNorm == nil } == other.each { $0.finalNorm == nil }),
         ]
@@ -137,7 +138,9 @@ extension TransformerSpec {
 }
 
 extension AttentionSpec {
-    fileprivate var widths: [Int] { [queryWidth, keyValueWidth] }
+    fileprivate var widths: [Int] {
+        [queryWidth, keyWidth, valueWidth, latent?.queryRank ?? 0, latent?.keyValueRank ?? 0]
+    }
 }
 
 extension BlockSpec {

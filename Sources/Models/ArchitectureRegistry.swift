@@ -50,6 +50,11 @@ public enum ArchitectureRegistry {
         GPT1.self,
         GPTBigCode.self,
         GPT3.self,
+        Mixtral.self,
+        Qwen3MoE.self,
+        GPTOSS.self,
+        DeepSeekV2.self,
+        DeepSeekV3.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -10,6 +10,8 @@ public struct Model: Sendable {
     public let table: TensorTable
     public let report: TableReport
     public let checkpoint: LogicalCheckpoint
+    private let naming: Naming
+    private let configurationFile: String
 
     /// Reads the configuration and compares the tensors with it. Reads no tensor data.
     ///
@@ -29,6 +31,7 @@ public struct Model: Sendable {
         var reader = ConfigurationReader(configuration, file: configurationFile)
         spec = try architecture.spec(from: &reader) { module in
             naming.names(of: WeightSlot(module), prefixed: isPrefixed).contains { checkpoint[$0] != nil }
+                || naming.isStacked(module, checkpoint.tensors.lazy.map(\.name))
         }
         // Before any name is made: a configuration may claim any number of layers.
         if let layerCount = spec.stacks.map(\.layerCount).max(), layerCount > checkpoint.tensors.count {
@@ -36,10 +39,22 @@ public struct Model: Sendable {
                 "\(configurationFile): expected at most as many layers as \(name) has tensors "
                     + "(\(checkpoint.tensors.count)), found \(layerCount) layers")
         }
+        let experts = (0..<spec.layerCount).lazy.compactMap { [spec] in spec.blocks[$0].experts }.filter {
+            !$0.isStacked
+        }
+        guard experts.map(\.count).max() ?? 0 <= checkpoint.tensors.count,
+            experts.reduce(0, { $0 + $1.count }) <= checkpoint.tensors.count
+        else {
+            throw StructureError(
+                "\(configurationFile): expected at most as many experts as \(name) has tensors "
+                    + "(\(checkpoint.tensors.count)), found more")
+        }
         table = try TensorTable(spec, naming, isPrefixed: isPrefixed, file: configurationFile)
         report = table.check(checkpoint)
         self.checkpoint = checkpoint
         self.name = name
+        self.naming = naming
+        self.configurationFile = configurationFile
     }
 
     public init(
@@ -51,11 +66,13 @@ public struct Model: Sendable {
             configurationFile: configurationFile, name: name)
     }
 
-    private init(_ model: Model, checkpoint: LogicalCheckpoint) {
+    private init(_ model: Model, spec: TransformerSpec, table: TensorTable, report: TableReport, _ checkpoint: LogicalCheckpoint) {
         name = model.name
-        spec = model.spec
-        table = model.table
-        var report = model.report
+        naming = model.naming
+        configurationFile = model.configurationFile
+        self.spec = spec
+        self.table = table
+        var report = report
         report.copies = []
         self.report = report
         self.checkpoint = checkpoint
@@ -65,18 +82,32 @@ public struct Model: Sendable {
     ///
     /// - Parameter replace: gives a tensor of the same name, shape and orientation.
     public func replacingTensors(_ replace: (any LogicalTensor) throws -> any LogicalTensor) rethrows -> Model {
-        Model(self, checkpoint: try checkpoint.replacingTensors(replace))
+        Model(self, spec: spec, table: table, report: report, try checkpoint.replacingTensors(replace))
+    }
+
+    /// The same tensors, computed as another specification says; tensors that it does without are left.
+    ///
+    /// - Returns: nil where it needs a weight that is not there, or one of another shape.
+    public func computing(_ spec: TransformerSpec) -> Model? {
+        guard
+            let table = try? TensorTable(spec, naming, isPrefixed: !self.table.prefix.isEmpty, file: configurationFile)
+        else { return nil }
+        var report = table.check(checkpoint)
+        guard report.missing.isEmpty, report.misshapen.isEmpty else { return nil }
+        report.extra = []
+        return Model(self, spec: spec, table: table, report: report, checkpoint)
     }
 
     /// The weight of a slot, or what it is tied to; nil where there is none.
     public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
-        guard let position = report.positions[table.source(of: slot)] else { return nil }
-        return checkpoint.tensors[position]
+        if let position = report.positions[table.source(of: slot)] { return checkpoint.tensors[position] }
+        guard let expert = slot.expert, let position = report.positions[slot.ofAllExperts] else { return nil }
+        return StackedTensor(checkpoint.tensors[position], expert)
     }
 
     /// The table's entry whose weight the tensor with this name is.
     public func entry(named name: String) -> TensorTable.Entry? {
-        table.entries.first { $0.names.contains(name) }
+        table.entry(named: name)
     }
 
     /// Requires that copies of a weight (a stored head that is tied) hold what is used instead of them.

@@ -80,7 +80,7 @@ extension TensorTable {
         }
         let buffers = Set(buffers)
         for tensor in checkpoint.tensors where !known.contains(tensor.name) || buffers.contains(tensor.name) {
-            if buffers.contains(tensor.name) {
+            if buffers.contains(tensor.name) || aheadLayers.contains(where: tensor.name.hasPrefix) {
                 report.ignored.append(tensor.name)
             } else {
                 report.extra.append(tensor.name)

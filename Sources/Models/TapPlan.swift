@@ -45,13 +45,15 @@ struct TapPlan {
         func add(_ point: TapPoint, _ width: Int, isOfMemory: Bool = false) { taps.append((point, width, isOfMemory)) }
         func norm(_ norm: NormSpec?, _ point: TapPoint) { if norm != nil { add(point, hidden) } }
         norm(block.attentionNorms.before, .attentionNorm)
-        let (q, kv) = (attention.queryWidth, attention.keyValueWidth)
+        if let rank = attention.latent?.queryRank { add(.queryLatent, rank) }
+        if let rank = attention.latent?.keyValueRank { add(.keyValueLatent, rank) }
+        let (q, k) = (attention.queryWidth, attention.keyWidth)
         add(.query, q)
-        add(.key, kv)
-        add(.value, kv)
+        add(.key, k)
+        add(.value, attention.valueWidth)
         if attention.headNorm != nil {
             add(.queryNorm, q)
-            add(.keyNorm, kv)
+            add(.keyNorm, k)
         }
         add(.attentionOutput, hidden)
         norm(block.attentionNorms.after, .attentionPostNorm)
@@ -59,13 +61,18 @@ struct TapPlan {
         if let cross = block.cross {
             norm(cross.norms.before, .crossNorm)
             add(.crossQuery, cross.attention.queryWidth)
-            add(.crossKey, cross.attention.keyValueWidth, isOfMemory: true)
-            add(.crossValue, cross.attention.keyValueWidth, isOfMemory: true)
+            add(.crossKey, cross.attention.keyWidth, isOfMemory: true)
+            add(.crossValue, cross.attention.valueWidth, isOfMemory: true)
             add(.crossOutput, hidden)
             norm(cross.norms.afterResidual, .crossNorm)
         }
         norm(block.feedForwardNorms.before, .feedForwardNorm)
-        add(.activation, block.feedForward.innerSize)
+        // What enters the last projection of experts is of other tokens for each.
+        if let experts = block.experts {
+            add(.router, experts.count)
+        } else {
+            add(.activation, block.feedForward.innerSize)
+        }
         add(.feedForwardOutput, hidden)
         norm(block.feedForwardNorms.after, .feedForwardPostNorm)
         norm(block.feedForwardNorms.afterResidual, .feedForwardNorm)
@@ -104,6 +111,8 @@ extension TransformerSpec {
 enum TapPoint: String, CaseIterable {
     case embed
     case attentionNorm = "attn_norm"
+    case queryLatent = "q_latent"
+    case keyValueLatent = "kv_latent"
     case query = "q"
     case key = "k"
     case value = "v"
@@ -117,6 +126,7 @@ enum TapPoint: String, CaseIterable {
     case crossValue = "cross_v"
     case crossOutput = "cross_attn_out"
     case feedForwardNorm = "mlp_norm"
+    case router
     case activation = "mlp_act"
     case feedForwardOutput = "mlp_out"
     case feedForwardPostNorm = "mlp_post_norm"
@@ -136,6 +146,9 @@ enum TapPoint: String, CaseIterable {
     /// "layers.3.mlp_act", "encoder.final_norm"; the pooler and logits belong to the whole model.
     func name(_ role: StackSpec.Role, layer: Int?) -> String {
         let point = layer.map { "layers.\($0).\(rawValue)" } ?? rawValue
-        return role == .only || self == .logits || self == .pooler ? point : role.rawValue + "." + point
+        return role == .only || isBehindStacks ? point : role.rawValue + "." + point
     }
+
+    /// Whether it belongs to the whole model.
+    var isBehindStacks: Bool { self == .logits || self == .pooler }
 }

@@ -23,9 +23,11 @@ public struct TensorTable: Sendable {
         public var name: String { names[0] }
         /// Whether schemes for linear weights apply. Embeddings, norms, biases and heads stay as they are.
         public var isQuantizable: Bool { role == .linear }
-        /// Inputs of the product: columns or rows of the matrix.
-        public var inputCount: Int? { orientation.map { shape.dimensions[$0 == .outputInput ? 1 : 0] } }
-        public var outputCount: Int? { orientation.map { shape.dimensions[$0 == .outputInput ? 0 : 1] } }
+        /// Inputs of the product: columns or rows of the matrix, or of each matrix of a stack.
+        public var inputCount: Int? { orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 1 : 0] } }
+        public var outputCount: Int? {
+            orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 0 : 1] }
+        }
     }
 
     public enum Presence: Sendable, Equatable {
@@ -38,11 +40,20 @@ public struct TensorTable: Sendable {
 
     /// In the order of the forward pass.
     public let entries: [Entry]
-    private let positions: [WeightSlot: Int]
     /// The prefix that the checkpoint's names have; empty for none.
     public let prefix: String
     /// Names of tensors that are no weights.
     public let buffers: [String]
+    /// What the names of layers begin with that are not computed.
+    let aheadLayers: [String]
+    private let positions: [WeightSlot: Int]
+    private let namedPositions: NameMap<Int>
+
+    /// The entry of a slot.
+    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
+
+    /// The entry whose weight may bear a name.
+    public func entry(named name: String) -> Entry? { namedPositions[name].map { entries[$0] } }
 
     /// - Parameters:
     ///   - isPrefixed: whether the body's names bear the architecture's prefix.
@@ -54,17 +65,19 @@ public struct TensorTable: Sendable {
         var builder = TableBuilder(naming: naming, isPrefixed: isPrefixed, file: file)
         try builder.addModel(spec)
         entries = builder.entries
-        positions = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.slot, $0) })
+        positions = Dictionary(entries.enumerated().map { ($1.slot, $0) }) { first, _ in first }
+        namedPositions = NameMap(
+            entries.enumerated().reversed().flatMap { position, entry in entry.names.map { ($0, position) } })
         prefix = isPrefixed ? naming.prefix : ""
         buffers = naming.buffers.flatMap { pattern in
             let name = (isPrefixed ? naming.prefix : "") + pattern
             guard pattern.contains("{i}") else { return [name] }
             return (0..<spec.stacks.map(\.layerCount).max()!).map { Naming.fill(name, layer: $0) }
         }
+        aheadLayers = (0..<spec.aheadLayerCount).map {
+            "\(isPrefixed ? naming.prefix : "")layers.\(spec.layerCount + $0)."
+        }
     }
-
-    /// The entry of a slot; nil where the model has no such weight.
-    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
 
     /// The slot whose tensor is used: a tied weight is read where it is tied to.
     func source(of slot: WeightSlot) -> WeightSlot {
@@ -148,45 +161,88 @@ private struct TableBuilder {
         try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
         if let cross = block.cross { try addCross(cross, hidden, layer) }
         if let norm = block.feedForwardNorms.before { try addNorm(.feedForwardNorm, norm, hidden, layer) }
-        try addFeedForward(block.feedForward, hidden, layer)
+        if let experts = block.experts {
+            try addExperts(experts, block.feedForward, hidden, layer)
+        } else {
+            try addFeedForward(block.feedForward, FeedForwardSlots(layer: layer), hidden)
+        }
         try addNorms(block.feedForwardNorms, .feedForwardPostNorm, .feedForwardNorm, hidden, layer)
     }
 
+    /// - Parameter stack: how many lie in one tensor; nil for each alone.
     private mutating func addFeedForward(
-        _ spec: FeedForwardSpec, _ hidden: Int, _ layer: Int
+        _ spec: FeedForwardSpec, _ slots: FeedForwardSlots, _ hidden: Int, stack: Int? = nil
     ) throws(StructureError) {
         let inner = spec.innerSize
-        func add(_ module: Module, from inputs: Int, to outputs: Int) throws(StructureError) {
-            try addLinear(module, from: inputs, to: outputs, layer, bias: spec.hasBias)
+        func add(_ slot: WeightSlot, from inputs: Int, to outputs: Int) throws(StructureError) {
+            try addLinear(slot, from: inputs, to: outputs, bias: spec.hasBias, stack: stack)
         }
         switch spec.gating {
-        case .none: try add(.feedForwardInput, from: hidden, to: inner)
+        case .none: try add(slots.input, from: hidden, to: inner)
         case .separate:
-            try add(.feedForwardGate, from: hidden, to: inner)
-            try add(.feedForwardInput, from: hidden, to: inner)
-        case .joined: try add(.feedForwardGateInput, from: hidden, to: 2 * inner)
+            try add(slots.gate, from: hidden, to: inner)
+            try add(slots.input, from: hidden, to: inner)
+        case .joined, .alternating: try add(slots.gateInput, from: hidden, to: 2 * inner)
         }
-        try add(.feedForwardOutput, from: inner, to: hidden)
+        try add(slots.output, from: inner, to: hidden)
+    }
+
+    private mutating func addExperts(
+        _ experts: ExpertsSpec, _ expert: FeedForwardSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        try addLinear(
+            .router, from: hidden, to: experts.count, layer, role: .router, bias: experts.hasRouterBias)
+        if experts.hasCorrection { try add(WeightSlot(.routerCorrection, layer: layer), [experts.count], .bias) }
+        if experts.isStacked {
+            try addFeedForward(expert, FeedForwardSlots(layer: layer, expert: nil), hidden, stack: experts.count)
+        } else {
+            for number in 0..<experts.count {
+                try addFeedForward(expert, FeedForwardSlots(layer: layer, expert: number), hidden)
+            }
+        }
+        if let shared = experts.shared {
+            try addFeedForward(shared, FeedForwardSlots(sharedOf: layer), hidden)
+        }
     }
 
     private mutating func addAttention(
         _ attention: AttentionSpec, _ hidden: Int, _ layer: Int
     ) throws(StructureError) {
-        let (queries, keys) = (attention.queryWidth, attention.keyValueWidth)
+        let (queries, keys) = (attention.queryWidth, attention.keyWidth)
         let hasBias = attention.hasInputBias
-        if attention.projection != .separate {
+        if let latent = attention.latent {
+            try addLatent(latent, attention, hidden, layer)
+        } else if attention.projection != .separate {
             try addLinear(.queryKeyValue, from: hidden, to: queries + 2 * keys, layer, bias: hasBias)
         } else {
             try addLinear(.query, from: hidden, to: queries, layer, bias: hasBias)
             try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias && attention.hasKeyBias)
-            try addLinear(.value, from: hidden, to: keys, layer, bias: hasBias)
+            try addLinear(.value, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
         }
         if let headNorm = attention.headNorm {
             try addHeadNorm(.queryNorm, headNorm, attention.headCount, attention.headDimension, layer)
             try addHeadNorm(.keyNorm, headNorm, attention.keyValueHeadCount, attention.headDimension, layer)
         }
         if attention.hasSinks { try add(WeightSlot(.attentionSinks, layer: layer), [attention.headCount], .bias) }
-        try addLinear(.attentionOutput, from: queries, to: hidden, layer, bias: attention.hasOutputBias)
+        try addLinear(.attentionOutput, from: attention.outputWidth, to: hidden, layer, bias: attention.hasOutputBias)
+    }
+
+    private mutating func addLatent(
+        _ latent: LatentSpec, _ attention: AttentionSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let hasBias = attention.hasInputBias
+        if let rank = latent.queryRank {
+            try addLinear(.queryDown, from: hidden, to: rank, layer, bias: hasBias)
+            try addNorm(.queryLatentNorm, latent.norm, rank, layer)
+            try addLinear(.queryUp, from: rank, to: attention.queryWidth, layer, bias: false)
+        } else {
+            try addLinear(.query, from: hidden, to: attention.queryWidth, layer, bias: false)
+        }
+        let rank = latent.keyValueRank
+        try addLinear(.keyValueDown, from: hidden, to: rank + latent.sharedWidth, layer, bias: hasBias)
+        try addNorm(.keyValueLatentNorm, latent.norm, rank, layer)
+        let own = attention.keyWidth - attention.keyValueHeadCount * latent.sharedWidth
+        try addLinear(.keyValueUp, from: rank, to: own + attention.valueWidth, layer, bias: false)
     }
 
     private mutating func addCross(
@@ -196,8 +252,8 @@ private struct TableBuilder {
         if let norm = cross.norms.before { try addNorm(.crossNorm, norm, hidden, layer) }
         try addLinear(.crossQuery, from: hidden, to: attention.queryWidth, layer, bias: hasBias)
         try addLinear(
-            .crossKey, from: hidden, to: attention.keyValueWidth, layer, bias: hasBias && attention.hasKeyBias)
-        try addLinear(.crossValue, from: hidden, to: attention.keyValueWidth, layer, bias: hasBias)
+            .crossKey, from: hidden, to: attention.keyWidth, layer, bias: hasBias && attention.hasKeyBias)
+        try addLinear(.crossValue, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
         try addLinear(.crossOutput, from: attention.queryWidth, to: hidden, layer, bias: attention.hasOutputBias)
         if let norm = cross.norms.afterResidual { try addNorm(.crossNorm, norm, hidden, layer) }
     }
@@ -255,11 +311,19 @@ private struct TableBuilder {
         _ module: Module, from inputs: Int, to outputs: Int, _ layer: Int? = nil, role: TensorRole = .linear,
         bias: Bool = true
     ) throws(StructureError) {
-        let orientation = naming.linearOrientation
+        try addLinear(WeightSlot(module, layer: layer), from: inputs, to: outputs, role: role, bias: bias)
+    }
+
+    /// - Parameter stack: how many matrices lie in one tensor; nil for one alone.
+    private mutating func addLinear(
+        _ slot: WeightSlot, from inputs: Int, to outputs: Int, role: TensorRole = .linear, bias: Bool = true,
+        stack: Int? = nil
+    ) throws(StructureError) {
+        let orientation = naming.orientation(of: slot)
+        let first = stack.map { [$0] } ?? []
         try add(
-            WeightSlot(module, layer: layer), orientation == .outputInput ? [outputs, inputs] : [inputs, outputs], role,
-            orientation)
-        if bias { try add(WeightSlot(module, layer: layer, .bias), [outputs], .bias) }
+            slot, first + (orientation == .outputInput ? [outputs, inputs] : [inputs, outputs]), role, orientation)
+        if bias { try add(slot.bias, first + [outputs], .bias) }
     }
 
     private mutating func add(
@@ -278,5 +342,42 @@ private struct TableBuilder {
             TensorTable.Entry(
                 slot: slot, names: names, shape: shape, orientation: orientation, role: role, presence: presence,
                 hasEqualNames: hasEqualNames))
+    }
+}
+
+extension ArraySlice<Int> {
+    /// An element counted from the first.
+    fileprivate subscript(side position: Int) -> Int { self[startIndex + position] }
+}
+
+/// The weights of one feed-forward.
+struct FeedForwardSlots {
+    let gate: WeightSlot
+    let input: WeightSlot
+    let gateInput: WeightSlot
+    let output: WeightSlot
+
+    /// Of a layer's only one.
+    init(layer: Int) {
+        gate = WeightSlot(.feedForwardGate, layer: layer)
+        input = WeightSlot(.feedForwardInput, layer: layer)
+        gateInput = WeightSlot(.feedForwardGateInput, layer: layer)
+        output = WeightSlot(.feedForwardOutput, layer: layer)
+    }
+
+    /// Of one expert, or of all in one tensor.
+    init(layer: Int, expert: Int?) {
+        gate = WeightSlot(.expertGate, layer: layer, expert: expert)
+        input = WeightSlot(.expertInput, layer: layer, expert: expert)
+        gateInput = WeightSlot(.expertGateInput, layer: layer, expert: expert)
+        output = WeightSlot(.expertOutput, layer: layer, expert: expert)
+    }
+
+    /// Of the one that every token passes beside the experts.
+    init(sharedOf layer: Int) {
+        gate = WeightSlot(.sharedGate, layer: layer)
+        input = WeightSlot(.sharedInput, layer: layer)
+        gateInput = gate
+        output = WeightSlot(.sharedOutput, layer: layer)
     }
 }

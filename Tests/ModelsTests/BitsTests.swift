@@ -5,13 +5,14 @@ import Testing
 
 /// The same bits for any number of threads, any batch, any dispatch level, whoever watches.
 @Suite struct BitsTests {
-    static let models = ["gpt2", "bert", "gpt3", "bloom"]
+    static let models = ["gpt2", "bert", "gpt3", "bloom", "deepseek"]
 
     private func model(_ name: String) throws -> Model {
         switch name {
         case "gpt2": try MadeUpModel.gpt2()
         case "gpt3": try MadeUpModel.gpt3()
         case "bloom": try MadeUpModel.bloom()
+        case "deepseek": try MadeUpModel.deepSeek()
         default: try MadeUpModel.bert()
         }
     }

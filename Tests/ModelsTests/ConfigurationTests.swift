@@ -25,7 +25,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 
     static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
 
-    static let all = ofGPT2AndBERT + ofTheGPTLine
+    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts
 
     private static let ofGPT2AndBERT: [BadConfiguration] = [
         .init(
@@ -138,7 +138,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     }
 
     /// What says the same in another way, or nothing about the function.
-    static let harmless = ofGPT2AndBERT + harmlessInTheGPTLine
+    static let harmless = ofGPT2AndBERT + harmlessInTheGPTLine + harmlessWithExperts
 
     private static let ofGPT2AndBERT: [(String, [(String, JSONValue)])] = [
         ("gpt2-odd-heads", [("n_inner", .null), ("torch_dtype", "float32"), ("dtype", .null)]),

@@ -12,7 +12,7 @@ extension Trap {
         self.init(testDescription: testDescription, golden: golden, tap: tap, spec: spec)
     }
 
-    static let ofTheGPTLine = ofGPTNeoX + ofGPTJAndPhi + ofOPT + ofBLOOMAndFalcon + ofGPTNeo + ofTheOthers
+    static let gptLine = ofGPTNeoX + ofGPTJAndPhi + ofOPT + ofBLOOMAndFalcon + ofGPTNeo + ofTheOthers
 
     private static let ofGPTNeoX = [
         Trap("parallel sublayers one after the other", "gptneox-parallel", "layers.0.mlp_norm") {
@@ -138,6 +138,9 @@ extension Trap {
     ]
 
     private static let ofTheOthers = [
+        Trap("what padding beyond a window attends to", "mistral-window-padded", "layers.0.attn_out") {
+            $0.blocks.kinds[0].attention.whenBlind = .readKeys
+        },
         Trap("gelu that means gelu", "gpt1-plain", "layers.0.mlp_act") {
             $0.blocks.kinds[0].feedForward.activation = .geluErf
         },

@@ -15,9 +15,9 @@ struct Trap: Sendable, CustomTestStringConvertible {
     var weights: @Sendable (inout MemoryCheckpoint) -> Void = { _ in }
     var tokens: @Sendable (TokenBatch) throws -> TokenBatch = { $0 }
 
-    static let all = ofGPT2AndBERT + decoders + translators + ofTheGPTLine
+    static let all = common + decoders + translators + gptLine + ofExperts
 
-    private static let ofGPT2AndBERT: [Trap] = [
+    private static let common: [Trap] = [
         Trap(testDescription: "erf for tanh in gelu", golden: "gpt2-odd-heads", tap: "layers.0.mlp_act") {
             $0["activation_function"] = "gelu"
         },

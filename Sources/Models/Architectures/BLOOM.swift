@@ -43,11 +43,14 @@ enum BLOOM: Architecture {
             found: "true")
     }
 
-    static let naming = Naming(
-        prefix: "transformer.",
-        modules: [
+    static let naming = Naming.megatron([ModuleName(.embeddingNorm, hf: "word_embeddings_layernorm")])
+}
+
+extension Naming {
+    /// The names that BLOOM has taken over from Megatron, and Falcon from BLOOM.
+    static func megatron(_ others: [ModuleName] = []) -> Naming {
+        let common = [
             ModuleName(.tokenEmbedding, hf: "word_embeddings"),
-            ModuleName(.embeddingNorm, hf: "word_embeddings_layernorm"),
             ModuleName(.attentionNorm, hf: "h.{i}.input_layernorm"),
             ModuleName(.queryKeyValue, hf: "h.{i}.self_attention.query_key_value"),
             ModuleName(.attentionOutput, hf: "h.{i}.self_attention.dense"),
@@ -56,6 +59,7 @@ enum BLOOM: Architecture {
             ModuleName(.feedForwardOutput, hf: "h.{i}.mlp.dense_4h_to_h"),
             ModuleName(.finalNorm, hf: "ln_f"),
             ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
-        ],
-        linearOrientation: .outputInput)
+        ]
+        return Naming(prefix: "transformer.", modules: common + others, linearOrientation: .outputInput)
+    }
 }

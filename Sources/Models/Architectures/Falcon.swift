@@ -67,22 +67,12 @@ enum Falcon: Architecture {
         }
     }
 
-    static let naming = Naming(
-        prefix: "transformer.",
-        modules: [
-            ModuleName(.tokenEmbedding, hf: "word_embeddings"),
-            ModuleName(.attentionNorm, hf: "h.{i}.input_layernorm"),
-            ModuleName(.queryKeyValue, hf: "h.{i}.self_attention.query_key_value"),
-            ModuleName(.attentionOutput, hf: "h.{i}.self_attention.dense"),
-            ModuleName(.feedForwardNorm, hf: "h.{i}.post_attention_layernorm"),
-            ModuleName(.feedForwardInput, hf: "h.{i}.mlp.dense_h_to_4h"),
-            ModuleName(.feedForwardOutput, hf: "h.{i}.mlp.dense_4h_to_h"),
-            ModuleName(.finalNorm, hf: "ln_f"),
-            ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
-        ],
-        linearOrientation: .outputInput,
+    static let naming: Naming = {
+        var naming = Naming.megatron()
         // Two norms before sublayers side by side have names of their own.
-        otherEndings: ["weight", "bias"].flatMap {
+        naming.otherEndings = ["weight", "bias"].flatMap {
             [(".input_layernorm.\($0)", ".ln_attn.\($0)"), (".post_attention_layernorm.\($0)", ".ln_mlp.\($0)")]
-        })
+        }
+        return naming
+    }()
 }

@@ -39,15 +39,13 @@ enum GPT1: Architecture {
         }
     }
 
-    static let naming = Naming(
-        prefix: "transformer.",
-        modules: GPT2.naming.modules.filter { $0.module != .finalNorm }.map { name in
-            switch name.module {
-            case .tokenEmbedding: ModuleName(.tokenEmbedding, hf: "tokens_embed")
-            case .positionEmbedding: ModuleName(.positionEmbedding, hf: "positions_embed")
-            default: name
-            }
-        },
-        linearOrientation: .inputOutput,
-        buffers: ["h.{i}.attn.bias", "position_ids"])
+    static let naming: Naming = {
+        var naming = Naming.gpt(
+            [
+                ModuleName(.tokenEmbedding, hf: "tokens_embed"),
+                ModuleName(.positionEmbedding, hf: "positions_embed"),
+            ], without: [.finalNorm], orientation: .inputOutput)
+        naming.buffers.append("position_ids")
+        return naming
+    }()
 }

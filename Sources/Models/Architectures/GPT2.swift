@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayPackings
 
 /// GPT-2: norms before the sublayers, learned positions, causal attention, weights stored [in, out].
 ///
@@ -17,23 +18,7 @@ enum GPT2: Architecture {
         return spec
     }
 
-    static let naming = Naming(
-        prefix: "transformer.",
-        modules: [
-            ModuleName(.tokenEmbedding, hf: "wte"),
-            ModuleName(.positionEmbedding, hf: "wpe"),
-            ModuleName(.attentionNorm, hf: "h.{i}.ln_1"),
-            ModuleName(.queryKeyValue, hf: "h.{i}.attn.c_attn"),
-            ModuleName(.attentionOutput, hf: "h.{i}.attn.c_proj"),
-            ModuleName(.feedForwardNorm, hf: "h.{i}.ln_2"),
-            ModuleName(.feedForwardInput, hf: "h.{i}.mlp.c_fc"),
-            ModuleName(.feedForwardOutput, hf: "h.{i}.mlp.c_proj"),
-            ModuleName(.finalNorm, hf: "ln_f"),
-            ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
-        ],
-        linearOrientation: .inputOutput,
-        // The causal mask and its fill value, as checkpoints of old versions hold them.
-        buffers: ["h.{i}.attn.bias", "h.{i}.attn.masked_bias"])
+    static let naming = Naming.gpt(orientation: .inputOutput)
 }
 
 extension ConfigurationReader {
@@ -56,5 +41,34 @@ extension ConfigurationReader {
         try finish(
             harmless: HarmlessKeys.gptDropouts.union(["is_decoder", "n_special", "predict_special_tokens"]),
             harmlessPrefixes: ["summary_"])
+    }
+}
+
+extension Naming {
+    /// The names that GPT-2 gave and many have taken over.
+    ///
+    /// - Parameters:
+    ///   - attention: what stands before the names of the causal mask and its fill value, which checkpoints of old
+    ///     versions hold.
+    static func gpt(
+        _ others: [ModuleName] = [], without: Set<Module> = [], orientation: WeightOrientation = .outputInput,
+        attention: String = "h.{i}.attn"
+    ) -> Naming {
+        let common = [
+            ModuleName(.tokenEmbedding, hf: "wte"),
+            ModuleName(.positionEmbedding, hf: "wpe"),
+            ModuleName(.attentionNorm, hf: "h.{i}.ln_1"),
+            ModuleName(.queryKeyValue, hf: "h.{i}.attn.c_attn"),
+            ModuleName(.attentionOutput, hf: "h.{i}.attn.c_proj"),
+            ModuleName(.feedForwardNorm, hf: "h.{i}.ln_2"),
+            ModuleName(.feedForwardInput, hf: "h.{i}.mlp.c_fc"),
+            ModuleName(.feedForwardOutput, hf: "h.{i}.mlp.c_proj"),
+            ModuleName(.finalNorm, hf: "ln_f"),
+            ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
+        ]
+        let replaced = without.union(others.map(\.module))
+        return Naming(
+            prefix: "transformer.", modules: common.filter { !replaced.contains($0.module) } + others,
+            linearOrientation: orientation, buffers: [attention + ".bias", attention + ".masked_bias"])
     }
 }

@@ -31,7 +31,5 @@ enum GPTBigCode: Architecture {
         return spec
     }
 
-    static let naming = Naming(
-        prefix: "transformer.", modules: GPT2.naming.modules, linearOrientation: .outputInput,
-        buffers: ["h.{i}.attn.bias", "h.{i}.attn.masked_bias"])
+    static let naming = Naming.gpt()
 }

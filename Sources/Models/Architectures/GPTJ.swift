@@ -41,20 +41,13 @@ enum GPTJ: Architecture {
         return dimension
     }
 
-    static let naming = Naming(
-        prefix: "transformer.",
-        modules: [
-            ModuleName(.tokenEmbedding, hf: "wte"),
-            ModuleName(.attentionNorm, hf: "h.{i}.ln_1"),
+    static let naming = Naming.gpt(
+        [
             ModuleName(.query, hf: "h.{i}.attn.q_proj"),
             ModuleName(.key, hf: "h.{i}.attn.k_proj"),
             ModuleName(.value, hf: "h.{i}.attn.v_proj"),
             ModuleName(.attentionOutput, hf: "h.{i}.attn.out_proj"),
             ModuleName(.feedForwardInput, hf: "h.{i}.mlp.fc_in"),
             ModuleName(.feedForwardOutput, hf: "h.{i}.mlp.fc_out"),
-            ModuleName(.finalNorm, hf: "ln_f"),
-            ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
-        ],
-        linearOrientation: .outputInput,
-        buffers: ["h.{i}.attn.bias", "h.{i}.attn.masked_bias"])
+        ], without: [.positionEmbedding, .queryKeyValue, .feedForwardNorm])
 }

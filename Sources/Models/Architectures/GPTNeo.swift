@@ -66,22 +66,11 @@ enum GPTNeo: Architecture {
         return types.map { $0 == "local" }
     }
 
-    static let naming = Naming(
-        prefix: "transformer.",
-        modules: [
-            ModuleName(.tokenEmbedding, hf: "wte"),
-            ModuleName(.positionEmbedding, hf: "wpe"),
-            ModuleName(.attentionNorm, hf: "h.{i}.ln_1"),
+    static let naming = Naming.gpt(
+        [
             ModuleName(.query, hf: "h.{i}.attn.attention.q_proj"),
             ModuleName(.key, hf: "h.{i}.attn.attention.k_proj"),
             ModuleName(.value, hf: "h.{i}.attn.attention.v_proj"),
             ModuleName(.attentionOutput, hf: "h.{i}.attn.attention.out_proj"),
-            ModuleName(.feedForwardNorm, hf: "h.{i}.ln_2"),
-            ModuleName(.feedForwardInput, hf: "h.{i}.mlp.c_fc"),
-            ModuleName(.feedForwardOutput, hf: "h.{i}.mlp.c_proj"),
-            ModuleName(.finalNorm, hf: "ln_f"),
-            ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
-        ],
-        linearOrientation: .outputInput,
-        buffers: ["h.{i}.attn.attention.bias", "h.{i}.attn.attention.masked_bias"])
+        ], without: [.queryKeyValue], attention: "h.{i}.attn.attention")
 }

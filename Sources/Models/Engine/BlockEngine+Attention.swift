@@ -9,12 +9,13 @@ extension BlockEngine {
         _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>,
         keys keySequences: Sequences? = nil
     ) throws -> Matrix<S> {
-        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: q.columnCount)
+        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
         let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
         let scale = spec.scale(layer: layer)
         let keySequences = keySequences ?? sequences
+        let length = keySequences.length
         Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
@@ -23,8 +24,7 @@ extension BlockEngine {
             let keys = keySequences.keys[sequence]
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
-                firstKey: sequence * keySequences.length)
-            let length = keySequences.length
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
             let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, length)) }
             for run in seeing.runs {
                 let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
@@ -33,12 +33,12 @@ extension BlockEngine {
                     run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
                     ends: sights.map(\.upperBound))
             }
-            guard seeing.count < rows.count else { return }
-            for row in rows where !seeing.contains(row) {
-                let all = keys.seenBlindly(by: row, spec, length: length)
+            let blind = seeing.count == rows.count ? [] : rows.filter { !seeing.contains($0) }
+            for run in spec.whenBlind == .keysMaskedOnce ? blind.map({ $0..<$0 + 1 }) : blind.runs {
+                let all = keys.seenBlindly(by: run.lowerBound, spec, length: length)
                 attend(
-                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, row..<row + 1, result, begins: nil,
-                    ends: [spec.hasSinks ? 0 : length])
+                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, run, result, begins: nil,
+                    ends: [Int](repeating: spec.hasSinks ? 0 : length, count: run.count))
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -53,6 +53,7 @@ extension BlockEngine {
         var head: Int
         var keyHead: Int
         var width: Int
+        var valueWidth: Int
         /// The row of the sequence's first key.
         var firstKey: Int
     }
@@ -75,15 +76,17 @@ extension BlockEngine {
         let row = place.firstKey
         let first = place.sequence * sequences.length + rows.lowerBound
         let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
+        let (outColumn, valueColumn) = (place.head * place.valueWidth, place.keyHead * place.valueWidth)
         withPointer(to: inputs.keys.mask) { mask in
             withPointer(to: begins) { begins in
                 withPointer(to: ends) { ends in
                     S.attend(
                         kernels,
                         HeadRows(
-                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + keyColumn,
-                            out: result.row(first) + queryColumn, queryStride: q.columnCount,
-                            keyStride: k.columnCount, rows: rows.count, width: place.width, scale: inputs.scale,
+                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + valueColumn,
+                            out: result.row(first) + outColumn, queryStride: q.columnCount,
+                            keyStride: k.columnCount, valueStride: v.columnCount, outStride: result.columnCount,
+                            rows: rows.count, width: place.width, valueWidth: place.valueWidth, scale: inputs.scale,
                             keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
                             bias: inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
                             biasStride: inputs.biases.rowStride, softCap: inputs.softCap,
@@ -195,7 +198,7 @@ extension BlockEngine {
         for sequence in 0..<sequences.count {
             let places = LearnedPositions(counting: .readPlaces).rows(of: tokens, sequence: sequence)
             for (head, slope) in slopes.enumerated() {
-                let biases = places.map { linear.rounded(slope * linear.rounded(Double(max(0, $0)))) * factor }
+                let biases = places.map { linear.bias(slope: slope, position: max(0, $0)) * factor }
                 S.take(kernels, biases, result.row(sequence * spec.headCount + head), biases.count)
             }
         }
@@ -213,8 +216,11 @@ extension LinearBias {
         return (numbers + others).map { rounded(PortableMath.exponential(-8 * $0 * 0.6931471805599453)) }
     }
 
+    /// What is added to the scores of the key at a position, before any scale.
+    func bias(slope: Double, position: Int) -> Double { rounded(slope * rounded(Double(position))) }
+
     /// As it is, or to the nearest number of bfloat16, ties to even.
-    func rounded(_ value: Double) -> Double {
+    private func rounded(_ value: Double) -> Double {
         guard isRoundedToBFloat16 else { return value }
         let bits = Float(value).bitPattern
         return Double(Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000))

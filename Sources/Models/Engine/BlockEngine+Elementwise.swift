@@ -109,6 +109,42 @@ extension BlockEngine {
         }
     }
 
+    /// Numbers outside a range become its nearest end, in place.
+    func clamp(_ matrices: [Matrix<S>], _ range: ClosedRange<Double>) {
+        for matrix in matrices {
+            forEachRows(of: matrix) { rows in
+                S.clamp(
+                    kernels, matrix.row(rows.lowerBound), range.lowerBound, range.upperBound,
+                    rows.count * matrix.columnCount)
+            }
+        }
+    }
+
+    /// A number added to every element, in place.
+    func add(_ number: Double, to matrices: [Matrix<S>]) -> [Matrix<S>] {
+        guard number != 0 else { return matrices }
+        for matrix in matrices {
+            let row = [Float](repeating: Float(number), count: matrix.columnCount)
+            forEachRows(of: matrix) { rows in
+                S.addRow(kernels, matrix.row(rows.lowerBound), row, rows.count, matrix.columnCount)
+                roundRows(of: matrix, rows)
+            }
+        }
+        return matrices
+    }
+
+    /// Every other column, from the first or the second on.
+    func everyOther(_ matrix: Matrix<S>, from first: Int) throws -> Matrix<S> {
+        let result = try Matrix<S>(rowCount: matrix.rowCount, columnCount: matrix.columnCount / 2)
+        forEachRows(of: result) { rows in
+            for row in rows {
+                let (from, to) = (matrix.row(row) + first, result.row(row))
+                for column in 0..<result.columnCount { to[column] = from[2 * column] }
+            }
+        }
+        return result
+    }
+
     /// The products of elements, pair by pair, into the second.
     func multiply(_ a: [Matrix<S>], _ b: [Matrix<S>]) -> [Matrix<S>] {
         zip(a, b).map { a, b in

@@ -98,7 +98,7 @@ struct BlockEngine<S: Scalar>: Engine {
             }
         }
         return try residual(middle, block.feedForwardNorms, .feedForward) {
-            try feedForward(block.feedForward, layer, $0, observe)
+            try feedForward(block, layer, $0, observe)
         }
     }
 
@@ -114,7 +114,7 @@ struct BlockEngine<S: Scalar>: Engine {
             second.before == nil
             ? entering : try normalized(inputs, second.before, NormPlaces.feedForward.norm, layer, observe)
         let fed = try normalized(
-            feedForward(block.feedForward, layer, read, observe), second.after, NormPlaces.feedForward.postNorm, layer,
+            feedForward(block, layer, read, observe), second.after, NormPlaces.feedForward.postNorm, layer,
             observe)
         let sums = try sum(attended, fed)
         return try sum(inputs, scaled(sums, by: block.residualScale))
@@ -180,7 +180,7 @@ struct BlockEngine<S: Scalar>: Engine {
     private func attention(
         _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        var (q, k, v) = try projections(attention, layer, inputs)
+        var (q, k, v) = try projections(attention, layer, inputs, observe)
         try show(q, .query, layer, observe)
         try show(k, .key, layer, observe)
         try show(v, .value, layer, observe)
@@ -227,9 +227,12 @@ struct BlockEngine<S: Scalar>: Engine {
         return result
     }
 
-    private typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
+    typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
 
-    private func projections(_ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>]) throws -> Projections {
+    private func projections(
+        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+    ) throws -> Projections {
+        if let latent = attention.latent { return try projections(latent, attention, layer, inputs, observe) }
         let hasBias = attention.hasInputBias
         func project(_ module: Module, bias: Bool) throws -> [Matrix<S>] {
             try linear(inputs, WeightSlot(module, layer: layer), bias: bias)
@@ -246,36 +249,51 @@ struct BlockEngine<S: Scalar>: Engine {
     }
 
     private func feedForward(
-        _ spec: FeedForwardSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        func project(_ inputs: [Matrix<S>], _ module: Module) throws -> [Matrix<S>] {
-            try linear(inputs, WeightSlot(module, layer: layer), bias: spec.hasBias)
+        let result: [Matrix<S>]
+        if let experts = block.experts {
+            result = try self.experts(experts, block.feedForward, layer, inputs, observe)
+        } else {
+            let slots = FeedForwardSlots(layer: layer)
+            let inner = try inner(block.feedForward, slots, inputs)
+            try show(inner, .activation, layer, observe)
+            result = try linear(inner, slots.output, bias: block.feedForward.hasBias)
         }
-        let inner: [Matrix<S>]
-        switch spec.gating {
-        case .none:
-            inner = try project(inputs, .feedForwardInput)
-            try apply(spec.activation, inner)
-        case .separate:
-            let gates = try project(inputs, .feedForwardGate)
-            try apply(spec.activation, gates)
-            inner = multiply(gates, try project(inputs, .feedForwardInput))
-        case .joined:
-            let slices = [[0..<spec.innerSize], [spec.innerSize..<2 * spec.innerSize]]
-            let parts = try linear(
-                inputs, WeightSlot(.feedForwardGateInput, layer: layer), slices: slices, bias: spec.hasBias)
-            try apply(spec.activation, parts[0])
-            inner = multiply(parts[0], parts[1])
-        }
-        try show(inner, .activation, layer, observe)
-        let result = try project(inner, .feedForwardOutput)
         try show(result, .feedForwardOutput, layer, observe)
         return result
     }
 
+    /// What enters a feed-forward's last projection.
+    func inner(_ spec: FeedForwardSpec, _ slots: FeedForwardSlots, _ inputs: [Matrix<S>]) throws -> [Matrix<S>] {
+        func project(_ slot: WeightSlot) throws -> [Matrix<S>] { try linear(inputs, slot, bias: spec.hasBias) }
+        func gated(_ gates: [Matrix<S>], _ inputs: [Matrix<S>]) throws -> [Matrix<S>] {
+            if let clamp = spec.clamp {
+                self.clamp(gates, -.infinity...clamp)
+                self.clamp(inputs, -clamp...clamp)
+            }
+            try apply(spec.activation, gates)
+            return multiply(gates, add(spec.inputOffset, to: inputs))
+        }
+        switch spec.gating {
+        case .none:
+            let inner = try project(slots.input)
+            try apply(spec.activation, inner)
+            return inner
+        case .separate: return try gated(project(slots.gate), project(slots.input))
+        case .joined:
+            let slices = [[0..<spec.innerSize], [spec.innerSize..<2 * spec.innerSize]]
+            let parts = try linear(inputs, slots.gateInput, slices: slices, bias: spec.hasBias)
+            return try gated(parts[0], parts[1])
+        case .alternating:
+            let both = try project(slots.gateInput)
+            return try gated(both.map { try everyOther($0, from: 0) }, both.map { try everyOther($0, from: 1) })
+        }
+    }
+
     // MARK: In and out
 
-    private func show(
+    func show(
         _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?, rows: Sequences? = nil
     ) throws {
         guard let observe else { return }

@@ -4,6 +4,8 @@ public struct AttentionSpec: Sendable, Equatable {
     /// Heads of keys and values; each serves as many heads of queries that stand next to one another.
     public var keyValueHeadCount: Int
     public var headDimension: Int
+    /// Features of a head's values; nil for as many as of its keys.
+    public var valueDimension: Int?
     /// What the products of queries and keys are multiplied by, before `isScaledByInverseLayer`.
     public var baseScale: Double
     /// Whether layer i, counted from 0, divides its scale by i + 1.
@@ -17,6 +19,8 @@ public struct AttentionSpec: Sendable, Equatable {
     /// What a position attends to that sees no key.
     public var whenBlind = WhenBlind.everything
     public var projection = Projection.separate
+    /// Keys and values made of narrower vectors; nil for straight from what enters. The projection is separate.
+    public var latent: LatentSpec?
     /// Whether the projections to queries, keys and values have biases, and whether that of the output has one.
     public var hasInputBias = true
     /// Whether keys have a bias where queries and values do.
@@ -83,16 +87,21 @@ public struct AttentionSpec: Sendable, Equatable {
         isScaledByInverseLayer ? baseScale / Double(layer + 1) : baseScale
     }
 
-    /// Features of the queries, and of keys and of values.
+    /// Features of a head's values.
+    public var valueHeadDimension: Int { valueDimension ?? headDimension }
+
+    /// Features of the queries, of the keys, of the values, and of what the heads give together.
     public var queryWidth: Int { headCount * headDimension }
-    public var keyValueWidth: Int { keyValueHeadCount * headDimension }
+    public var keyWidth: Int { keyValueHeadCount * headDimension }
+    public var valueWidth: Int { keyValueHeadCount * valueHeadDimension }
+    public var outputWidth: Int { headCount * valueHeadDimension }
 
     /// Queries that a head of keys serves.
     var groupSize: Int { headCount / keyValueHeadCount }
 
     /// The outputs of a joined projection that are queries, keys and values, in order; none of a separate one.
     public var joinedSlices: [[Range<Int>]] {
-        let (q, kv, width) = (queryWidth, keyValueWidth, headDimension)
+        let (q, kv, width) = (queryWidth, keyWidth, headDimension)
         switch projection {
         case .separate: return []
         case .joined: return [[0..<q], [q..<q + kv], [q + kv..<q + 2 * kv]]

@@ -73,6 +73,8 @@ public struct StackSpec: Sendable, Equatable {
     public var blocks: BlockPattern
     /// The norm behind the last block, where there is one.
     public var finalNorm: NormSpec?
+    /// Layers behind the last, for tokens further ahead: their tensors may stand, and are not computed.
+    public var aheadLayerCount = 0
 }
 
 /// The blocks of all layers: few kinds, in an order that repeats itself.
@@ -147,6 +149,8 @@ public struct BlockSpec: Sendable, Equatable {
     public var cross: Cross?
     public var feedForwardNorms: Norms
     public var feedForward: FeedForwardSpec
+    /// Where there are several feed-forwards, and `feedForward` is each of them; nil for one.
+    public var experts: ExpertsSpec?
     /// What a sublayer's result is multiplied by before it is added; nil for nothing.
     public var residualScale: Double?
 }
