@@ -1,8 +1,8 @@
 """Peak memory and time of conversions: large checkpoints, one huge tensor, very many tiny ones.
 
 Prints the README's tables. Usage: memory.py ASSAY FOLDER [--scratch FOLDER] [--gigabytes 6] [--only large,huge,tiny]
-[--formats npz,...]. FOLDER holds the sources, the scratch folder (a memory file system is fastest) what is made of them:
-twice the largest.
+[--formats npz,...] [--schemes int8,...]; the last two may be empty. FOLDER holds the sources, the scratch folder (a memory
+file system is fastest) what is made of them: twice the largest.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def there_and_back(name, source, limit, options=()):
 
 
 def quantized(name, source, limit, options=()):
-    for scheme in SCHEMES:
+    for scheme in CHOSEN_SCHEMES:
         target = os.path.join(SCRATCH, "made")
         peak, seconds, _ = run("quantize", source, target + "/", "--scheme", scheme, "--include", "*", *options, "--quiet")
         remove(target)
@@ -149,7 +149,7 @@ def tiny():
 
 
 def main():
-    global ASSAY, FOLDER, SCRATCH, CHOSEN
+    global ASSAY, FOLDER, SCRATCH, CHOSEN, CHOSEN_SCHEMES
     parser = argparse.ArgumentParser()
     parser.add_argument("assay")
     parser.add_argument("folder")
@@ -157,11 +157,13 @@ def main():
     parser.add_argument("--gigabytes", type=float, default=6)
     parser.add_argument("--only", default="large,huge,tiny")
     parser.add_argument("--formats", default=",".join(FORMATS))
+    parser.add_argument("--schemes", default=",".join(SCHEMES))
     options = parser.parse_args()
     ASSAY = os.path.abspath(options.assay)
     FOLDER = os.path.join(options.folder, f"assay-memory-{os.getpid()}")
     SCRATCH = os.path.join(options.scratch or options.folder, f"assay-memory-scratch-{os.getpid()}")
-    CHOSEN = options.formats.split(",")
+    CHOSEN = [name for name in options.formats.split(",") if name]
+    CHOSEN_SCHEMES = [name for name in options.schemes.split(",") if name]
     chosen = options.only.split(",")
     os.makedirs(FOLDER)
     os.makedirs(SCRATCH)

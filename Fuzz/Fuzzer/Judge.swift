@@ -21,7 +21,7 @@ enum Judge {
         }
         let end = processorSeconds()
         require(end - begin < seconds, "\(end - begin) seconds for \(input.count) bytes")
-        if end > limit { finish() }
+        if end + helperSeconds() > limit { finish() }
     }
 
     /// Seconds of processor time that the process has, whatever else the machine does.
@@ -59,6 +59,13 @@ enum Judge {
         var time = timespec()
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
         return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+
+    /// The same of the processes that it started and that have ended.
+    private static func helperSeconds() -> Double {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_CHILDREN.rawValue), &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) * 1e-6 }
     }
 
     // MARK: Memory

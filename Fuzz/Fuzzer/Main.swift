@@ -1,3 +1,4 @@
+import AssayFormats
 import CLibFuzzer
 
 #if canImport(Glibc)
@@ -11,6 +12,11 @@ import CLibFuzzer
 
     static func main() {
         let arguments = CommandLine.arguments.dropFirst()
+        // The program is its own helper, as `assay` is.
+        let numbers = arguments.dropFirst().compactMap { UInt64($0) }
+        if arguments.first == "hdf5-listing", numbers.count == 2 {
+            HDF5Listing.serve(begin: numbers[0], byteCount: numbers[1])
+        }
         guard let target = FuzzTarget.all.first(where: { $0.name == arguments.first }) else {
             FuzzTarget.all.forEach {
                 print(([$0.name, "\($0.maximumByteCount)"] + $0.fixtures).joined(separator: " "))

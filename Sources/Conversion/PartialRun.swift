@@ -146,8 +146,10 @@ public final class PartialRun: Sendable {
 
     /// Removes all that is kept, after the destination and its certificate are in their places.
     func remove() {
-        // First what it says of itself: what an interrupted removal leaves is nothing to go on with.
+        // First what it says of itself: what an interrupted removal leaves is nothing to go on with. Where that cannot be
+        // flushed, all is in its place nevertheless.
         SystemCall.removeIfPresent(folder.appending(PartialRunIdentity.fileName))
+        try? SystemCall.synchronizeFolder(folder)
         SystemCall.removeTree(folder)
         Temporaries.forget(folder)
     }

@@ -3,6 +3,17 @@ import AssayCheckpoints
 @testable import AssayFormats
 
 extension FuzzTarget {
+    /// The path as a whole: libhdf5 in a process of its own, what that says, and the bytes of the tensors. The fuzzer sees
+    /// the near side of the wall only; what dies behind it costs a sentence.
+    static let hdf5 = FuzzTarget(
+        name: "hdf5", fixtures: ["golden/hdf5/*.h5", "golden/hdf5/refuse/*.h5", "golden/keras/*.h5"],
+        maximumByteCount: 36_000
+    ) { bytes in
+        let file = try InputFile(UnnamedFile.holding(bytes))
+        guard try HDF5.recognizes(file) else { return }
+        try Reading.everything(of: HDF5.open(file, ReadingOptions(hdf5Helper: "/proc/self/exe")))
+    }
+
     /// What the helper says of a file, a NUL, and the file: a helper that a file took over can say what it likes.
     static let hdf5Listing = FuzzTarget(
         name: "hdf5-listing",

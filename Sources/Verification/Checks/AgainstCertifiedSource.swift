@@ -198,8 +198,9 @@ private struct MappedTensors {
             return try part.sources.count == 1
                 ? factory.step(transform.operation, part.sources[0], outputs: outputs) : nil
         }
-        guard let (type, shape) = try? part.arrangement.result(of: part.sources.map { infos[$0] }),
-            let info = TensorInfo(name: transform.outputs[0], elementType: type, shape: shape)
+        guard let name = transform.outputs.first,
+            let (type, shape) = try? part.arrangement.result(of: part.sources.map { infos[$0] }),
+            let info = TensorInfo(name: name, elementType: type, shape: shape)
         else { return nil }
         parts.append(part)
         infos.append(info)

@@ -23,13 +23,14 @@ struct CertifiedMapping {
         let outputs = NameMap(certificate.destinationTensors.map { ($0.info.name, $0.info) })
         let elsewhere = certificate.transforms.filter { transform in
             // A weight that was packed is known by its parts.
-            let name = QuantizationPlan.weightName(ofParts: transform.outputs.compactMap { outputs[$0] })
-            return origins[name ?? transform.outputs[0]] != transform.origin
+            let packed = QuantizationPlan.weightName(ofParts: transform.outputs.compactMap { outputs[$0] })
+            return (packed ?? transform.outputs.first).flatMap { origins[$0] } != transform.origin
         }
         var statement = VerifiedStatement(
             "the tensors come from where \(map.path.forDisplay) says", checked: certificate.transforms.count)
         statement.add(
-            "from elsewhere, the certificate says", elsewhere.map { $0.outputs[0] }, .structureDiffers)
+            "from elsewhere, the certificate says", elsewhere.map { $0.outputs.first ?? $0.origin.sources[0] },
+            .structureDiffers)
         return statement
     }
 }
