@@ -133,6 +133,7 @@ public struct Comparison {
             tap.judge(result.tolerance, tensorsBeyond: Self.beyond(tap, unexplained, a.spec))
             return tap
         }
+        result.routing = outcome.routing
         result.logits = outcome.logits
         findSuspects(a.spec, &result)
         try diagnose(Self.rounded(a, others) ?? a, tokens, &result) { tokens, tap, step, states in

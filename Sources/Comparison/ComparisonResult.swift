@@ -34,6 +34,8 @@ public struct ComparisonResult: Sendable {
     public internal(set) var tokens: Tokens?
     /// Nil where activations were not compared.
     public internal(set) var taps: [TapFigures]?
+    /// How far the experts agree, layer by layer; empty where there are none.
+    public internal(set) var routing: [RoutingFigures] = []
     /// Whether only some taps were wanted.
     public internal(set) var choosesTaps = false
     /// Whether a side was captured elsewhere, so that there is no isolated error.

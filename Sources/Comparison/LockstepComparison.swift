@@ -21,22 +21,26 @@ struct LockstepComparison {
     /// Bytes of the reference's taps of one block that may be held.
     private static let heldByteCount = 192 << 20
 
-    func run(_ tokens: TokenBatch, batchCount: Int?) throws -> (taps: [TapFigures], logits: LogitsFigures?) {
+    func run(
+        _ tokens: TokenBatch, batchCount: Int?
+    ) throws -> (taps: [TapFigures], routing: [RoutingFigures], logits: LogitsFigures?) {
         let planned = try plannedTaps(tokens)
         let rows = RowComparison(threads: settings.threads)
         let isWide = settings.profile == .ref64
         let ledger = TapLedger(
             planned, columns: rounded == nil ? [.isolated, .floor] : [.isolated, .floor, .storage], rows: rows,
             floorScale: isWide ? 0x1p-29 : 1)
+        let routing = try RoutingLedger(reference, test)
         var logits = LogitsFigures(isCausal: reference.spec.blocks[0].attention.isCausal)
         let step = batchCount ?? Self.sequencesPerPart(planned, tokens)
         for first in stride(from: 0, to: tokens.batchCount, by: step) {
             let part = try tokens.part(first..<min(first + step, tokens.batchCount))
-            let walk = try LockstepWalk(self, part, firstSequence: first, ledger, rows)
+            let walk = try LockstepWalk(self, part, firstSequence: first, ledger, routing, rows)
             try walk.run(&logits)
         }
         return (
-            ledger.taps(leastFloor: Tolerance.unitRoundoff(settings.profile)), logits.positions.isEmpty ? nil : logits
+            ledger.taps(leastFloor: Tolerance.unitRoundoff(settings.profile)), routing.figures,
+            logits.positions.isEmpty ? nil : logits
         )
     }
 
@@ -73,6 +77,7 @@ private final class LockstepWalk {
     private let tokens: TokenBatch
     private let firstSequence: Int
     private let ledger: TapLedger
+    private let routing: RoutingLedger
     private let rows: RowComparison
     private let segments: TapSegments
     private let reference: BlockRunner
@@ -89,12 +94,13 @@ private final class LockstepWalk {
 
     init(
         _ comparison: LockstepComparison, _ tokens: TokenBatch, firstSequence: Int, _ ledger: TapLedger,
-        _ rows: RowComparison
+        _ routing: RoutingLedger, _ rows: RowComparison
     ) throws {
         self.comparison = comparison
         self.tokens = tokens
         self.firstSequence = firstSequence
         self.ledger = ledger
+        self.routing = routing
         self.rows = rows
         var exactSettings = comparison.settings
         exactSettings.profile = exactSettings.profile.exactCounterpart
@@ -117,8 +123,9 @@ private final class LockstepWalk {
     private func advance(_ step: @escaping Advance) throws {
         var taps: [String: HiddenState] = [:]
         let inputs = state.map { [$0] } ?? []
-        let next = try step(reference, inputs) { [ledger] _, values in
-            guard ledger.holds(values.tap.name) else { return }
+        routing.beginStep()
+        let next = try step(reference, inputs) { [ledger, routing] _, values in
+            guard ledger.holds(values.tap.name) || routing.holds(values.tap.name) else { return }
             taps[values.tap.name] = try HiddenState(
                 rowCount: values.tap.rowCount, featureCount: values.tap.featureCount, copying: values.values)
         }
@@ -151,11 +158,15 @@ private final class LockstepWalk {
 
     private func add(_ column: TapLedger.Column, _ values: TapValues, to kept: [String: HiddenState]) {
         guard let reference = kept[values.tap.name], reference.featureCount == values.tap.featureCount else { return }
-        let segments = segments.of(ledger.rows(of: values.tap.name))
+        let segments = segments.of(values.tap.rows)
         let offset = firstSequence * segments.length
         reference.withNumbers {
+            routing.add(
+                column, values.tap.name, $0, values.values, segments: segments.segments,
+                features: values.tap.featureCount)
+            let looked = column == .floor ? segments.without(routing.unsteadyRows) : segments.segments
             ledger.add(
-                column, values.tap.name, $0, values.values, segments: segments.segments[...],
+                column, values.tap.name, $0, values.values, segments: looked[...],
                 features: values.tap.featureCount, offset: offset)
         }
     }

@@ -28,6 +28,7 @@ extension DiffReport {
             "limit": JSONValue(result.tolerance.limit),
         ]
         object["taps"] = result.taps.map { .array($0.map(json)) }
+        object["routing"] = result.routing.isEmpty ? nil : .array(result.routing.map(json))
         object["suspects"] = result.suspects.isEmpty ? nil : .array(result.suspects.map(json))
         object["logits"] = result.logits.map(json)
         object["notes"] = result.notes.isEmpty ? nil : .array(result.notes.map { .string($0) })

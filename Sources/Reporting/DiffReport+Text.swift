@@ -13,6 +13,7 @@ extension DiffReport {
         if result.structure.differs { sections.append(structureLines(width)) }
         if result.showsWeights { sections.append(weightLines(width)) }
         if result.taps?.isEmpty == false { sections.append(tapLines(width)) }
+        if !result.routing.isEmpty { sections.append(routingLines(width)) }
         if !result.suspects.isEmpty { sections.append(suspectLines(width)) }
         if result.logits != nil { sections.append(logitsLines) }
         sections.append(

@@ -42,7 +42,7 @@ extension BadConfiguration {
             "config.json: num_experts_per_tok: expected a whole number from 1 on, found no such key"),
         .init(
             "deepseek-v2-groups", [("topk_group", .null)],
-            "config.json: topk_group: expected at most 3 groups, which hold 2 experts, found null"),
+            "config.json: topk_group: expected at most 3 groups, which hold 3 experts, found null"),
         .init(
             "deepseek-v3-groups", [("n_group", 3)],
             "config.json: n_group: expected a divisor of 8 experts that leaves 2 to a group, found 3"),

@@ -119,16 +119,45 @@ struct Router: Sendable {
 
     /// The experts of a token, ascending.
     func choose(_ scores: [Double]) -> [Int] {
-        let scores = correction.map { zip(scores, $0).map { rounded($0 + $1) } } ?? scores
-        guard let groups = spec.groups else { return Self.greatest(spec.chosenCount, of: scores) }
+        let scores = corrected(scores)
+        let candidates = candidates(scores)
+        return Self.greatest(spec.chosenCount, of: candidates.map { scores[$0] }).map { candidates[$0] }
+    }
+
+    /// The least distance from what is chosen to what is not, of groups too.
+    func margin(_ scores: [Double]) -> Double {
+        let scores = corrected(scores)
+        let ofExperts = Self.margin(spec.chosenCount, of: candidates(scores).map { scores[$0] })
+        guard let groups = spec.groups else { return ofExperts }
+        return min(ofExperts, Self.margin(groups.chosenCount, of: sums(groups, scores)))
+    }
+
+    private func corrected(_ scores: [Double]) -> [Double] {
+        correction.map { zip(scores, $0).map { rounded($0 + $1) } } ?? scores
+    }
+
+    /// The experts of the chosen groups, ascending.
+    private func candidates(_ scores: [Double]) -> [Int] {
+        guard let groups = spec.groups else { return Array(scores.indices) }
+        let chosen = Self.greatest(groups.chosenCount, of: sums(groups, scores))
+        return chosen.flatMap { Array(members(groups)[$0]) }
+    }
+
+    private func members(_ groups: ExpertsSpec.Groups) -> [Range<Int>] {
         let size = spec.count / groups.count
-        let members = (0..<groups.count).map { $0 * size..<($0 + 1) * size }
-        let sums = members.map { members in
+        return (0..<groups.count).map { $0 * size..<($0 + 1) * size }
+    }
+
+    private func sums(_ groups: ExpertsSpec.Groups, _ scores: [Double]) -> [Double] {
+        members(groups).map { members in
             let own = members.map { scores[$0] }
             return Self.greatest(groups.bestCount, of: own).map { own[$0] }.reduce(0) { rounded($0 + $1) }
         }
-        let candidates = Self.greatest(groups.chosenCount, of: sums).flatMap { Array(members[$0]) }
-        return Self.greatest(spec.chosenCount, of: candidates.map { scores[$0] }).map { candidates[$0] }
+    }
+
+    private static func margin(_ count: Int, of numbers: [Double]) -> Double {
+        let ordered = numbers.sorted(by: >)
+        return count < ordered.count ? ordered[count - 1] - ordered[count] : .infinity
     }
 
     /// What the results of the chosen are multiplied by.
