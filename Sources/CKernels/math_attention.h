@@ -79,8 +79,10 @@ static void OF(gather)(const REAL *weights, const OF(key_block) *block, const RE
     for (; i < value_width; i++) OF(gather_column)(weights, block, v + i, v_stride, has_begun, carry, acc + i);
 }
 
-/// The row's scores of a block as lanes: times scale, plus bias, minus infinity for what it does not see.
-INLINE void OF(finish_scores)(const REAL *products, const OF(key_block) *block, REAL scale, const REAL *bias,
+INLINE OF(lanes) OF(capped)(OF(lanes) score, REAL cap) { return OF(hyperbolic_tangent)(score / cap) * cap; }
+
+/// The row's scores of a block as lanes: times scale, capped, plus bias, minus infinity for what it does not see.
+INLINE void OF(finish_scores)(const REAL *products, const OF(key_block) *block, REAL scale, REAL cap, const REAL *bias,
                               OF(lanes) *scores) {
     REAL added[CK_KEY_BLOCK] = {0};
     if (bias)
@@ -88,7 +90,8 @@ INLINE void OF(finish_scores)(const REAL *products, const OF(key_block) *block, 
                          (block->last - block->first) * sizeof *bias);
     OF(bits) index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     UNROLL for (size_t g = 0; g < OF(KEY_GROUPS); g++, index += CK_LANES) {
-        const OF(lanes) scaled = OF(load)(products + g * CK_LANES) * scale;
+        const OF(lanes) plain = OF(load)(products + g * CK_LANES) * scale;
+        const OF(lanes) scaled = cap > 0 ? OF(capped)(plain, cap) : plain;
         const OF(lanes) score = bias ? scaled + OF(load)(added + g * CK_LANES) : scaled;
         const OF(bits) is_seen = block->is_open[g] & (index >= (INTEGER)block->first) & (index < (INTEGER)block->last);
         scores[g] = is_seen ? score : (OF(lanes))(REAL)-__builtin_inf();
@@ -100,7 +103,8 @@ static void OF(attend)(const OF(ck_attention) *head, const OF(key_block) *block,
                        size_t slot, OF(gathered) *so_far) {
     const REAL least = (REAL)-__builtin_inf();
     OF(lanes) scores[OF(KEY_GROUPS)], most = least, total = 0;
-    OF(finish_scores)(products, block, head->scale, head->bias ? head->bias + row * head->bias_stride : NULL, scores);
+    const REAL *bias = head->bias ? head->bias + (ptrdiff_t)row * head->bias_stride : NULL;
+    OF(finish_scores)(products, block, head->scale, head->cap, bias, scores);
     UNROLL for (size_t g = 0; g < OF(KEY_GROUPS); g++) most = OF(greater)(most, scores[g]);
     const int has_begun = so_far->has_begun[slot];
     const REAL before = has_begun ? so_far->peak[slot] : least, block_peak = OF(greatest)(most);
@@ -170,6 +174,15 @@ static void OF(divide_row)(REAL *out, REAL sum, int has_begun, size_t count) {
         OF(settle_at)(out, i, count, has_begun ? OF(load_at)(out, i, count, 0) / sum : (OF(lanes))0);
 }
 
+INLINE REAL OF(exponential_of)(REAL x) { return OF(exponential)((OF(lanes))x)[0]; }
+
+/// Lets a sink take its share of a row.
+static void OF(sink_row)(REAL *out, REAL *sum, REAL peak, REAL sink, size_t count) {
+    const REAL greater = sink > peak ? sink : peak, carry = OF(exponential_of)(peak - greater);
+    *sum = __builtin_elementwise_fma(*sum, carry, OF(exponential_of)(sink - greater));
+    for (size_t i = 0; i < count; i += CK_LANES) OF(settle_at)(out, i, count, OF(load_at)(out, i, count, 0) * carry);
+}
+
 static void OF(attention)(const OF(ck_attention) *head, REAL *scratch) {
     for (size_t row = 0; row < head->rows; row += OF(QUERY_ROWS)) {
         const size_t rows = head->rows - row < OF(QUERY_ROWS) ? head->rows - row : OF(QUERY_ROWS);
@@ -187,8 +200,11 @@ static void OF(attention)(const OF(ck_attention) *head, REAL *scratch) {
             const size_t count = end - begin < CK_KEY_BLOCK ? end - begin : CK_KEY_BLOCK;
             OF(attend_rows)(head, begin, count, row, rows, &so_far, scratch);
         }
-        for (size_t r = 0; r < rows; r++)
-            OF(divide_row)(head->out + (row + r) * head->out_stride, so_far.sum[r], so_far.has_begun[r],
-                           head->value_width);
+        for (size_t r = 0; r < rows; r++) {
+            REAL *out = head->out + (row + r) * head->out_stride;
+            if (head->sink && so_far.has_begun[r])
+                OF(sink_row)(out, &so_far.sum[r], so_far.peak[r], *head->sink, head->value_width);
+            OF(divide_row)(out, so_far.sum[r], so_far.has_begun[r], head->value_width);
+        }
     }
 }

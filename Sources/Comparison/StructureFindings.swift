@@ -77,10 +77,7 @@ extension StructureFindings {
         for model in [a, b] where !model.report.isSound {
             faults += model.report.sentences.map { "\(model.name): \($0)" }
         }
-        let testFacts = b.spec.facts
-        facts = zip(a.spec.facts, testFacts).compactMap { own, other in
-            own.value == other.value ? nil : Fact(name: own.name, reference: own.value, test: other.value)
-        }
+        facts = Self.differences(a.spec.facts, b.spec.facts)
         guard facts.isEmpty, faults.isEmpty else { return }
         for (own, other) in zip(a.table.entries, b.table.entries) {
             if case .tied = own.presence { continue }
@@ -91,6 +88,20 @@ extension StructureFindings {
             }
         }
     }
+
+    private typealias Facts = [(name: String, value: String)]
+
+    private static func differences(_ own: Facts, _ others: Facts) -> [Fact] {
+        func values(_ facts: Facts) -> [String: String] {
+            Dictionary(facts.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+        }
+        let (reference, test) = (values(own), values(others))
+        let names = own.map(\.name) + others.map(\.name).filter { reference[$0] == nil }
+        return names.compactMap { name in
+            let (a, b) = (reference[name] ?? "none", test[name] ?? "none")
+            return a == b ? nil : Fact(name: name, reference: a, test: b)
+        }
+    }
 }
 
 extension TensorTable.Entry {
@@ -98,103 +109,46 @@ extension TensorTable.Entry {
 }
 
 extension TransformerSpec {
-    /// Every fact of the specification, in an order that is the same for all.
-    var facts: [(name: String, value: String)] {
-        var facts: [(name: String, value: String)] = [
-            ("architecture", architecture), ("layers", "\(layerCount)"), ("hidden size", "\(hiddenSize)"),
-            ("vocabulary size", "\(vocabularySize)"), ("context length", "\(contextLength)"),
-            ("learned positions", "\(embedding.hasLearnedPositions)"),
-            ("token types", "\(embedding.tokenTypeCount)"),
-            ("embedding scale", embedding.scale.map { "\($0)" } ?? "none"),
-            ("embedding norm", Self.show(embedding.norm)),
-            ("kinds of blocks", "\(blocks.kinds.count)"), ("order of blocks", blocks.order.shown),
-        ]
-        for (number, block) in blocks.kinds.enumerated() {
-            let kind = blocks.kinds.count == 1 ? "" : " of kind \(number + 1)"
-            facts += block.facts.map { ($0.name + kind, $0.value) }
-        }
-        facts.append(("final norm", Self.show(finalNorm)))
-        facts.append(("pooler", poolerActivation?.rawValue ?? "none"))
-        facts.append(("head", head == nil ? "none" : head!.isTied ? "tied" : "untied"))
-        facts.append(("head bias", head.map { "\($0.hasBias)" } ?? "none"))
-        let transform = head?.transform.map { "\($0.activation.rawValue), \(Self.show($0.norm))" }
-        facts.append(("head transform", transform ?? "none"))
-        return facts
-    }
-
-    fileprivate static func show(_ norm: NormSpec?) -> String {
-        guard let norm else { return "none" }
-        let kind = norm.kind == .layer ? "layer" : "root mean square"
-        return "\(kind), epsilon \(norm.epsilon)" + (norm.gainOffset == 0 ? "" : ", gain + \(norm.gainOffset)")
-    }
-
     /// The first fact that keeps hidden states of one from entering the blocks of the other, so that no activations can be
     /// compared; nil where they can.
     func obstacle(to other: TransformerSpec) -> String? {
         let facts: [(name: String, isSame: Bool)] = [
-            ("the number of layers", layerCount == other.layerCount), ("hidden size", hiddenSize == other.hiddenSize),
-            ("vocabulary size", vocabularySize == other.vocabularySize),
+            ("the stacks", stacks.map(\.role) == other.stacks.map(\.role)),
+            ("the number of layers", each(\.layerCount) == other.each(\.layerCount)),
+            ("hidden size", each(\.hiddenSize) == other.each(\.hiddenSize)),
+            ("vocabulary size", each(\.vocabularySize) == other.each(\.vocabularySize)),
             ("norm placement", widths { $0.normPlacement } == other.widths { $0.normPlacement }),
             ("inner size", widths { [$0.feedForward.innerSize] } == other.widths { [$0.feedForward.innerSize] }),
+            ("the number of experts", widths { $0.experts?.count } == other.widths { $0.experts?.count }),
             ("the width of attention", widths(\.attention.widths) == other.widths(\.attention.widths)),
-            ("the final norm", (finalNorm == nil) == (other.finalNorm == nil)),
+            ("the final norm", each { $0.finalNorm == nil } == other.each { $0.finalNorm == nil }),
         ]
         return facts.first { !$0.isSame }?.name
     }
 }
 
 extension TransformerSpec {
+    /// What every stack says of itself.
+    fileprivate func each<T>(_ say: (StackSpec) -> T) -> [T] { stacks.map(say) }
+
     /// What every layer says of itself.
-    fileprivate func widths<T>(_ say: (BlockSpec) -> T) -> [T] { (0..<layerCount).map { say(blocks[$0]) } }
+    fileprivate func widths<T>(_ say: (BlockSpec) -> T) -> [T] {
+        stacks.flatMap { stack in (0..<stack.layerCount).map { say(stack.blocks[$0]) } }
+    }
 }
 
 extension AttentionSpec {
-    fileprivate var widths: [Int] { [queryWidth, keyValueWidth] }
+    fileprivate var widths: [Int] {
+        [queryWidth, keyWidth, valueWidth, latent?.queryRank ?? 0, latent?.keyValueRank ?? 0]
+    }
 }
 
 extension BlockSpec {
     /// Which norms there are.
     fileprivate var normPlacement: [Bool] {
-        [attentionNorms, feedForwardNorms].flatMap { [$0.before != nil, $0.after != nil, $0.afterResidual != nil] }
+        [attentionNorms, cross?.norms ?? Norms(), feedForwardNorms].flatMap {
+            [$0.before != nil, $0.after != nil, $0.afterResidual != nil]
+        }
+            + [arrangement == .parallel, cross != nil]
     }
-
-    fileprivate var facts: [(name: String, value: String)] {
-        [
-            ("attention norms", attentionNorms.shown), ("heads", "\(attention.headCount)"),
-            ("heads of keys and values", "\(attention.keyValueHeadCount)"),
-            ("head dimension", "\(attention.headDimension)"), ("attention scale", "\(attention.baseScale)"),
-            ("scale divided by layer", "\(attention.isScaledByInverseLayer)"), ("causal", "\(attention.isCausal)"),
-            ("window", attention.window.map { "\($0)" } ?? "none"),
-            ("joined query, key, value", "\(attention.hasFusedProjection)"),
-            ("attention biases", "\(attention.hasInputBias), \(attention.hasOutputBias)"),
-            ("norm of queries and keys", attention.headNorm.map { $0.shown } ?? "none"),
-            ("rotary positions", attention.rotary.map { $0.shown } ?? "none"),
-            ("feed-forward norms", feedForwardNorms.shown), ("inner size", "\(feedForward.innerSize)"),
-            ("activation", feedForward.activation.rawValue), ("gated", "\(feedForward.isGated)"),
-            ("feed-forward biases", "\(feedForward.hasBias)"),
-        ]
-    }
-}
-
-extension BlockSpec.Norms {
-    fileprivate var shown: String {
-        let places = [
-            ("before the sublayer", before), ("before the residual", after), ("after the residual", afterResidual),
-        ]
-        return places.filter { $0.1 != nil }.map { "\($0.0): \(TransformerSpec.show($0.1))" }.joined(separator: "; ")
-    }
-}
-
-extension AttentionSpec.HeadNorm {
-    fileprivate var shown: String { TransformerSpec.show(norm) + (isPerHead ? ", every head" : ", all heads") }
-}
-
-extension RotarySpec {
-    fileprivate var shown: String {
-        "base \(base), \(dimension) features, \(isInterleaved ? "neighbours" : "halves"), scaling \(scaling)"
-    }
-}
-
-extension [Int] {
-    fileprivate var shown: String { map { "\($0 + 1)" }.joined(separator: " ") }
 }

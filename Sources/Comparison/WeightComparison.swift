@@ -194,7 +194,7 @@ struct WeightComparison: Sendable {
             let local = row - block.rows.lowerBound
             own.withRow(row, local) { own in
                 other.withRow(row, local) { other in
-                    for (slice, range) in segments(of: row, block).enumerated() where !range.isEmpty {
+                    for (slice, range) in segments(of: row, block) {
                         let place = local * columns + range.lowerBound
                         var a = own.moved(by: range.lowerBound)
                         var b = other.moved(by: range.lowerBound)
@@ -212,14 +212,16 @@ struct WeightComparison: Sendable {
         }
     }
 
-    /// The columns of a row that belong to each slice of the outputs.
-    private func segments(of row: Int, _ block: BlockOfRows) -> [Range<Int>] {
+    /// The columns of a row that belong to slices of the outputs.
+    private func segments(of row: Int, _ block: BlockOfRows) -> [(slice: Int, columns: Range<Int>)] {
         let slices = block.pair.slices
-        guard !slices.isEmpty else { return [0..<block.columnCount] }
+        guard !slices.isEmpty else { return [(0, 0..<block.columnCount)] }
         // Outputs run along the rows of [out, in] and of vectors, along the columns of [in, out]; what is turned is
         // turned to [out, in].
         let runsAlongColumns = block.pair.referenceOrientation == .inputOutput && !block.pair.isTransposed
-        return slices.map { runsAlongColumns ? $0 : $0.contains(row) ? 0..<block.columnCount : 0..<0 }
+        if runsAlongColumns { return slices.enumerated().flatMap { slice, ranges in ranges.map { (slice, $0) } } }
+        let slice = slices.firstIndex { $0.contains { $0.contains(row) } }
+        return slice.map { [($0, 0..<block.columnCount)] } ?? []
     }
 
     // MARK: Others

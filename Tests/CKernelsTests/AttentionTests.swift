@@ -75,7 +75,8 @@ private struct Head {
                                             value_width: valueWidth, scale: 0.25, key_begin: keyBegin,
                                             begin: begin == nil ? nil : first.baseAddress, end: end.baseAddress,
                                             mask: mask == nil ? nil : open.baseAddress,
-                                            bias: bias == nil ? nil : added.baseAddress, bias_stride: keys))
+                                            bias: bias == nil ? nil : added.baseAddress, bias_stride: keys,
+                                            cap: 0, sink: nil))
                                 }
                             }
                         }

@@ -23,17 +23,21 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     static let activations =
         "gelu, gelu_fast, gelu_new, gelu_python, gelu_pytorch_tanh, quick_gelu, relu, relu2, silu, swish, tanh"
 
-    static let all: [BadConfiguration] = [
+    static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
+
+    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts
+
+    private static let ofGPT2AndBERT: [BadConfiguration] = [
         .init(
             [("model_type", "gpt5")],
-            "config.json: model_type: expected one of bert, gpt2, llama, mistral, olmo2, qwen2, qwen3, found 'gpt5'"),
+            "config.json: model_type: expected one of \(modelTypes), found 'gpt5'"),
         .init(
             [("model_type", .null)],
-            "config.json: model_type: expected one of bert, gpt2, llama, mistral, olmo2, qwen2, qwen3, found no such key"
+            "config.json: model_type: expected one of \(modelTypes), found no such key"
         ),
         .init(
             [("model_type", 2)],
-            "config.json: model_type: expected one of bert, gpt2, llama, mistral, olmo2, qwen2, qwen3, found 2"),
+            "config.json: model_type: expected one of \(modelTypes), found 2"),
         .init([("n_head", 5)], "config.json: n_head: expected a divisor of n_embd 24, found 5"),
         .init([("n_head", 0)], "config.json: n_head: expected a whole number from 1 to 2147483647, found 0"),
         .init([("n_head", -3)], "config.json: n_head: expected a whole number from 1 to 2147483647, found -3"),
@@ -134,7 +138,9 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     }
 
     /// What says the same in another way, or nothing about the function.
-    static let harmless: [(String, [(String, JSONValue)])] = [
+    static let harmless = ofGPT2AndBERT + harmlessInTheGPTLine + harmlessWithExperts
+
+    private static let ofGPT2AndBERT: [(String, [(String, JSONValue)])] = [
         ("gpt2-odd-heads", [("n_inner", .null), ("torch_dtype", "float32"), ("dtype", .null)]),
         ("gpt2-odd-heads", [("n_inner", 96), ("n_ctx", 20), ("hidden_size", 24), ("unknown_but_null", .null)]),
         ("gpt2-odd-heads", [("scale_attn_weights", .null), ("layer_norm_epsilon", .init(0.00001))]),

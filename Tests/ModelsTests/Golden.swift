@@ -15,19 +15,12 @@ struct Golden: Sendable, CustomTestStringConvertible {
     static let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         .appending("fixtures").appending("golden").appending("models")
 
-    /// Every tiny model of `fixtures/make/golden_taps.py` and `golden_decoders.py`.
-    static let all: [Golden] = [
-        "bert-mlm", "bert-mlm-untied", "bert-no-pooler", "bert-old-names", "bert-one-head-one-token", "bert-pooler",
-        "gpt2-act-gelu", "gpt2-act-gelu_fast", "gpt2-act-gelu_pytorch_tanh", "gpt2-act-quick_gelu", "gpt2-act-relu",
-        "gpt2-act-relu2", "gpt2-act-silu", "gpt2-act-swish", "gpt2-act-tanh", "gpt2-bf16", "gpt2-body-only", "gpt2-f16",
-        "gpt2-full-context", "gpt2-inner-37", "gpt2-inverse-layer", "gpt2-left-padding", "gpt2-no-prefix",
-        "gpt2-odd-heads", "gpt2-old-buffers", "gpt2-one-head-one-token", "gpt2-position-ids", "gpt2-reorder-upcast",
-        "gpt2-right-padding", "gpt2-sharded", "gpt2-tied-stored-head", "gpt2-unscaled", "gpt2-unscaled-inverse-layer",
-        "gpt2-untied",
-        "llama-body", "llama-grouped", "llama-left-padding", "llama-older-keys", "llama-one-token",
-        "llama-right-padding", "llama-rope-llama3", "llama-tied-biased", "mistral-whole", "mistral-window",
-        "olmo2-grouped", "qwen2-grouped", "qwen2-some-windows", "qwen3-biased", "qwen3-grouped",
-    ].map(Golden.init)
+    /// Every tiny model that the scripts in `fixtures/make` make: every folder that holds weights.
+    static let all: [Golden] = try! SystemCall.names(in: root).filter { name in
+        try! ["model.safetensors", "model.safetensors.index.json"].contains {
+            try SystemCall.status(root.appending(name).appending($0)) != nil
+        }
+    }.map(Golden.init)
 
     static func named(_ name: String) -> Golden { all.first { $0.name == name }! }
 

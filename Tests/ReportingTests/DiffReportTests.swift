@@ -142,8 +142,8 @@ private func imbalance(_ html: String) -> String? {
     #expect(try report("gpt2-untied", "gpt2-untied").verdict == "B equals A, bit for bit at every tap.")
     #expect(
         try report("gpt2-untied", "gpt2-untied") { $0["activation_function"] = "gelu" }.verdict
-            == "The structure of B differs from A's: activation: geluTanh in A, geluErf in B; activations differ from "
-            + "layers.0.mlp_act on.")
+            == "The structure of B differs from A's: feed forward activation: gelu tanh in A, gelu erf in B; activations "
+            + "differ from layers.0.mlp_act on.")
 }
 
 @Test func jsonHoldsEverything() throws {

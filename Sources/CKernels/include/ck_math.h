@@ -30,16 +30,19 @@ enum {
     CK_LANES = 16,
 };
 
-/// One head, some query rows: `out[r] = softmax over j of (scale * (q[r] . k[j]) + bias[r, j]) times v[j]`.
+/// One head, some query rows: `out[r] = softmax over j of (capped(scale * (q[r] . k[j])) + bias[r, j]) times v[j]`, where
+/// capped(s) = cap * tanh(s / cap), or s where there is no cap. A sink is a score more that takes its share of the softmax
+/// and brings no value.
 ///
 /// Row r sees the keys j of `begin[r] ..< end[r]` whose mask byte is not 0. Keys it does not see contribute nothing,
 /// whatever their k, v and bias hold. Its bits depend on the keys that it sees and on `key_begin`, on nothing else.
 ///
-/// A block of keys, in order: each score is a product (in its order) times `scale`, then plus the bias; m' is the
+/// A block of keys, in order: each score is a product (in its order) times `scale`, capped, then plus the bias; m' is the
 /// greatest of m and the block's scores; p[j] = exp(s[j] - m'); the p are summed as a row reduction whose lane is
 /// (j - key_begin) mod 16; the partial sum of v begins at +0 and takes one fused multiply-add a key, ascending. Then,
 /// with c = exp(m - m'), l = fma(l, c, sum) and acc = fma(acc, c, partial); the first block with a key that the row
-/// sees sets them instead. At the end out = acc / l. While every score is minus infinity, 0 stands for m' in the
+/// sees sets them instead. At the end out = acc / l; with a sink s and m' the greater of m and s, out = acc * exp(m - m') /
+/// fma(l, exp(m - m'), exp(s - m')). While every score is minus infinity, 0 stands for m' in the
 /// exponents. A row that sees no key is set to +0.
 typedef struct {
     const float *q;         ///< [rows, width]
@@ -57,7 +60,9 @@ typedef struct {
     const size_t *end;      ///< [rows]
     const uint8_t *mask;    ///< [keys], 0 for a key that nobody sees; NULL: all are seen
     const float *bias;      ///< [rows, keys], NULL: none
-    size_t bias_stride;
+    ptrdiff_t bias_stride;  ///< 0 where all rows have one; below 0 where each begins one element before the last
+    float cap;              ///< 0: none
+    const float *sink;      ///< one number, NULL: none
 } ck_attention_f32;
 
 /// The same in float64.
@@ -77,7 +82,9 @@ typedef struct {
     const size_t *end;
     const uint8_t *mask;
     const double *bias;
-    size_t bias_stride;
+    ptrdiff_t bias_stride;
+    double cap;
+    const double *sink;
 } ck_attention_f64;
 
 /// How far a test vector is from its reference. All arithmetic is float64 over the sixteen virtual lanes.
@@ -192,6 +199,9 @@ typedef struct {
     void (*rotate_f64)(double *x, const double *cosines, const double *sines, size_t pairs, int are_neighbours);
     void (*scale_f32)(float *x, float factor, size_t count);
     void (*scale_f64)(double *x, double factor, size_t count);
+    /// Numbers below `low` become that, and those above `high` that; not a number stays so.
+    void (*clamp_f32)(float *x, float low, float high, size_t count);
+    void (*clamp_f64)(double *x, double low, double high, size_t count);
 
     /// Between the types; the last rounds to float32 and keeps the value in float64.
     void (*widen_f32_f64)(const float *in, double *out, size_t count);

@@ -31,7 +31,7 @@ enum BERT: Architecture {
             layerCount: try configuration.size("num_hidden_layers"),
             contextLength: try configuration.size("max_position_embeddings"),
             embedding: EmbeddingSpec(
-                hasLearnedPositions: true, tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2,
+                positions: LearnedPositions(), tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2,
                 norm: norm),
             blocks: BlockPattern(
                 BlockSpec(

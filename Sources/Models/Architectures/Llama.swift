@@ -10,9 +10,7 @@ enum Llama: Architecture {
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
     ) throws -> TransformerSpec {
         var decoder = try configuration.decoder(epsilon: 1e-6, base: 10_000)
-        let hasBias = try configuration.bool("attention_bias", default: false)
-        decoder.attention.hasInputBias = hasBias
-        decoder.attention.hasOutputBias = hasBias
+        try configuration.readBiases(of: &decoder.attention)
         decoder.feedForward.hasBias = try configuration.bool("mlp_bias", default: false)
         let spec = try configuration.decoderSpec(
             modelType, decoder, blocks: BlockPattern(decoder.block), modelClasses: ["LlamaForCausalLM", "LlamaModel"],

@@ -10,10 +10,8 @@ enum OLMo2: Architecture {
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
     ) throws -> TransformerSpec {
         var decoder = try configuration.decoder(epsilon: 1e-5, base: 10_000)
-        let hasBias = try configuration.bool("attention_bias", default: false)
-        decoder.attention.hasInputBias = hasBias
-        decoder.attention.hasOutputBias = hasBias
-        decoder.attention.headNorm = AttentionSpec.HeadNorm(norm: decoder.norm, isPerHead: false)
+        try configuration.readBiases(of: &decoder.attention)
+        decoder.attention.headNorm = AttentionSpec.HeadNorm(norm: decoder.norm, gains: .ofAllHeads)
         var block = decoder.block
         block.attentionNorms = BlockSpec.Norms(after: decoder.norm)
         block.feedForwardNorms = BlockSpec.Norms(after: decoder.norm)

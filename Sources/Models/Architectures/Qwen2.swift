@@ -26,25 +26,10 @@ extension ConfigurationReader {
     /// names, or without it those from `max_window_layers` on.
     mutating func windowedBlocks(_ block: BlockSpec) throws(StructureError) -> BlockPattern {
         let isWindowed = try bool("use_sliding_window", default: false)
-        let window = try optionalSize("sliding_window") ?? 4096
-        let first = try optionalSize("max_window_layers", from: 0) ?? 28
-        let layerCount = try size("num_hidden_layers")
-        let types = try words("layer_types", among: ["full_attention", "sliding_attention"])
-        if let types, types.count != layerCount {
-            throw error("layer_types", expected: "\(layerCount) entries, one a layer", found: "\(types.count)")
-        }
-        guard isWindowed else { return BlockPattern(block) }
         var windowed = block
-        windowed.attention.window = window
-        if let types {
-            return BlockPattern(kinds: [block, windowed], order: types.map { $0 == "full_attention" ? 0 : 1 })
-        }
-        // The list below is as long as there are layers.
-        guard layerCount <= Self.mostListedLayers else {
-            throw error("num_hidden_layers", expected: "at most \(Self.mostListedLayers)", found: "\(layerCount)")
-        }
-        return BlockPattern(kinds: [block, windowed], order: (0..<layerCount).map { $0 < first ? 0 : 1 })
+        windowed.attention.window = try optionalSize("sliding_window") ?? 4096
+        let first = try optionalSize("max_window_layers", from: 0) ?? 28
+        let pattern = try pattern(whole: block, windowed: windowed) { $0 >= first }
+        return isWindowed ? pattern : BlockPattern(block)
     }
-
-    private static let mostListedLayers = 1 << 16
 }

@@ -11,10 +11,8 @@ enum Qwen3: Architecture {
     ) throws -> TransformerSpec {
         var decoder = try configuration.decoder(
             epsilon: 1e-6, base: 10_000, keyValueHeadCount: 32, headDimension: 128)
-        let hasBias = try configuration.bool("attention_bias", default: false)
-        decoder.attention.hasInputBias = hasBias
-        decoder.attention.hasOutputBias = hasBias
-        decoder.attention.headNorm = AttentionSpec.HeadNorm(norm: decoder.norm, isPerHead: true)
+        try configuration.readBiases(of: &decoder.attention)
+        decoder.attention.headNorm = AttentionSpec.HeadNorm(norm: decoder.norm, gains: .shared)
         let spec = try configuration.decoderSpec(
             modelType, decoder, blocks: try configuration.windowedBlocks(decoder.block),
             modelClasses: ["Qwen3ForCausalLM", "Qwen3Model"], contextLength: 32_768, isTied: false)

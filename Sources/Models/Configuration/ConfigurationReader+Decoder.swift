@@ -8,6 +8,8 @@ struct DecoderConfiguration {
     var norm: NormSpec
     var attention: AttentionSpec
     var feedForward: FeedForwardSpec
+    /// What token embeddings are multiplied by; nil for nothing.
+    var embeddingScale: Double?
 
     /// A block with a norm before each sublayer.
     var block: BlockSpec {
@@ -21,12 +23,19 @@ extension ConfigurationReader {
     /// Reads the keys that all of them have.
     ///
     /// - Parameters:
-    ///   - epsilon: of the norms, where `rms_norm_eps` is absent.
+    ///   - epsilon: of the norms, where its key is absent.
+    ///   - epsilonKey: what its key is called.
     ///   - base: of the rotations, where `rope_theta` is absent.
     ///   - keyValueHeadCount: where `num_key_value_heads` is absent; nil for as many as of queries. Null always means that.
     ///   - headDimension: where `head_dim` is absent; nil for the hidden size divided among the heads.
+    ///   - isPartial: whether `partial_rotary_factor` may leave a part of each head unturned.
+    ///   - partialDefault: the share that is turned, where that key is absent.
+    ///   - activationKey: what the key of the activation is called.
+    ///   - rotation: where it was read already.
     mutating func decoder(
-        epsilon: Double, base: Double, keyValueHeadCount: Int? = nil, headDimension: Int? = nil
+        epsilon: Double, epsilonKey: String = "rms_norm_eps", base: Double, keyValueHeadCount: Int? = nil,
+        headDimension: Int? = nil, isPartial: Bool = false, partialDefault: Double = 1,
+        activationKey: String = "hidden_act", activation: Activation = .silu, rotation: RotarySpec? = nil
     ) throws -> DecoderConfiguration {
         let hiddenSize = try size("hidden_size")
         let headCount = try size("num_attention_heads")
@@ -37,16 +46,21 @@ extension ConfigurationReader {
                 found: "\(keyValueHeadCount)")
         }
         let headDimension = try sizeOrNone("head_dim", default: headDimension) ?? share(of: hiddenSize, headCount)
+        try checkWidth(ofHeads: headCount, headDimension, "head_dim")
         return DecoderConfiguration(
             hiddenSize: hiddenSize, headDimension: headDimension,
-            norm: NormSpec(.rootMeanSquare, epsilon: try self.epsilon("rms_norm_eps", default: epsilon)),
+            norm: NormSpec(.rootMeanSquare, epsilon: try self.epsilon(epsilonKey, default: epsilon)),
             attention: AttentionSpec(
                 headCount: headCount, keyValueHeadCount: keyValueHeadCount, headDimension: headDimension,
                 baseScale: 1 / Double(headDimension).squareRoot(), isCausal: true, hasInputBias: false,
-                hasOutputBias: false, rotary: try rotary(headDimension: headDimension, base: base)),
+                hasOutputBias: false,
+                rotary: try rotation
+                    ?? rotary(
+                        headDimension: headDimension, base: base, isPartial: isPartial, partialDefault: partialDefault)),
             feedForward: FeedForwardSpec(
-                innerSize: try size("intermediate_size"), activation: try activation("hidden_act", default: .silu),
-                isGated: true, hasBias: false))
+                innerSize: try size("intermediate_size"),
+                activation: try self.activation(activationKey, default: activation),
+                gating: .separate, hasBias: false))
     }
 
     private func share(of hiddenSize: Int, _ headCount: Int) throws(StructureError) -> Int {
@@ -58,59 +72,65 @@ extension ConfigurationReader {
         return hiddenSize / headCount
     }
 
-    /// The rotations, in either generation's keys: `rope_parameters`, or `rope_theta` and `rope_scaling`.
-    mutating func rotary(headDimension: Int, base fallback: Double) throws(StructureError) -> RotarySpec {
-        var base = try positiveNumber("rope_theta")
-        let older = try object("rope_scaling")
-        var scaling = RotaryScaling.none
-        if var parameters = try object("rope_parameters") ?? older {
-            if let value = try parameters.positiveNumber("rope_theta") { base = value }
-            scaling = try parameters.rotaryScaling()
-            try parameters.finishPart()
-        }
-        guard headDimension % 2 == 0 else {
-            throw error("head_dim", expected: "an even number, for rotary positions", found: "\(headDimension)")
-        }
-        return RotarySpec(base: base ?? fallback, dimension: headDimension, scaling: scaling)
+    /// Requires that the features of all heads can be counted, and those of queries, keys and values together.
+    func checkWidth(ofHeads headCount: Int, _ headDimension: Int, _ key: String) throws(StructureError) {
+        guard headCount * headDimension > Self.largestSize else { return }
+        throw error(
+            key, expected: "at most \(Self.largestSize / headCount) for each of \(headCount) heads",
+            found: "\(headDimension)")
     }
 
-    private mutating func rotaryScaling() throws(StructureError) -> RotaryScaling {
-        let name = try text("rope_type")
-        let older = try text("type")
-        switch name ?? older ?? "default" {
-        case "default": return .none
-        case "linear": return .linear(factor: try required("factor"))
-        case "llama3":
-            return .llama3(
-                factor: try required("factor"), lowFactor: try required("low_freq_factor"),
-                highFactor: try required("high_freq_factor"),
-                originalLength: try required("original_max_position_embeddings"))
-        case let other:
-            throw error("rope_type", expected: "one of default, linear, llama3", found: "'\(other.escapedForDisplay)'")
-        }
-    }
-
-    private mutating func required(_ key: String) throws(StructureError) -> Double {
-        guard let number = try positiveNumber(key) else {
-            throw error(key, expected: "a number above 0", found: "no such key")
-        }
-        return number
+    /// Gives all projections of attention biases, or none, as `attention_bias` says.
+    mutating func readBiases(of attention: inout AttentionSpec) throws(StructureError) {
+        let hasBias = try bool("attention_bias", default: false)
+        attention.hasInputBias = hasBias
+        attention.hasOutputBias = hasBias
     }
 
     /// The parts of a decoder around its blocks.
     mutating func decoderSpec(
         _ modelType: String, _ decoder: DecoderConfiguration, blocks: BlockPattern, modelClasses: [String],
-        contextLength: Int, isTied: Bool
+        contextLength: Int, isTied: Bool, softCap: Double? = nil
     ) throws -> TransformerSpec {
         let isTied = try bool("tie_word_embeddings", default: isTied)
         let modelClass = try architectureClass(among: modelClasses)
+        let softCap = try numberOrNone("final_logit_softcapping", default: softCap)
         return TransformerSpec(
             architecture: modelType, vocabularySize: try size("vocab_size"), hiddenSize: decoder.hiddenSize,
             layerCount: try size("num_hidden_layers"),
             contextLength: try optionalSize("max_position_embeddings") ?? contextLength,
-            embedding: EmbeddingSpec(hasLearnedPositions: false), blocks: blocks, finalNorm: decoder.norm,
-            head: modelClass?.hasSuffix("ForCausalLM") ?? true ? HeadSpec(isTied: isTied) : nil)
+            embedding: EmbeddingSpec(scale: decoder.embeddingScale), blocks: blocks, finalNorm: decoder.norm,
+            head: modelClass?.hasSuffix("ForCausalLM") ?? true ? HeadSpec(isTied: isTied, softCap: softCap) : nil)
     }
+
+    /// Blocks that see everything and such that see a window, as `layer_types` says, or without it a rule.
+    mutating func pattern(
+        whole: BlockSpec, windowed: BlockSpec, isWindowed rule: (_ layer: Int) -> Bool
+    ) throws(StructureError) -> BlockPattern {
+        let layerCount = try listedLayerCount()
+        let isWindowed = try layerTypes(layerCount) ?? (0..<layerCount).map(rule)
+        return BlockPattern(kinds: [whole, windowed], order: isWindowed.map { $0 ? 1 : 0 })
+    }
+
+    /// Whether a layer sees a window, layer by layer, where `layer_types` stands.
+    mutating func layerTypes(_ layerCount: Int) throws(StructureError) -> [Bool]? {
+        let types = try words("layer_types", among: ["full_attention", "sliding_attention"])
+        if let types, types.count != layerCount {
+            throw error("layer_types", expected: "\(layerCount) entries, one a layer", found: "\(types.count)")
+        }
+        return types?.map { $0 == "sliding_attention" }
+    }
+
+    /// The number of layers, where a list is made that is as long.
+    mutating func listedLayerCount() throws(StructureError) -> Int {
+        let layerCount = try size("num_hidden_layers")
+        guard layerCount <= Self.mostListedLayers else {
+            throw error("num_hidden_layers", expected: "at most \(Self.mostListedLayers)", found: "\(layerCount)")
+        }
+        return layerCount
+    }
+
+    private static let mostListedLayers = 1 << 16
 }
 
 extension Naming {
@@ -134,5 +154,15 @@ extension Naming {
         return Naming(
             prefix: "model.", modules: common.filter { !replaced.contains($0.module) } + others,
             linearOrientation: .outputInput, buffers: ["layers.{i}.self_attn.rotary_emb.inv_freq"])
+    }
+
+    /// The same with norms behind the sublayers too, as Gemma 2 calls them.
+    static func sandwichedDecoder(_ others: [ModuleName] = []) -> Naming {
+        decoder(
+            [
+                ModuleName(.attentionPostNorm, hf: "layers.{i}.post_attention_layernorm"),
+                ModuleName(.feedForwardNorm, hf: "layers.{i}.pre_feedforward_layernorm"),
+                ModuleName(.feedForwardPostNorm, hf: "layers.{i}.post_feedforward_layernorm"),
+            ] + others)
     }
 }

@@ -77,6 +77,49 @@ public struct ConfigurationReader {
         return number
     }
 
+    /// A number, neither infinite nor NaN.
+    mutating func number(_ key: String) throws(StructureError) -> Double? {
+        guard let value = take(key) else { return nil }
+        guard let number = value.double else { throw error(key, expected: "a number", found: Self.show(value)) }
+        return number
+    }
+
+    /// A number above 0 that null switches off; where the key is absent, what the library takes.
+    mutating func numberOrNone(_ key: String, default fallback: Double?) throws(StructureError) -> Double? {
+        object[key] == nil ? fallback : try positiveNumber(key)
+    }
+
+    /// A list of numbers.
+    mutating func numbers(_ key: String) throws(StructureError) -> [Double]? {
+        guard let value = take(key) else { return nil }
+        guard let list = value.array?.map(\.double), list.allSatisfy({ $0 != nil }) else {
+            throw error(key, expected: "a list of numbers", found: Self.show(value))
+        }
+        return list.map { $0! }
+    }
+
+    /// A list of whole numbers from 0 on.
+    mutating func wholeNumbers(_ key: String) throws(StructureError) -> [Int]? {
+        guard let value = take(key) else { return nil }
+        guard let list = value.array?.map(\.int), list.allSatisfy({ ($0 ?? -1) >= 0 }) else {
+            throw error(key, expected: "a list of whole numbers", found: Self.show(value))
+        }
+        return list.map { $0! }
+    }
+
+    /// A list of anything.
+    mutating func list(_ key: String) throws(StructureError) -> [JSONValue]? {
+        guard let value = take(key) else { return nil }
+        guard let list = value.array else { throw error(key, expected: "a list", found: Self.show(value)) }
+        return list
+    }
+
+    /// Whether the key stands, null or not.
+    func has(_ key: String) -> Bool { object[key] != nil }
+
+    /// The value of a key as messages show it.
+    func shown(_ key: String) -> String { object[key].map(Self.show) ?? "no such key" }
+
     mutating func text(_ key: String) throws(StructureError) -> String? {
         guard let value = take(key) else { return nil }
         guard let text = value.string else { throw error(key, expected: "a text", found: Self.show(value)) }

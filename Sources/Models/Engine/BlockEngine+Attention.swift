@@ -3,43 +3,42 @@ import AssayTensors
 /// Scaled dot-product attention, every sequence and head alone.
 extension BlockEngine {
     /// Keys are counted from the sequence's first position that is read, so padding before a sequence changes no bit of
-    /// it. A row that may see no key (padding before a causal sequence) sees all keys alike, as in transformers, whose
-    /// mask swallows every score.
+    /// it. What a row does that may see no key (padding before a causal sequence) is the specification's to say; a sink
+    /// then takes all.
     func attend(
-        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int
+        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>,
+        keys keySequences: Sequences? = nil
     ) throws -> Matrix<S> {
-        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: q.columnCount)
+        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
         let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
         let scale = spec.scale(layer: layer)
+        let keySequences = keySequences ?? sequences
+        let length = keySequences.length
         Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
             let head = index / blocks.count % spec.headCount
-            let keyHead = head / (spec.headCount / spec.keyValueHeadCount)
             let sequence = index / blocks.count / spec.headCount
-            let keys = sequences.keys[sequence]
-            let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
-            let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
-            func run(
-                _ rows: Range<Int>, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]?, _ ends: [Int]
-            ) {
-                let width = spec.headDimension
+            let keys = keySequences.keys[sequence]
+            let place = Place(
+                sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
+            let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, length)) }
+            for run in seeing.runs {
+                let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
                 attend(
-                    q, k, v, result, row: sequence * sequences.length, rows, queryColumn: head * width,
-                    keyColumn: keyHead * width, width: width, scale, keys, begins, ends)
+                    Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
+                    run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
+                    ends: sights.map(\.upperBound))
             }
-            if !blind.isEmpty {
-                let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
-                run(blind, 0, all, nil, [Int](repeating: sequences.length, count: blind.count))
-            }
-            if !seeing.isEmpty {
-                let end = keys.range.upperBound
-                let begins = spec.window.map { window in
-                    seeing.map { min(max(keys.range.lowerBound, $0 - window + 1), end) }
-                }
-                run(seeing, scale, keys, begins, seeing.map { spec.isCausal ? min($0 + 1, end) : end })
+            guard seeing.count < rows.count else { return }
+            for row in rows where !seeing.contains(row) {
+                let all = keys.seenBlindly(by: row, spec, length: length)
+                attend(
+                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, row..<row + 1, result, begins: nil,
+                    ends: [spec.hasSinks ? 0 : length])
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -48,23 +47,50 @@ extension BlockEngine {
 
     private static var queryRowCount: Int { 128 }
 
+    /// Whose rows and columns.
+    private struct Place {
+        var sequence: Int
+        var head: Int
+        var keyHead: Int
+        var width: Int
+        var valueWidth: Int
+        /// The row of the sequence's first key.
+        var firstKey: Int
+    }
+
+    private struct Inputs {
+        var q: Matrix<S>
+        var k: Matrix<S>
+        var v: Matrix<S>
+        var keys: Sequences.Keys
+        var scale: Double
+        var softCap: Double?
+        var biases = ScoreBiases<S>()
+    }
+
     /// Some rows of one head of one sequence.
     private func attend(
-        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ result: Matrix<S>, row: Int, _ rows: Range<Int>,
-        queryColumn: Int, keyColumn: Int, width: Int, _ scale: Double, _ keys: Sequences.Keys, _ begins: [Int]?,
-        _ ends: [Int]
+        _ inputs: Inputs, _ place: Place, _ rows: Range<Int>, _ result: Matrix<S>, begins: [Int]?, ends: [Int]
     ) {
-        let first = row + rows.lowerBound
-        withPointer(to: keys.mask) { mask in
+        let (q, k, v) = (inputs.q, inputs.k, inputs.v)
+        let row = place.firstKey
+        let first = place.sequence * sequences.length + rows.lowerBound
+        let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
+        let (outColumn, valueColumn) = (place.head * place.valueWidth, place.keyHead * place.valueWidth)
+        withPointer(to: inputs.keys.mask) { mask in
             withPointer(to: begins) { begins in
                 withPointer(to: ends) { ends in
                     S.attend(
                         kernels,
                         HeadRows(
-                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + keyColumn,
-                            out: result.row(first) + queryColumn, queryStride: q.columnCount,
-                            keyStride: k.columnCount, rows: rows.count, width: width, scale: scale,
-                            keyBegin: keys.range.lowerBound, begins: begins, ends: ends!, mask: mask))
+                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + valueColumn,
+                            out: result.row(first) + outColumn, queryStride: q.columnCount,
+                            keyStride: k.columnCount, valueStride: v.columnCount, outStride: result.columnCount,
+                            rows: rows.count, width: place.width, valueWidth: place.valueWidth, scale: inputs.scale,
+                            keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
+                            bias: inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
+                            biasStride: inputs.biases.rowStride, softCap: inputs.softCap,
+                            sink: inputs.biases.sinks.map { $0.pointer + place.head }))
                 }
             }
         }
@@ -72,5 +98,128 @@ extension BlockEngine {
 
     private func withPointer<T>(to values: [T]?, _ body: (UnsafePointer<T>?) -> Void) {
         if let values { values.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
+    }
+}
+
+extension AttentionSpec {
+    /// The keys that a position may see, padded or not.
+    fileprivate func sight(of position: Int, _ length: Int) -> Range<Int> {
+        max(0, window.map { position - $0 + 1 } ?? 0)..<(isCausal ? position + 1 : length)
+    }
+}
+
+extension Sequences.Keys {
+    fileprivate func isRead(_ position: Int) -> Bool { range.contains(position) && mask?[position] != 0 }
+
+    /// Whether a position within `sight` is read.
+    fileprivate func contain(readOneIn sight: Range<Int>) -> Bool {
+        let within = sight.clamped(to: range)
+        return mask.map { $0[within].contains(1) } ?? !within.isEmpty
+    }
+
+    /// The keys that a position attends to alike that sees none.
+    fileprivate func seenBlindly(by position: Int, _ spec: AttentionSpec, length: Int) -> Self {
+        let sight = spec.sight(of: position, length)
+        func isSeen(_ key: Int) -> Bool {
+            switch spec.whenBlind {
+            case .everything: true
+            case .readKeys: isRead(key)
+            case .keysMaskedOnce: sight.contains(key) != (isRead(key) && key <= position)
+            }
+        }
+        return Self(range: 0..<length, mask: (0..<length).map { isSeen($0) ? 1 : 0 })
+    }
+}
+
+extension [Int] {
+    /// Ascending numbers as ranges without holes.
+    fileprivate var runs: [Range<Int>] {
+        reduce(into: []) { runs, number in
+            if runs.last?.upperBound == number {
+                runs[runs.count - 1] = runs[runs.count - 1].lowerBound..<number + 1
+            } else {
+                runs.append(number..<number + 1)
+            }
+        }
+    }
+}
+
+/// What is added to scores, and what takes part in the softmax beside them.
+struct ScoreBiases<S: Scalar>: Sendable {
+    /// [sequences · heads, length]: what is added to the scores of a key.
+    var ofKeys: Matrix<S>?
+    var headCount = 0
+    /// [heads, 2 length - 1]: what is added for keys from length - 1 positions before the query to as many behind it.
+    var ofDistances: Matrix<S>?
+    /// A score a head.
+    var sinks: Matrix<S>?
+
+    /// What is added to the scores of a row, from key 0 on.
+    func of(_ sequence: Int, _ head: Int, firstRow: Int) -> UnsafePointer<S>? {
+        if let ofKeys { return UnsafePointer(ofKeys.row(sequence * headCount + head)) }
+        return ofDistances.map { UnsafePointer($0.row(head) + $0.columnCount / 2 - firstRow) }
+    }
+
+    /// From a row's to the next's.
+    var rowStride: Int { ofDistances == nil ? 0 : -1 }
+}
+
+extension BlockEngine {
+    /// The biases of a layer's attention.
+    func scoreBiases(_ spec: AttentionSpec, _ layer: Int) throws -> ScoreBiases<S> {
+        var biases = ScoreBiases<S>(headCount: spec.headCount)
+        if let linear = spec.linearBias { biases.ofKeys = try keyBiases(linear, spec, layer) }
+        if let relative = spec.relativeBias { biases.ofDistances = try distanceBiases(relative, spec) }
+        if spec.hasSinks {
+            let sinks = try Matrix<S>(rowCount: 1, columnCount: spec.headCount)
+            S.take(
+                kernels, try vector(WeightSlot(.attentionSinks, layer: layer)).widened, sinks.pointer, spec.headCount)
+            biases.sinks = sinks
+        }
+        return biases
+    }
+
+    private func distanceBiases(_ relative: RelativeBias, _ spec: AttentionSpec) throws -> Matrix<S> {
+        let length = sequences.length
+        let buckets = (1 - length..<length).map(relative.bucket)
+        let table = try vector(WeightSlot(.relativeBias)).widened
+        let result = try Matrix<S>(rowCount: spec.headCount, columnCount: buckets.count)
+        for head in 0..<spec.headCount {
+            S.take(kernels, buckets.map { table[$0 * spec.headCount + head] }, result.row(head), buckets.count)
+        }
+        return result
+    }
+
+    /// Positions count from a sequence's first key that is read, and only those that are.
+    private func keyBiases(_ linear: LinearBias, _ spec: AttentionSpec, _ layer: Int) throws -> Matrix<S> {
+        let slopes = linear.slopes(headCount: spec.headCount)
+        let result = try Matrix<S>(rowCount: sequences.count * spec.headCount, columnCount: sequences.length)
+        let factor = linear.isScaled ? spec.scale(layer: layer) : 1
+        for sequence in 0..<sequences.count {
+            let places = LearnedPositions(counting: .readPlaces).rows(of: tokens, sequence: sequence)
+            for (head, slope) in slopes.enumerated() {
+                let biases = places.map { linear.rounded(slope * linear.rounded(Double(max(0, $0)))) * factor }
+                S.take(kernels, biases, result.row(sequence * spec.headCount + head), biases.count)
+            }
+        }
+        roundRows(of: result, 0..<result.rowCount)
+        return result
+    }
+}
+
+extension LinearBias {
+    func slopes(headCount: Int) -> [Double] {
+        var power = 1
+        while power * 2 <= headCount { power *= 2 }
+        let numbers = (1...power).map { Double($0) / Double(power) }
+        let others = stride(from: 1, to: 2 * (headCount - power) + 1, by: 2).map { Double($0) / Double(2 * power) }
+        return (numbers + others).map { rounded(PortableMath.exponential(-8 * $0 * 0.6931471805599453)) }
+    }
+
+    /// As it is, or to the nearest number of bfloat16, ties to even.
+    func rounded(_ value: Double) -> Double {
+        guard isRoundedToBFloat16 else { return value }
+        let bits = Float(value).bitPattern
+        return Double(Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000))
     }
 }

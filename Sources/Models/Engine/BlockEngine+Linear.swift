@@ -5,35 +5,37 @@ import AssayTensors
 /// Products with a weight matrix: `y = x W + b`, one matrix in memory at a time.
 ///
 /// A matrix stored [out, in] is never whole in memory: each piece of work reads the rows of some outputs, packs them and
-/// multiplies. One stored [in, out] is read whole first, as every output needs every row.
+/// multiplies. One stored [in, out] is read whole first, as every output needs every row, and one of a stack, too, of which
+/// it is a row.
 extension BlockEngine {
     /// One product for every input.
     func linear(_ inputs: [Matrix<S>], _ slot: WeightSlot, bias: Bool = true) throws -> [Matrix<S>] {
         try linear(inputs, slot, slices: nil, bias: bias)[0]
     }
 
-    /// The same with the outputs cut into slices: for every slice, one product for every input.
+    /// The same with the outputs cut into slices, each of some ranges side by side: for every slice, one product for every
+    /// input.
     func linear(
-        _ inputs: [Matrix<S>], _ slot: WeightSlot, slices: [Range<Int>]?, bias: Bool = true
+        _ inputs: [Matrix<S>], _ slot: WeightSlot, slices: [[Range<Int>]]?, bias: Bool = true
     ) throws -> [[Matrix<S>]] {
         let weight = try borrow(slot)
-        let whole = weight.orientation == .inputOutput ? try weight.readWhole(threads: threads) : nil
-        let bias = bias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
-        return try (slices ?? [0..<weight.outputCount]).map { outputs in
-            let results = try inputs.map { try Matrix<S>(rowCount: $0.rowCount, columnCount: outputs.count) }
-            let pieces = self.pieces(of: outputs.count, inputCount: weight.inputCount)
+        let whole = weight.isReadWhole ? try weight.readWhole(threads: threads) : nil
+        let bias = bias ? try vector(slot.bias) : nil
+        return try (slices ?? [[0..<weight.outputCount]]).map { ranges in
+            let width = ranges.reduce(0) { $0 + $1.count }
+            let results = try inputs.map { try Matrix<S>(rowCount: $0.rowCount, columnCount: width) }
+            let pieces = self.pieces(of: ranges, inputCount: weight.inputCount)
             try Parallel.forEach(pieces.count, threads: threads) { index in
                 let piece = pieces[index]
-                let source = outputs.lowerBound + piece.lowerBound..<outputs.lowerBound + piece.upperBound
-                let packed = try pack(weight, source, whole)
+                let packed = try pack(weight, piece.outputs, whole)
                 for (input, result) in zip(inputs, results) {
                     S.product(
-                        kernels, input.pointer, packed.pointer, result.pointer + piece.lowerBound, result.columnCount,
-                        input.rowCount, input.columnCount, piece.count,
-                        0..<(piece.count + panelWidth - 1) / panelWidth)
+                        kernels, input.pointer, packed.pointer, result.pointer + piece.column, result.columnCount,
+                        input.rowCount, input.columnCount, piece.outputs.count,
+                        0..<(piece.outputs.count + panelWidth - 1) / panelWidth)
                 }
             }
-            for result in results { complete(result, bias, outputs) }
+            for result in results { complete(result, bias, ranges) }
             return results
         }
     }
@@ -50,8 +52,10 @@ extension BlockEngine {
         var start = 0
         if let whole {
             buffer = whole
-            strides = MatrixStrides(input: weight.outputCount, output: 1)
-            start = outputs.lowerBound
+            let isTurned = weight.orientation == .inputOutput
+            strides =
+                isTurned ? MatrixStrides(input: weight.outputCount, output: 1) : MatrixStrides(input: 1, output: inputs)
+            start = outputs.lowerBound * strides.output
         } else {
             buffer = try ByteBuffer(byteCount: outputs.count * inputs * weight.elementByteCount)
             try weight.read(rows: outputs, into: buffer.bytes)
@@ -71,38 +75,50 @@ extension BlockEngine {
         return packed
     }
 
-    /// Outputs that are read, packed and multiplied together: about `packedByteCount`, and enough pieces for all threads.
-    private func pieces(of outputCount: Int, inputCount: Int) -> [Range<Int>] {
+    /// Outputs that are read, packed and multiplied together, and the first column of the result that they become.
+    private struct Piece {
+        var outputs: Range<Int>
+        var column: Int
+    }
+
+    /// Pieces of about `packedByteCount`, and enough of them for all threads.
+    private func pieces(of ranges: [Range<Int>], inputCount: Int) -> [Piece] {
         let panelByteCount = max(1, panelWidth * inputCount * MemoryLayout<S>.stride)
-        let panels = (outputCount + panelWidth - 1) / panelWidth
         let fitting = max(1, Self.packedByteCount / panelByteCount)
+        let panels = ranges.reduce(0) { $0 + ($1.count + panelWidth - 1) / panelWidth }
         let step = max(1, min(fitting, (panels + 2 * threads - 1) / (2 * threads))) * panelWidth
-        return stride(from: 0, to: outputCount, by: step).map { $0..<min($0 + step, outputCount) }
+        var column = 0
+        return ranges.flatMap { range in
+            defer { column += range.count }
+            return stride(from: range.lowerBound, to: range.upperBound, by: step).map {
+                Piece(
+                    outputs: $0..<min($0 + step, range.upperBound), column: column + $0 - range.lowerBound)
+            }
+        }
     }
 
     /// What stays in the cache while the rows go by.
     private static var packedByteCount: Int { 1 << 20 }
 
     /// Adds the bias and rounds, rows divided among threads.
-    private func complete(_ result: Matrix<S>, _ bias: BorrowedVector?, _ outputs: Range<Int>) {
+    private func complete(_ result: Matrix<S>, _ bias: BorrowedVector?, _ outputs: [Range<Int>]) {
         guard bias != nil || roundsToFloat32 else { return }
+        let bias = bias?.elements(outputs)
         forEachRows(of: result) { rows in
-            if let bias { add(bias, outputs, to: result, rows) }
+            if let bias { add(bias, to: result, rows) }
             roundRows(of: result, rows)
         }
     }
 
-    private func add(_ bias: BorrowedVector, _ outputs: Range<Int>, to result: Matrix<S>, _ rows: Range<Int>) {
+    private func add(_ bias: BorrowedVector, to result: Matrix<S>, _ rows: Range<Int>) {
         if let wide = bias.doubles {
             wide.withUnsafeBufferPointer { values in
-                let values = UnsafeRawPointer(values.baseAddress! + outputs.lowerBound).assumingMemoryBound(to: S.self)
-                for row in rows { S.add(kernels, result.row(row), values, result.row(row), outputs.count) }
+                let values = UnsafeRawPointer(values.baseAddress!).assumingMemoryBound(to: S.self)
+                for row in rows { S.add(kernels, result.row(row), values, result.row(row), result.columnCount) }
             }
         } else {
             bias.floats.withUnsafeBufferPointer { values in
-                S.addRow(
-                    kernels, result.row(rows.lowerBound), values.baseAddress! + outputs.lowerBound, rows.count,
-                    outputs.count)
+                S.addRow(kernels, result.row(rows.lowerBound), values.baseAddress!, rows.count, result.columnCount)
             }
         }
     }
@@ -111,7 +127,8 @@ extension BlockEngine {
 
     /// The matrix of a slot.
     func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
-        guard let tensor = model.tensor(slot), let entry = model.table.entries.first(where: { $0.slot == slot }) else {
+        let slot = slot.of(role)
+        guard let tensor = model.tensor(slot), let entry = model.table[slot] ?? model.table[slot.ofAllExperts] else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
         return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)
@@ -119,6 +136,7 @@ extension BlockEngine {
 
     /// - Parameter offset: is added to every element.
     func vector(_ slot: WeightSlot, offset: Double = 0) throws -> BorrowedVector {
+        let slot = slot.of(role)
         guard let tensor = model.tensor(slot) else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }

@@ -3,41 +3,48 @@ import AssayCheckpoints
 import AssayPackings
 import AssayTensors
 
-/// The steps of a forward pass in one number type.
+/// The steps of one stack of a forward pass in one number type.
 ///
 /// Under `ref32` the type is float64, every number is one of float32, and `roundsToFloat32` says that every operation's
 /// result is rounded to it once.
 struct BlockEngine<S: Scalar>: Engine {
     let model: Model
+    /// The model's, with this stack alone; pooler and head where it is the last.
+    let spec: TransformerSpec
     let tokens: TokenBatch
     let sequences: Sequences
-    let plan: TapPlan
+    /// Those of the stack before, which cross attention reads.
+    let memorySequences: Sequences?
     let kernels: KernelTable
     let threads: Int
     let roundsToFloat32: Bool
     /// Of every kind of block that has rotary positions.
     private let rotations: [Rotation<S>?]
 
-    var spec: TransformerSpec { model.spec }
+    var role: StackSpec.Role { spec.stacks[0].role }
     var rowCount: Int { sequences.count * sequences.length }
 
-    /// - Throws: `UsageError` where this machine lacks the dispatch level; `StructureError` where copies of weights
-    ///   differ.
-    init(_ model: Model, _ tokens: TokenBatch, _ settings: RunSettings) throws {
+    /// - Parameter parts: what every stack is fed.
+    /// - Throws: `UsageError` where this machine lacks the dispatch level.
+    init(_ model: Model, _ parts: [TokenBatch], stack: Int, _ settings: RunSettings) throws {
         guard let table = ck_math_at(settings.level.kernelLevel) else {
             throw UsageError("dispatch level '\(settings.level.rawValue)': this machine cannot run it")
         }
-        try model.checkCopies()
+        let isLast = stack == model.spec.stacks.count - 1
         self.model = model
+        spec = TransformerSpec(
+            architecture: model.spec.architecture, stacks: [model.spec.stacks[stack]],
+            poolerActivation: isLast ? model.spec.poolerActivation : nil, head: isLast ? model.spec.head : nil)
+        let tokens = parts[stack]
         self.tokens = tokens
         sequences = Sequences(tokens)
-        plan = TapPlan(model.spec, tokens)
+        memorySequences = stack == 0 ? nil : Sequences(parts[stack - 1])
         kernels = KernelTable(pointer: table)
         threads = max(1, settings.threads)
         roundsToFloat32 = settings.profile == .ref32
         let positions =
             tokens.positionIDs?.flatMap { $0 } ?? (0..<tokens.batchCount * tokens.length).map { $0 % tokens.length }
-        rotations = try model.spec.blocks.kinds.map { [kernels] block in
+        rotations = try spec.blocks.kinds.map { [kernels] block in
             try block.attention.rotary.map {
                 try Rotation(
                     $0, positions: positions, kernels, isRounded: settings.profile != .ref64)
@@ -60,30 +67,67 @@ struct BlockEngine<S: Scalar>: Engine {
     func block(_ layer: Int, _ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState] {
         let block = spec.blocks[layer]
         let inputs = try states.map { try matrix($0) }
-        let middle = try residual(inputs, block.attentionNorms, .attention, layer, observe) {
-            try attention(block.attention, layer, $0, observe)
-        }
-        let result = try residual(middle, block.feedForwardNorms, .feedForward, layer, observe) {
-            try feedForward(block.feedForward, layer, $0, observe)
-        }
+        let result =
+            switch block.arrangement {
+            case .sequential: try sequential(block, layer, inputs, states.map(\.memory), observe)
+            case .parallel: try parallel(block, layer, inputs, observe)
+            }
         try show(result, .out, layer, observe)
         return try result.map(state)
     }
 
-    /// A sublayer with its residual connection and norms.
-    private func residual(
-        _ inputs: [Matrix<S>], _ norms: BlockSpec.Norms, _ places: NormPlaces, _ layer: Int, _ observe: TapObserver?,
-        _ sublayer: ([Matrix<S>]) throws -> [Matrix<S>]
+    private func sequential(
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ memories: [HiddenState?], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        func normalized(_ values: [Matrix<S>], _ norm: NormSpec?, _ place: (Module, TapPoint)) throws -> [Matrix<S>] {
-            guard let norm else { return values }
-            let result = try normalize(values, WeightSlot(place.0, layer: layer), norm)
-            try show(result, place.1, layer, observe)
-            return result
+        func residual(
+            _ inputs: [Matrix<S>], _ norms: BlockSpec.Norms, _ places: NormPlaces,
+            _ sublayer: ([Matrix<S>]) throws -> [Matrix<S>]
+        ) throws -> [Matrix<S>] {
+            let entering = try normalized(inputs, norms.before, places.norm, layer, observe)
+            let leaving = try normalized(sublayer(entering), norms.after, places.postNorm, layer, observe)
+            let kept = block.residual == .normed ? entering : inputs
+            let sums = try sum(kept, scaled(leaving, by: block.residualScale))
+            return try normalized(sums, norms.afterResidual, places.norm, layer, observe)
         }
-        let entering = try normalized(inputs, norms.before, places.norm)
-        let leaving = try normalized(sublayer(entering), norms.after, places.postNorm)
-        return try normalized(sum(inputs, leaving), norms.afterResidual, places.norm)
+        var middle = try residual(inputs, block.attentionNorms, .attention) {
+            try attention(block.attention, layer, $0, observe)
+        }
+        if let cross = block.cross {
+            middle = try residual(middle, cross.norms, .cross) {
+                try crossAttention(cross.attention, layer, $0, memories, observe)
+            }
+        }
+        return try residual(middle, block.feedForwardNorms, .feedForward) {
+            try feedForward(block, layer, $0, observe)
+        }
+    }
+
+    private func parallel(
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+    ) throws -> [Matrix<S>] {
+        let (first, second) = (block.attentionNorms, block.feedForwardNorms)
+        let entering = try normalized(inputs, first.before, NormPlaces.attention.norm, layer, observe)
+        let attended = try normalized(
+            attention(block.attention, layer, entering, observe), first.after, NormPlaces.attention.postNorm, layer,
+            observe)
+        let read =
+            second.before == nil
+            ? entering : try normalized(inputs, second.before, NormPlaces.feedForward.norm, layer, observe)
+        let fed = try normalized(
+            feedForward(block, layer, read, observe), second.after, NormPlaces.feedForward.postNorm, layer,
+            observe)
+        let sums = try sum(attended, fed)
+        return try sum(inputs, scaled(sums, by: block.residualScale))
+    }
+
+    /// The norm of a place, where there is one.
+    private func normalized(
+        _ values: [Matrix<S>], _ norm: NormSpec?, _ place: (Module, TapPoint), _ layer: Int, _ observe: TapObserver?
+    ) throws -> [Matrix<S>] {
+        guard let norm else { return values }
+        let result = try normalize(values, WeightSlot(place.0, layer: layer), norm)
+        try show(result, place.1, layer, observe)
+        return result
     }
 
     /// What the norms of a sublayer are called.
@@ -94,6 +138,9 @@ struct BlockEngine<S: Scalar>: Engine {
         static var attention: NormPlaces {
             NormPlaces(
                 norm: (.attentionNorm, .attentionNorm), postNorm: (.attentionPostNorm, .attentionPostNorm))
+        }
+        static var cross: NormPlaces {
+            NormPlaces(norm: (.crossNorm, .crossNorm), postNorm: (.crossNorm, .crossNorm))
         }
         static var feedForward: NormPlaces {
             NormPlaces(
@@ -117,13 +164,15 @@ struct BlockEngine<S: Scalar>: Engine {
             try apply(transform.activation, result)
             result = try normalize(result, WeightSlot(.headNorm), transform.norm)
         }
+        if spec.head?.width != nil { result = try linear(result, WeightSlot(.headProjection), bias: false) }
         return try result.map(state)
     }
 
     func logits(_ features: [HiddenState], _ rows: Range<Int>) throws -> [HiddenState] {
         let inputs = try features.map { try matrix($0, rows: rows) }
         let result = try linear(inputs, WeightSlot(.head), bias: spec.head?.hasBias == true)
-        return try result.map(state)
+        if spec.head?.hasBiasRow == true { add(row: try vector(WeightSlot(.headBiasRow)), to: result) }
+        return try softCapped(scaled(result, by: spec.head?.scale), at: spec.head?.softCap).map(state)
     }
 
     // MARK: Sublayers
@@ -131,68 +180,129 @@ struct BlockEngine<S: Scalar>: Engine {
     private func attention(
         _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        var (q, k, v) = try projections(attention, layer, inputs)
+        var (q, k, v) = try projections(attention, layer, inputs, observe)
         try show(q, .query, layer, observe)
         try show(k, .key, layer, observe)
         try show(v, .value, layer, observe)
         if let headNorm = attention.headNorm {
-            let (queryGroups, keyGroups) =
-                headNorm.isPerHead ? (attention.headCount, attention.keyValueHeadCount) : (1, 1)
-            q = try normalize(q, WeightSlot(.queryNorm, layer: layer), headNorm.norm, groupCount: queryGroups)
-            k = try normalize(k, WeightSlot(.keyNorm, layer: layer), headNorm.norm, groupCount: keyGroups)
+            q = try normalize(q, WeightSlot(.queryNorm, layer: layer), headNorm, headCount: attention.headCount)
+            k = try normalize(k, WeightSlot(.keyNorm, layer: layer), headNorm, headCount: attention.keyValueHeadCount)
             try show(q, .queryNorm, layer, observe)
             try show(k, .keyNorm, layer, observe)
         }
         if let rotation = rotations[spec.blocks.kind(of: layer)] {
             for matrix in q + k { rotate(matrix, rotation, headDimension: attention.headDimension) }
         }
-        let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer) }
+        let biases = try scoreBiases(attention, layer)
+        let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer, biases) }
         let output = WeightSlot(.attentionOutput, layer: layer)
         let result = try linear(attended, output, bias: attention.hasOutputBias)
         try show(result, .attentionOutput, layer, observe)
         return result
     }
 
-    private typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
-
-    private func projections(_ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>]) throws -> Projections {
+    /// Attention of the rows to what the stack before gave.
+    private func crossAttention(
+        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ memories: [HiddenState?],
+        _ observe: TapObserver?
+    ) throws -> [Matrix<S>] {
+        guard let memorySequences else { preconditionFailure("cross attention in the first stack") }
+        let memories = try memories.map { try matrix($0!) }
+        func project(_ inputs: [Matrix<S>], _ module: Module, bias: Bool) throws -> [Matrix<S>] {
+            try linear(inputs, WeightSlot(module, layer: layer), bias: bias)
+        }
         let hasBias = attention.hasInputBias
-        func project(_ module: Module, _ slices: [Range<Int>]? = nil) throws -> [[Matrix<S>]] {
-            try linear(inputs, WeightSlot(module, layer: layer), slices: slices, bias: hasBias)
+        let q = try project(inputs, .crossQuery, bias: hasBias)
+        let k = try project(memories, .crossKey, bias: hasBias && attention.hasKeyBias)
+        let v = try project(memories, .crossValue, bias: hasBias)
+        try show(q, .crossQuery, layer, observe)
+        try show(k, .crossKey, layer, observe, rows: memorySequences)
+        try show(v, .crossValue, layer, observe, rows: memorySequences)
+        let biases = try scoreBiases(attention, layer)
+        let attended = try q.indices.map {
+            try attend(q[$0], k[$0], v[$0], attention, layer, biases, keys: memorySequences)
         }
-        if attention.hasFusedProjection {
-            let parts = try project(.queryKeyValue, attention.fusedSlices)
-            return (parts[0], parts[1], parts[2])
+        let result = try project(attended, .crossOutput, bias: attention.hasOutputBias)
+        try show(result, .crossOutput, layer, observe)
+        return result
+    }
+
+    typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
+
+    private func projections(
+        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+    ) throws -> Projections {
+        if let latent = attention.latent { return try projections(latent, attention, layer, inputs, observe) }
+        let hasBias = attention.hasInputBias
+        func project(_ module: Module, bias: Bool) throws -> [Matrix<S>] {
+            try linear(inputs, WeightSlot(module, layer: layer), bias: bias)
         }
-        return try (project(.query)[0], project(.key)[0], project(.value)[0])
+        if attention.projection == .separate {
+            return try (
+                project(.query, bias: hasBias), project(.key, bias: hasBias && attention.hasKeyBias),
+                project(.value, bias: hasBias)
+            )
+        }
+        let parts = try linear(
+            inputs, WeightSlot(.queryKeyValue, layer: layer), slices: attention.joinedSlices, bias: hasBias)
+        return (parts[0], parts[1], parts[2])
     }
 
     private func feedForward(
-        _ spec: FeedForwardSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        func project(_ inputs: [Matrix<S>], _ module: Module) throws -> [Matrix<S>] {
-            try linear(inputs, WeightSlot(module, layer: layer), bias: spec.hasBias)
+        let result: [Matrix<S>]
+        if let experts = block.experts {
+            result = try self.experts(experts, block.feedForward, layer, inputs, observe)
+        } else {
+            let slots = FeedForwardSlots(layer: layer)
+            let inner = try inner(block.feedForward, slots, inputs)
+            try show(inner, .activation, layer, observe)
+            result = try linear(inner, slots.output, bias: block.feedForward.hasBias)
         }
-        var inner = try project(inputs, spec.isGated ? .feedForwardGate : .feedForwardInput)
-        try apply(spec.activation, inner)
-        if spec.isGated { inner = multiply(inner, try project(inputs, .feedForwardInput)) }
-        try show(inner, .activation, layer, observe)
-        let result = try project(inner, .feedForwardOutput)
         try show(result, .feedForwardOutput, layer, observe)
         return result
     }
 
+    /// What enters a feed-forward's last projection.
+    func inner(_ spec: FeedForwardSpec, _ slots: FeedForwardSlots, _ inputs: [Matrix<S>]) throws -> [Matrix<S>] {
+        func project(_ slot: WeightSlot) throws -> [Matrix<S>] { try linear(inputs, slot, bias: spec.hasBias) }
+        func gated(_ gates: [Matrix<S>], _ inputs: [Matrix<S>]) throws -> [Matrix<S>] {
+            if let clamp = spec.clamp {
+                self.clamp(gates, -.infinity...clamp)
+                self.clamp(inputs, -clamp...clamp)
+            }
+            try apply(spec.activation, gates)
+            return multiply(gates, add(spec.inputOffset, to: inputs))
+        }
+        switch spec.gating {
+        case .none:
+            let inner = try project(slots.input)
+            try apply(spec.activation, inner)
+            return inner
+        case .separate: return try gated(project(slots.gate), project(slots.input))
+        case .joined:
+            let slices = [[0..<spec.innerSize], [spec.innerSize..<2 * spec.innerSize]]
+            let parts = try linear(inputs, slots.gateInput, slices: slices, bias: spec.hasBias)
+            return try gated(parts[0], parts[1])
+        case .alternating:
+            let both = try project(slots.gateInput)
+            return try gated(both.map { try everyOther($0, from: 0) }, both.map { try everyOther($0, from: 1) })
+        }
+    }
+
     // MARK: In and out
 
-    private func show(
-        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?
+    func show(
+        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?, rows: Sequences? = nil
     ) throws {
         guard let observe else { return }
+        let rows = rows ?? sequences
         for (index, matrix) in values.enumerated() {
             let shape =
                 point == .pooler
-                ? [sequences.count, matrix.columnCount] : [sequences.count, sequences.length, matrix.columnCount]
-            let tap = PlannedTap(name: point.name(layer: layer), shape: shape)
+                ? [rows.count, matrix.columnCount] : [rows.count, rows.length, matrix.columnCount]
+            let tap = PlannedTap(name: point.name(role, layer: layer), shape: shape)
             try state(matrix).withNumbers {
                 try observe(index, TapValues(tap: tap, rows: 0..<matrix.rowCount, values: $0))
             }

@@ -20,6 +20,8 @@ struct BorrowedWeight: Sendable {
     }
 
     var elementByteCount: Int { isWide ? 8 : 4 }
+    /// Whether it is read before any part of it is used.
+    var isReadWhole: Bool { orientation == .inputOutput || tensor is StackedTensor }
 
     /// Some rows as stored.
     func read(rows: Range<Int>, into bytes: UnsafeMutableRawBufferPointer) throws {
@@ -34,7 +36,8 @@ struct BorrowedWeight: Sendable {
     func readWhole(threads: Int) throws -> ByteBuffer {
         let rowByteCount = tensor.shape.rowElementCount * elementByteCount
         let buffer = try ByteBuffer(byteCount: tensor.shape.rowCount * rowByteCount)
-        let parts = max(1, min(threads * 4, buffer.bytes.count / Self.smallestReadByteCount))
+        let parts =
+            tensor is StackedTensor ? 1 : max(1, min(threads * 4, buffer.bytes.count / Self.smallestReadByteCount))
         let ranges = Parallel.ranges(tensor.shape.rowCount, parts: parts)
         try Parallel.forEach(ranges.count, threads: threads) { part in
             let rows = ranges[part]
@@ -55,6 +58,22 @@ struct BorrowedVector: Sendable {
     let floats: [Float]
     /// The values in float64, where they are stored so and the engine is wide enough to keep them.
     let doubles: [Double]?
+
+    private init(floats: [Float], doubles: [Double]?) {
+        (self.floats, self.doubles) = (floats, doubles)
+    }
+
+    /// The values in float64, however they are held.
+    var widened: [Double] { doubles ?? floats.map(Double.init) }
+
+    /// Some of the elements, side by side.
+    func elements(_ ranges: [Range<Int>]) -> BorrowedVector {
+        let count = doubles?.count ?? floats.count
+        if ranges == [0..<count] { return self }
+        return BorrowedVector(
+            floats: doubles == nil ? ranges.flatMap { floats[$0] } : [],
+            doubles: doubles.map { all in ranges.flatMap { all[$0] } })
+    }
 
     /// - Parameter offset: is added to every element.
     init(_ tensor: any LogicalTensor, precision: Precision, offset: Double = 0) throws {
