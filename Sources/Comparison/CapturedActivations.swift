@@ -9,9 +9,9 @@ public struct CapturedActivations: Sendable {
     /// A captured value, compared under a name.
     struct Tap: Sendable {
         var name: String
-        /// Where it is stored: a position in the reader, and the part of the last axis; nil for all of it.
+        /// Where it is stored: a position in the reader, and the parts of the last axis; none for all of it.
         var tensor: Int
-        var columns: Range<Int>?
+        var columns: [Range<Int>] = []
         /// [batch, time, features], or what the other program made of it.
         var shape: [Int]
     }
@@ -25,7 +25,7 @@ public struct CapturedActivations: Sendable {
     private let inputs: NameMap<Int>
 
     /// Tensors beside the taps: what the model was fed.
-    private static let inputNames = ["input_ids", "attention_mask", "token_type_ids", "position_ids"]
+    private static let inputNames = TokenBatch.Member.allCases.map(\.rawValue)
 
     /// Whether the tensors of a file are taps, values of modules and inputs, and nothing else.
     public static func recognizes(_ contents: CheckpointContents) -> Bool {
@@ -69,7 +69,7 @@ public struct CapturedActivations: Sendable {
                 "\(name): tap '\(tensors[index].name)': expected floating-point numbers, found"
                     + " \(tensors[index].elementType.name)")
         }
-        taps = found.sorted { $0.1 < $1.1 }.map { index, _ in
+        taps = found.sorted { $0.1.order.lexicographicallyPrecedes($1.1.order) }.map { index, _ in
             Tap(name: tensors[index].name, tensor: index, shape: tensors[index].shape.dimensions)
         }
         positions = NameMap(taps.enumerated().map { ($1.name, $0) })
@@ -149,6 +149,9 @@ public struct CapturedActivations: Sendable {
             let index = known[value.name]!
             try result.add(value, tensor: index, tensors[index])
         }
+        guard !result.taps.isEmpty else {
+            throw StructureError("\(name): none of its \(values.count) values of modules is a tap of \(model.name)")
+        }
         let order = NameMap(model.tapNames.enumerated().map { ($1, $0) })
         result.taps.sort { (order[$0.name] ?? .max) < (order[$1.name] ?? .max) }
         result.positions = NameMap(result.taps.enumerated().map { ($1.name, $0) })
@@ -162,13 +165,15 @@ public struct CapturedActivations: Sendable {
                     + " found \(info.elementType.name)")
         }
         var shape = info.shape.dimensions
-        if let columns = value.columns {
-            guard let width = shape.last, columns.upperBound <= width else {
+        // Nobody can say whether [batch, n, n, width] are heads of a position or positions of a head.
+        if shape.count == 4, shape[1] == value.headCount { return }
+        if let end = value.columns.map(\.upperBound).max() {
+            guard let width = shape.last, end <= width else {
                 throw StructureError(
                     "\(name): '\(info.name.escapedForDisplay)', a part of which is tap '\(value.tap)': expected at least"
-                        + " \(columns.upperBound) features, found the shape \(shape)")
+                        + " \(end) features, found the shape \(shape)")
             }
-            shape[shape.count - 1] = columns.count
+            shape[shape.count - 1] = value.columns.reduce(0) { $0 + $1.count }
         }
         taps.append(Tap(name: value.tap, tensor: tensor, columns: value.columns, shape: shape))
     }
@@ -214,7 +219,7 @@ public struct CapturedActivations: Sendable {
         _ tap: Tap, _ rows: Range<Int>, rowByteCount: Int, elementByteCount: Int,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws {
-        guard let columns = tap.columns else {
+        if tap.columns.isEmpty {
             return try reader.read(
                 tap.tensor, rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount, into: buffer)
         }
@@ -222,10 +227,14 @@ public struct CapturedActivations: Sendable {
         let bytes = try ByteBuffer(byteCount: rows.count * whole)
         defer { withExtendedLifetime(bytes) {} }
         try reader.read(tap.tensor, rows.lowerBound * whole..<rows.upperBound * whole, into: bytes.bytes)
+        var place = 0
         for row in 0..<rows.count {
-            let start = row * whole + columns.lowerBound * elementByteCount
-            UnsafeMutableRawBufferPointer(rebasing: buffer[row * rowByteCount..<(row + 1) * rowByteCount])
-                .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes.readOnly[start..<start + rowByteCount]))
+            for columns in tap.columns {
+                let start = row * whole + columns.lowerBound * elementByteCount
+                let part = bytes.readOnly[start..<start + columns.count * elementByteCount]
+                buffer[place..<place + part.count].copyBytes(from: part)
+                place += part.count
+            }
         }
     }
 
@@ -236,9 +245,12 @@ public struct CapturedActivations: Sendable {
     /// - Throws: `CheckpointError` where they are no lists of whole numbers of one shape.
     public func tokens() throws -> TokenBatch? {
         guard let ids = try lists("input_ids") else { return nil }
+        let decoder = try lists("decoder_input_ids").map {
+            TokenBatch.DecoderTokens(inputIDs: $0, attentionMask: try lists("decoder_attention_mask"))
+        }
         return try TokenBatch(
             inputIDs: ids, attentionMask: lists("attention_mask"), tokenTypeIDs: lists("token_type_ids"),
-            positionIDs: lists("position_ids"), source: FilePath(name))
+            positionIDs: lists("position_ids"), decoder: decoder, source: FilePath(name))
     }
 
     /// The digest of the tokens, as the capture's metadata has it.

@@ -10,8 +10,10 @@ public struct ModuleValue: Sendable, Equatable {
     public var tap: String
     /// The value's name.
     public var name: String
-    /// The part of its last axis; nil for all of it.
-    public var columns: Range<Int>?
+    /// The parts of its last axis, in order; none for all of it.
+    public var columns: [Range<Int>]
+    /// Of a value that may stand in heads: how many there are.
+    public var headCount: Int?
 }
 
 extension Model {
@@ -20,14 +22,20 @@ extension Model {
     /// - Parameter names: of the values that were captured.
     /// - Throws: `StructureError` where they are of modules of other names, or of several bodies.
     public func taps(among names: [String], of source: String) throws(StructureError) -> [ModuleValue] {
-        let architecture = ArchitectureRegistry.all.first { $0.modelType == spec.architecture }!
+        guard let architecture = ArchitectureRegistry.all.first(where: { $0.modelType == spec.architecture }) else {
+            throw StructureError("\(source): \(spec.architecture) has no names of modules")
+        }
         let paths = try ModulePaths(architecture.naming, spec, names, source)
         let known = NameSet(names)
         var found: [ModuleValue] = []
         for tap in tapNames {
-            let candidates = TapName(tap).map { paths.candidates(for: $0) } ?? []
+            guard let name = TapName(tap), let point = TapPoint(rawValue: name.point) else { continue }
+            let candidates = paths.candidates(for: point, of: name)
             if let candidate = candidates.first(where: { known.contains($0.name) }) {
-                found.append(ModuleValue(tap: tap, name: candidate.name, columns: candidate.columns))
+                found.append(
+                    ModuleValue(
+                        tap: tap, name: candidate.name, columns: candidate.columns,
+                        headCount: paths.headCount(point, of: name)))
             }
         }
         return found
@@ -46,19 +54,16 @@ private struct ModulePaths {
     ) throws(StructureError) {
         self.naming = naming
         self.spec = spec
-        let marks = naming.modules.filter { $0.hf.contains("{i}") && !$0.isOfOneExpert }.flatMap { module in
+        let marks = naming.modules.filter { $0.hf.contains("{i}") && !$0.hf.contains("{e}") }.flatMap { module in
             [".output", ".output.0", ".input.0"].map { Naming.fill(module.hf, layer: 0) + $0 }
         }
         // The first module of block 0 that is there says where the body is.
-        guard
-            let (mark, prefixes) = marks.lazy.map({ ($0, Self.prefixes(before: $0, names)) }).first(where: {
-                !$1.isEmpty
-            })
-        else {
+        let found = marks.lazy.map { ($0, Self.prefixes(before: $0, names)) }.first { !$1.isEmpty }
+        guard let (mark, prefixes) = found else {
             throw StructureError(
                 "\(source): expected values of \(spec.architecture)'s modules, such as"
-                    + " '\(naming.prefix)\(marks.first ?? "")', found \(names.listed(first: 3)); a map can say what they are"
-            )
+                    + " '\(naming.prefix)\(marks.first ?? "")', found \(names.listed(first: 3)); a map can say what they"
+                    + " are")
         }
         guard prefixes.count == 1 else {
             throw StructureError(
@@ -76,11 +81,16 @@ private struct ModulePaths {
         return NameMap(found.filter { $0.isEmpty || $0.hasSuffix(".") }.map { ($0, ()) }).keys
     }
 
-    private func path(_ module: Module, _ role: StackSpec.Role, _ layer: Int?) -> String? {
+    // MARK: Paths
+
+    private func name(_ module: Module, _ role: StackSpec.Role) -> ModuleName? {
         let role = module.isBehindStacks ? .only : role
-        guard let name = naming.modules.first(where: { $0.module == module && $0.role == role && !$0.isOfOneExpert })
-        else { return nil }
-        return (name.isOutsidePrefix ? whole : body) + Naming.fill(name.hf, layer: layer)
+        return naming.modules.first { $0.module == module && $0.role == role && !$0.isParameter }
+    }
+
+    private func path(_ module: Module, _ tap: TapName) -> String? {
+        guard let name = name(module, tap.role) else { return nil }
+        return (name.isOutsidePrefix ? whole : body) + Naming.fill(name.hf, layer: tap.layer)
     }
 
     /// The module around one.
@@ -89,10 +99,10 @@ private struct ModulePaths {
         return String(path[..<point])
     }
 
-    private func block(_ role: StackSpec.Role, _ layer: Int) -> String? {
-        guard let stack = spec[role], layer < stack.layerCount,
-            let name = naming.modules.first(where: { $0.module == .attentionOutput && $0.role == role })
-        else { return nil }
+    private func block(_ layer: Int, of role: StackSpec.Role) -> String? {
+        guard let stack = spec[role], layer < stack.layerCount, let name = name(.attentionOutput, role) else {
+            return nil
+        }
         let parts = name.hf.split(separator: ".")
         guard let end = parts.firstIndex(of: "{i}") else { return nil }
         return body + Naming.fill(parts[...end].joined(separator: "."), layer: layer)
@@ -100,73 +110,90 @@ private struct ModulePaths {
 
     // MARK: Taps
 
-    /// A value's name, and the part of its last axis.
-    typealias Candidate = (name: String, columns: Range<Int>?)
+    /// A value's name, and the parts of its last axis.
+    typealias Candidate = (name: String, columns: [Range<Int>])
 
     private func given(_ path: String?) -> [Candidate] {
         guard let path else { return [] }
-        return [(name: path + ".input.0", columns: nil)]
+        return [(name: path + ".input.0", columns: [])]
     }
 
-    private func gave(_ path: String?, _ columns: Range<Int>? = nil) -> [Candidate] {
+    private func gave(_ path: String?, _ columns: [Range<Int>] = []) -> [Candidate] {
         guard let path else { return [] }
         return [(name: path + ".output", columns: columns), (name: path + ".output.0", columns: columns)]
     }
 
     /// What the model itself gave under a key.
-    private func own(_ key: String) -> [Candidate] { [(name: "output." + key, columns: nil)] }
+    private func own(_ key: String) -> [Candidate] { [(name: "output." + key, columns: [])] }
 
     /// The values that are a tap, the likeliest first.
-    func candidates(for tap: TapName) -> [Candidate] {
-        let (role, layer) = (tap.role, tap.layer)
-        func output(_ module: Module) -> [Candidate] { gave(path(module, role, layer)) }
-        switch tap.point {
-        case .embed: return given(block(role, 0)) + output(.embeddingNorm)
+    func candidates(for point: TapPoint, of tap: TapName) -> [Candidate] {
+        func output(_ module: Module) -> [Candidate] { gave(path(module, tap)) }
+        switch point {
+        case .embed: return given(block(0, of: tap.role)) + output(.embeddingNorm)
         case .attentionNorm: return output(.attentionNorm)
-        case .query: return output(.query) + joined(0, role, layer!)
-        case .key: return output(.key) + joined(1, role, layer!)
-        case .value: return output(.value) + joined(2, role, layer!)
+        case .queryLatent: return output(.queryLatentNorm)
+        case .keyValueLatent: return output(.keyValueLatentNorm)
+        case .query: return output(.query) + output(.queryUp) + joined(0, tap)
+        // Of latent attention, keys are put together behind the projection.
+        case .key: return output(.key) + joined(1, tap)
+        case .value: return output(.value) + joined(2, tap)
         case .queryNorm: return output(.queryNorm)
         case .keyNorm: return output(.keyNorm)
         case .attentionOutput: return output(.attentionOutput)
         case .attentionPostNorm: return output(.attentionPostNorm)
-        case .feedForwardNorm: return output(.feedForwardNorm)
-        case .activation: return given(path(.feedForwardOutput, role, layer))
-        case .feedForwardOutput: return output(.feedForwardOutput)
-        case .feedForwardPostNorm: return output(.feedForwardPostNorm)
-        case .out: return out(role, layer!)
         case .crossNorm: return output(.crossNorm)
         case .crossQuery: return output(.crossQuery)
         case .crossKey: return output(.crossKey)
         case .crossValue: return output(.crossValue)
         case .crossOutput: return output(.crossOutput)
-        case .queryLatent: return output(.queryLatentNorm)
-        case .keyValueLatent: return output(.keyValueLatentNorm)
+        case .feedForwardNorm: return output(.feedForwardNorm)
         case .router: return output(.router)
+        case .activation: return given(path(.feedForwardOutput, tap))
+        case .feedForwardOutput: return feedForward(tap)
+        case .feedForwardPostNorm: return output(.feedForwardPostNorm)
+        case .out: return out(tap)
         case .finalNorm: return output(.finalNorm)
         case .pooler:
             // Behind the activation, which is no module with weights.
-            let pooler = parent(path(.pooler, role, nil))
+            let pooler = parent(path(.pooler, tap))
             return gave(pooler) + gave(pooler.map { $0 + ".activation" }) + own("pooler_output")
-        case .logits: return output(.head) + own("logits")
+        case .logits:
+            // What is done behind the product is done by no module.
+            let isProduct = spec.head.map { $0.scale == nil && $0.softCap == nil && !$0.hasBiasRow } ?? false
+            return own("logits") + (isProduct ? output(.head) : [])
         }
     }
 
-    /// A slice of the matrix that makes queries, keys and values at once.
-    private func joined(_ slice: Int, _ role: StackSpec.Role, _ layer: Int) -> [Candidate] {
-        guard let slices = spec[role]?.blocks[layer].attention.joinedSlices, !slices.isEmpty,
-            // Joined head by head, no part of the last axis is a tap.
-            slices[slice].count == 1
-        else { return [] }
-        return gave(path(.queryKeyValue, role, layer), slices[slice][0])
+    /// How many heads a norm of queries or keys may have had.
+    func headCount(_ point: TapPoint, of tap: TapName) -> Int? {
+        guard let layer = tap.layer, let attention = spec[tap.role]?.blocks[layer].attention else { return nil }
+        switch point {
+        case .queryNorm: return attention.headCount
+        case .keyNorm: return attention.keyValueHeadCount
+        default: return nil
+        }
+    }
+
+    private func block(_ tap: TapName) -> BlockSpec? { tap.layer.flatMap { spec[tap.role]?.blocks[$0] } }
+
+    /// A part of the matrix that makes queries, keys and values at once.
+    private func joined(_ part: Int, _ tap: TapName) -> [Candidate] {
+        guard let slices = block(tap)?.attention.joinedSlices, part < slices.count else { return [] }
+        return gave(path(.queryKeyValue, tap), slices[part])
+    }
+
+    /// What the last projection gave; of experts, what the module around their router did.
+    private func feedForward(_ tap: TapName) -> [Candidate] {
+        block(tap)?.experts == nil ? gave(path(.feedForwardOutput, tap)) : gave(parent(path(.router, tap)))
     }
 
     /// What leaves a block: what it gave, what the next is given, or what its last norm gave.
-    private func out(_ role: StackSpec.Role, _ layer: Int) -> [Candidate] {
-        guard let stack = spec[role] else { return [] }
-        let next =
-            layer + 1 < stack.layerCount ? given(block(role, layer + 1)) : given(path(.finalNorm, role, nil))
+    private func out(_ tap: TapName) -> [Candidate] {
+        guard let layer = tap.layer, let stack = spec[tap.role] else { return [] }
+        let isLast = layer + 1 == stack.layerCount
+        let next = isLast ? given(path(.finalNorm, tap)) : given(block(layer + 1, of: tap.role))
         let isNormed = stack.blocks[layer].feedForwardNorms.afterResidual != nil
-        return gave(block(role, layer)) + next + (isNormed ? gave(path(.feedForwardNorm, role, layer)) : [])
+        return gave(block(layer, of: tap.role)) + next + (isNormed ? gave(path(.feedForwardNorm, tap)) : [])
     }
 }

@@ -45,6 +45,10 @@ extension JSONObject {
             capture: "debugger/gpt2-odd-heads/GPT2LMHeadModel_debug_tree_FULL_TENSORS.json"),
         Case(model: "gpt2-odd-heads", capture: "torch/gpt2-odd-heads.safetensors"),
         Case(model: "olmo2-grouped", capture: "torch/olmo2-grouped.safetensors"),
+        Case(model: "gptneox-parallel", capture: "torch/gptneox-parallel.safetensors"),
+        Case(model: "bart-scaled-padded", capture: "torch/bart-scaled-padded.safetensors"),
+        Case(model: "t5-gated-padded", capture: "torch/t5-gated-padded.safetensors"),
+        Case(model: "qwen3-moe-grouped", capture: "torch/qwen3-moe-grouped.safetensors"),
         Case(model: "llama-right-padding", capture: "torch/llama-right-padding.safetensors"),
         Case(model: "llama-right-padding", capture: "torch/llama-right-padding.npz"),
         Case(model: "llama-right-padding", capture: "torch/llama-right-padding.h5"),
@@ -69,6 +73,17 @@ extension JSONObject {
             #expect(side?.contains("profile not known") == true)
             #expect(report.notes.contains("every error is accumulated") && !report.notes.contains("not among them"))
         }
+    }
+
+    /// Keys and values of latent attention are put together behind the modules.
+    @Test func whatNoModuleGivesIsMissing() throws {
+        let model = try TestModel("deepseek-v2-left-padding")
+        let capture = captures.appending("torch/deepseek-v2-left-padding.safetensors").string
+        let (outcome, report) = try diff([model.path, capture, "--profile", "ref32"])
+        #expect(outcome.exitCode == 0, "\(outcome.output)")
+        let missing = try goldenTaps("deepseek-v2-left-padding").subtracting(report.tapNames)
+        #expect(missing == ["layers.0.k", "layers.0.v", "layers.1.k", "layers.1.v"])
+        #expect(report.notes.contains("not among them: layers.0.k, layers.0.v, layers.1.k, ... (4 in all)"))
     }
 
     /// A gain of one norm 1 % too large in the other program's model.

@@ -33,7 +33,7 @@ struct Diagnostician {
     /// - Returns: nil where no known cause gives what the test gave.
     func diagnose(_ tap: TapFigures, allowed: Double) throws -> Diagnosis? {
         guard let name = TapName(tap.name) else { return nil }
-        let place = Cause.Place(role: tap.role, layer: tap.layer, point: name.pointName)
+        let place = Cause.Place(role: tap.role, layer: tap.layer, point: name.point)
         let runner = try BlockRunner(reference, tokens: tokens, settings: settings)
         guard
             let step = reference.spec.steps.first(where: { runner.plannedTaps(of: $0).contains { $0.name == tap.name } }
@@ -45,7 +45,7 @@ struct Diagnostician {
         let before = try error(found, runner, planned, step, states)
         guard before > allowed else { return nil }
         var fitting: [(mistake: String, after: Double)] = []
-        for cause in Causes.all where cause.points.contains(name.pointName) {
+        for cause in Causes.all where cause.points.contains(name.point) {
             for model in cause.make(reference, place) {
                 let variant = try BlockRunner(model, tokens: tokens, settings: settings)
                 guard variant.plannedTaps(of: step).contains(planned) else { continue }
