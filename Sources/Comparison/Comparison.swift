@@ -162,7 +162,7 @@ public struct Comparison {
         guard let first = result.firstOutside else { return }
         result.suspects = result.unexplainedWeights.filter { weight in
             guard let slot = weight.slot else { return false }
-            if let layer = first.layer { return slot.layer == layer }
+            if let layer = first.layer { return slot.layer == spec.blocks.weightSet(of: layer) }
             return TapSources.feeding(first, spec).contains { $0.slot == slot }
         }
     }

@@ -31,12 +31,13 @@ public struct Model: Sendable {
             naming.names(of: WeightSlot(module), prefixed: isPrefixed).contains { checkpoint[$0] != nil }
         }
         // Before any name is made: a configuration may claim any number of layers.
-        guard spec.layerCount <= checkpoint.tensors.count else {
+        guard spec.blocks.weightSetCount(spec.layerCount) <= checkpoint.tensors.count else {
             throw StructureError(
                 "\(configurationFile): expected at most as many layers as \(name) has tensors "
                     + "(\(checkpoint.tensors.count)), found \(spec.layerCount) layers")
         }
-        table = try TensorTable(spec, naming, isPrefixed: isPrefixed, file: configurationFile)
+        table = try TensorTable(
+            spec, architecture.naming(for: spec), isPrefixed: isPrefixed, file: configurationFile)
         report = table.check(checkpoint)
         self.checkpoint = checkpoint
         self.name = name
@@ -74,9 +75,9 @@ public struct Model: Sendable {
         return checkpoint.tensors[position]
     }
 
-    /// The slot whose tensor is used: a tied weight is read where it is tied to.
+    /// The slot whose tensor is used: a tied weight is read where it is tied to, a shared one where its layers share it.
     func source(of slot: WeightSlot) -> WeightSlot {
-        guard slot == WeightSlot(.head), spec.head?.isTied == true else { return slot }
+        guard slot == WeightSlot(.head), spec.head?.isTied == true else { return spec.shared(slot) }
         return WeightSlot(.tokenEmbedding)
     }
 

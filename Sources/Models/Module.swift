@@ -2,7 +2,8 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
-    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
+    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm, embeddingProjection
+    case distanceEmbedding, distanceNorm, distanceKey, distanceQuery
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
     case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
@@ -16,7 +17,7 @@ public struct WeightSlot: Hashable, Sendable {
     public enum Part: String, Sendable { case weight, bias }
 
     public var module: Module
-    /// The block it belongs to; nil outside blocks.
+    /// The block it belongs to, or where layers share weights the set of weights; nil outside blocks.
     public var layer: Int?
     public var part: Part
 
@@ -24,6 +25,15 @@ public struct WeightSlot: Hashable, Sendable {
         self.module = module
         self.layer = layer
         self.part = part
+    }
+}
+
+extension TransformerSpec {
+    /// The slot of a layer's weight: that of the set which the layer shares with others.
+    public func shared(_ slot: WeightSlot) -> WeightSlot {
+        var slot = slot
+        slot.layer = slot.layer.map(blocks.weightSet)
+        return slot
     }
 }
 
@@ -35,7 +45,8 @@ public enum TensorRole: String, Sendable {
 /// What a module's tensors are called, one column a layout.
 public struct ModuleName: Sendable {
     public var module: Module
-    /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer.
+    /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer, `{g}` and `{k}` for
+    /// the group of layers and the place in it.
     public var hf: String
     /// Whether the prefix of bodies inside larger models never stands before it.
     public var isOutsidePrefix: Bool
@@ -62,12 +73,16 @@ public struct Naming: Sendable {
     public var otherEndings: [(ending: String, other: String)] = []
     /// Tensors that are no weights and may stand or not, without prefix.
     public var buffers: [String] = []
+    /// Tensors of heads that are not computed and may stand or not, the names whole.
+    public var uncomputed: [String] = []
+    /// Layers whose names have one group.
+    public var layersPerGroup = 1
 
     /// The names a weight may bear in the `hf` layout, the preferred one first; none where the architecture lacks the
     /// module.
     func names(of slot: WeightSlot, prefixed: Bool) -> [String] {
         guard let module = modules.first(where: { $0.module == slot.module }) else { return [] }
-        let stem = Self.fill(module.hf, layer: slot.layer)
+        let stem = Self.fill(module.hf, layer: slot.layer, perGroup: layersPerGroup)
         let name =
             (prefixed && !module.isOutsidePrefix ? prefix : "") + stem
             + (module.isParameter ? "" : "." + slot.part.rawValue)
@@ -75,9 +90,13 @@ public struct Naming: Sendable {
             + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
     }
 
-    static func fill(_ pattern: String, layer: Int?) -> String {
-        guard let layer, let place = pattern.firstRange(of: "{i}") else { return pattern }
-        return pattern.replacingCharacters(of: place, with: String(layer))
+    static func fill(_ pattern: String, layer: Int?, perGroup: Int = 1) -> String {
+        guard let layer else { return pattern }
+        let numbers = [("{i}", layer), ("{g}", layer / perGroup), ("{k}", layer % perGroup)]
+        return numbers.reduce(pattern) { name, number in
+            guard let place = name.firstRange(of: number.0) else { return name }
+            return name.replacingCharacters(of: place, with: String(number.1))
+        }
     }
 }
 

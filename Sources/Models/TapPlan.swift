@@ -27,7 +27,7 @@ struct TapPlan {
             (spec.finalNorm == nil ? [] : [tap(.finalNorm, spec.hiddenSize)])
                 + (spec.poolerActivation == nil
                     ? [] : [PlannedTap(name: TapPoint.pooler.rawValue, shape: [batchCount, spec.hiddenSize])])
-        case .logits: spec.head == nil ? [] : [tap(.logits, spec.vocabularySize)]
+        case .logits: spec.head.map { [tap(.logits, $0.outputCount ?? spec.vocabularySize)] } ?? []
         }
     }
 

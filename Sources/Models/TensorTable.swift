@@ -54,10 +54,12 @@ public struct TensorTable: Sendable {
         try builder.addModel(spec)
         entries = builder.entries
         prefix = isPrefixed ? naming.prefix : ""
-        buffers = naming.buffers.flatMap { pattern in
+        let buffers = naming.buffers.flatMap { pattern in
             let name = (isPrefixed ? naming.prefix : "") + pattern
             return pattern.contains("{i}") ? (0..<spec.layerCount).map { Naming.fill(name, layer: $0) } : [name]
         }
+        let weights = NameSet(builder.entries.flatMap(\.names))
+        self.buffers = (buffers + naming.uncomputed).filter { !weights.contains($0) }
     }
 
     /// Numbers in all weights, tied ones once.
@@ -78,7 +80,9 @@ private struct TableBuilder {
 
     mutating func addModel(_ spec: TransformerSpec) throws(StructureError) {
         try addEmbeddings(spec)
-        for layer in 0..<spec.layerCount { try addBlock(spec, layer) }
+        for set in 0..<spec.blocks.weightSetCount(spec.layerCount) {
+            try addBlock(spec.blocks.block(ofSet: set), spec.hiddenSize, set)
+        }
         if let norm = spec.finalNorm { try addNorm(.finalNorm, norm, spec.hiddenSize) }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
@@ -88,21 +92,26 @@ private struct TableBuilder {
     }
 
     private mutating func addEmbeddings(_ spec: TransformerSpec) throws(StructureError) {
-        let embedding = spec.embedding
-        try add(WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding)
+        let (embedding, hidden) = (spec.embedding, spec.hiddenSize)
+        let width = embedding.projection?.inputSize ?? hidden
+        try add(WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding)
         if let positions = embedding.positions {
-            try add(
-                WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
+            try add(WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, width], .position)
         }
         if embedding.tokenTypeCount > 0 {
-            try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, spec.hiddenSize], .embedding)
+            try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, width], .embedding)
         }
-        if let norm = embedding.norm { try addNorm(.embeddingNorm, norm, spec.hiddenSize) }
+        let isNormNarrow = embedding.projection?.isBehindNorm == true
+        if let norm = embedding.norm { try addNorm(.embeddingNorm, norm, isNormNarrow ? width : hidden) }
+        if let projection = embedding.projection {
+            try addLinear(.embeddingProjection, from: width, to: hidden, bias: projection.hasBias)
+        }
+        guard let distances = embedding.distances else { return }
+        try add(WeightSlot(.distanceEmbedding), [2 * distances.span, hidden], .position)
+        if let norm = distances.norm { try addNorm(.distanceNorm, norm, hidden) }
     }
 
-    private mutating func addBlock(_ spec: TransformerSpec, _ layer: Int) throws(StructureError) {
-        let block = spec.blocks[layer]
-        let hidden = spec.hiddenSize
+    private mutating func addBlock(_ block: BlockSpec, _ hidden: Int, _ layer: Int) throws(StructureError) {
         if let norm = block.attentionNorms.before { try addNorm(.attentionNorm, norm, hidden, layer) }
         try addAttention(block.attention, hidden, layer)
         try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
@@ -144,6 +153,10 @@ private struct TableBuilder {
             try addHeadNorm(.queryNorm, headNorm, attention.headCount, attention.headDimension, layer)
             try addHeadNorm(.keyNorm, headNorm, attention.keyValueHeadCount, attention.headDimension, layer)
         }
+        if let disentangled = attention.disentangled, !disentangled.sharesProjections {
+            if disentangled.hasDistanceKeys { try addLinear(.distanceKey, from: hidden, to: keys, layer) }
+            if disentangled.hasDistanceQueries { try addLinear(.distanceQuery, from: hidden, to: queries, layer) }
+        }
         if attention.hasSinks { try add(WeightSlot(.attentionSinks, layer: layer), [attention.headCount], .bias) }
         try addLinear(.attentionOutput, from: queries, to: hidden, layer, bias: attention.hasOutputBias)
     }
@@ -167,15 +180,17 @@ private struct TableBuilder {
     }
 
     private mutating func addHead(_ head: HeadSpec, _ spec: TransformerSpec) throws(StructureError) {
+        let width = head.transform?.outputSize ?? spec.hiddenSize
         if let transform = head.transform {
-            try addLinear(.headTransform, from: spec.hiddenSize, to: spec.hiddenSize, role: .head)
-            try addNorm(.headNorm, transform.norm, spec.hiddenSize)
+            try addLinear(.headTransform, from: spec.hiddenSize, to: width, role: .head, bias: transform.hasBias)
+            if let norm = transform.norm { try addNorm(.headNorm, norm, width) }
         }
+        let outputs = head.outputCount ?? spec.vocabularySize
         try add(
-            WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
+            WeightSlot(.head), [outputs, width], .head, .outputInput,
             head.isTied ? .tied(to: WeightSlot(.tokenEmbedding)) : .required)
         if head.hasBias {
-            try add(WeightSlot(.head, .bias), [spec.vocabularySize], .bias, hasEqualNames: head.isTied)
+            try add(WeightSlot(.head, .bias), [outputs], .bias, hasEqualNames: head.isTied)
         }
     }
 

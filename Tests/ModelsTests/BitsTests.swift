@@ -4,10 +4,15 @@ import Testing
 
 /// The same bits for any number of threads, any batch, any dispatch level, whoever watches.
 @Suite struct BitsTests {
-    static let models = ["gpt2", "bert"]
+    static let models = ["gpt2", "bert", "modernbert", "deberta"]
 
     private func model(_ name: String) throws -> Model {
-        try name == "gpt2" ? MadeUpModel.gpt2() : MadeUpModel.bert()
+        switch name {
+        case "gpt2": try MadeUpModel.gpt2()
+        case "bert": try MadeUpModel.bert()
+        case "modernbert": try MadeUpModel.modernBERT()
+        default: try MadeUpModel.deberta()
+        }
     }
 
     private func tokens(_ name: String) throws -> TokenBatch {

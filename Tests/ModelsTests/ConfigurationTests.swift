@@ -25,7 +25,9 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 
     static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
 
-    static let all: [BadConfiguration] = [
+    static let all = gpt2AndBERT + encoders
+
+    private static let gpt2AndBERT: [BadConfiguration] = [
         .init(
             [("model_type", "gpt5")],
             "config.json: model_type: expected one of \(modelTypes), found 'gpt5'"),

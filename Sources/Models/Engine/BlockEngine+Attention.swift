@@ -3,8 +3,8 @@ import AssayTensors
 /// Scaled dot-product attention, every sequence and head alone.
 extension BlockEngine {
     /// Keys are counted from the sequence's first position that is read, so padding before a sequence changes no bit of
-    /// it. A row that may see no key (padding before a causal sequence) sees all keys alike, as in transformers, whose
-    /// mask swallows every score; a sink then takes all.
+    /// it. A row that may see no key (padding before a causal sequence, or farther from it than a window) sees all keys
+    /// alike, as in transformers, whose mask swallows every score; a sink then takes all.
     func attend(
         _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>
     ) throws -> Matrix<S> {
@@ -13,30 +13,25 @@ extension BlockEngine {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
         let scale = spec.scale(layer: layer)
-        Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
+        try Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
             let head = index / blocks.count % spec.headCount
             let sequence = index / blocks.count / spec.headCount
             let keys = sequences.keys[sequence]
             let place = Place(sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension)
-            let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
-            let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
-            if !blind.isEmpty {
-                let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
-                let end = spec.hasSinks ? 0 : sequences.length
-                attend(
-                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, blind, result, begins: nil,
-                    ends: [Int](repeating: end, count: blind.count))
-            }
-            if !seeing.isEmpty {
-                let end = keys.range.upperBound
-                let begins = spec.window.map { window in
-                    seeing.map { min(max(keys.range.lowerBound, $0 - window + 1), end) }
+            for stretch in stretches(of: rows, sequence, spec) {
+                if let seen = stretch.seen {
+                    let inputs = Inputs(
+                        q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases)
+                    try attend(inputs, place, stretch.rows, result, seen)
+                } else {
+                    let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
+                    let seen = 0..<(spec.hasSinks ? 0 : sequences.length)
+                    try attend(
+                        Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, stretch.rows, result,
+                        [Range<Int>](repeating: seen, count: stretch.rows.count))
                 }
-                attend(
-                    Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
-                    seeing, result, begins: begins, ends: seeing.map { spec.isCausal ? min($0 + 1, end) : end })
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -44,6 +39,41 @@ extension BlockEngine {
     }
 
     private static var queryRowCount: Int { 128 }
+
+    /// The keys among which a row sees those that are read; nil where it sees none.
+    private func sight(ofRow row: Int, _ sequence: Int, _ spec: AttentionSpec) -> Range<Int>? {
+        let keys = sequences.keys[sequence]
+        if spec.isPaddingBlind, !tokens.isRead(sequence: sequence, position: row) { return nil }
+        var (begin, end) = (keys.range.lowerBound, keys.range.upperBound)
+        if spec.isCausal { end = min(end, row + 1) }
+        if let window = spec.window {
+            begin = max(begin, row - window + 1)
+            end = min(end, row + window)
+        }
+        guard begin < end, keys.mask?[begin..<end].contains(1) ?? true else { return nil }
+        return begin..<end
+    }
+
+    /// Rows side by side that all see something, or nothing.
+    private struct Stretch {
+        var rows: Range<Int>
+        /// The keys among which each row sees those that are read; nil where none sees any.
+        var seen: [Range<Int>]?
+    }
+
+    private func stretches(of rows: Range<Int>, _ sequence: Int, _ spec: AttentionSpec) -> [Stretch] {
+        var stretches: [Stretch] = []
+        for row in rows {
+            let sight = sight(ofRow: row, sequence, spec)
+            if let last = stretches.indices.last, (stretches[last].seen == nil) == (sight == nil) {
+                stretches[last].rows = stretches[last].rows.lowerBound..<row + 1
+                if let sight { stretches[last].seen?.append(sight) }
+            } else {
+                stretches.append(Stretch(rows: row..<row + 1, seen: sight.map { [$0] }))
+            }
+        }
+        return stretches
+    }
 
     /// Whose rows and columns.
     private struct Place {
@@ -63,11 +93,16 @@ extension BlockEngine {
         var biases = ScoreBiases<S>()
     }
 
-    /// Some rows of one head of one sequence.
+    /// Some rows of one head of one sequence, and the keys that each sees.
     private func attend(
-        _ inputs: Inputs, _ place: Place, _ rows: Range<Int>, _ result: Matrix<S>, begins: [Int]?, ends: [Int]
-    ) {
+        _ inputs: Inputs, _ place: Place, _ rows: Range<Int>, _ result: Matrix<S>, _ seen: [Range<Int>]
+    ) throws {
         let (q, k, v) = (inputs.q, inputs.k, inputs.v)
+        let (begins, ends) = (seen.map(\.lowerBound), seen.map(\.upperBound))
+        let distances = try inputs.biases.distances.map {
+            try scores($0, q, k, sequence: place.sequence, head: place.head, rows)
+        }
+        defer { withExtendedLifetime(distances) {} }
         let row = place.sequence * sequences.length
         let first = row + rows.lowerBound
         let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
@@ -81,7 +116,10 @@ extension BlockEngine {
                             out: result.row(first) + queryColumn, queryStride: q.columnCount,
                             keyStride: k.columnCount, rows: rows.count, width: place.width, scale: inputs.scale,
                             keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
-                            bias: inputs.biases.ofKeys?.row(place.sequence * inputs.biases.headCount + place.head),
+                            bias: distances?.pointer
+                                ?? inputs.biases.ofKeys?.row(
+                                    place.sequence * inputs.biases.headCount + place.head),
+                            biasStride: distances?.columnCount ?? 0,
                             softCap: inputs.softCap, sink: inputs.biases.sinks.map { $0.pointer + place.head }))
                 }
             }
@@ -98,6 +136,8 @@ struct ScoreBiases<S: Scalar>: Sendable {
     /// [sequences · heads, length]: what is added to the scores of a key.
     var ofKeys: Matrix<S>?
     var headCount = 0
+    /// What scores of distances are made of.
+    var distances: DistanceScores<S>?
     /// A score a head.
     var sinks: Matrix<S>?
 }

@@ -168,10 +168,18 @@ extension BlockEngine {
         }
     }
 
+    /// Zeros where nothing is read.
+    func clearPadding(of matrix: Matrix<S>) {
+        guard let mask = tokens.attentionMask else { return }
+        for (row, isRead) in mask.joined().enumerated() where isRead == 0 {
+            matrix.row(row).update(repeating: S.zero, count: matrix.columnCount)
+        }
+    }
+
     /// Rows of a table; equal ones are read once, in ascending order, which suits every format.
-    private func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
+    func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
         let table = try borrow(slot)
-        let result = try Matrix<S>(rowCount: ids.count, columnCount: spec.hiddenSize)
+        let result = try Matrix<S>(rowCount: ids.count, columnCount: table.tensor.shape.rowElementCount)
         let order = ids.indices.sorted { (ids[$0], $0) < (ids[$1], $1) }
         let ranges = Parallel.ranges(order.count, parts: 4 * threads)
         try Parallel.forEach(ranges.count, threads: threads) { part in
@@ -189,7 +197,7 @@ extension BlockEngine {
     }
 
     private func read(_ table: BorrowedWeight, row: Int, into result: UnsafeMutablePointer<S>) throws {
-        let count = spec.hiddenSize
+        let count = table.tensor.shape.rowElementCount
         if table.isWide {
             try table.read(
                 rows: row..<row + 1,
@@ -204,12 +212,14 @@ extension BlockEngine {
 }
 
 extension LearnedPositions {
+    /// Rows before that of a given position 0: where padding is told from tokens, positions that are given are rows;
+    /// otherwise places.
+    var offsetOfGiven: Int { if case .placesOfTokens = counting { 0 } else { offset } }
+
     /// The rows of the table for every token, sequence by sequence.
     func rows(of tokens: TokenBatch) -> [Int] {
         if let given = tokens.positionIDs {
-            // Where padding is told from tokens, positions that are given are rows; otherwise places.
-            let base = if case .placesOfTokens = counting { 0 } else { offset }
-            return given.flatMap { $0.map { $0 + base } }
+            return given.flatMap { $0.map { $0 + offsetOfGiven } }
         }
         return tokens.inputIDs.indices.flatMap { rows(of: tokens, sequence: $0) }
     }

@@ -124,7 +124,9 @@ extension BlockEngine {
 
     /// The matrix of a slot.
     func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
-        guard let tensor = model.tensor(slot), let entry = model.table.entries.first(where: { $0.slot == slot }) else {
+        let shared = spec.shared(slot)
+        guard let tensor = model.tensor(slot), let entry = model.table.entries.first(where: { $0.slot == shared })
+        else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
         return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)

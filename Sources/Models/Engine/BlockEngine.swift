@@ -48,13 +48,17 @@ struct BlockEngine<S: Scalar>: Engine {
     // MARK: Steps
 
     func embed(_ observe: TapObserver?) throws -> HiddenState {
-        let embedding = try embeddings()
-        let result =
-            if let norm = spec.embedding.norm { try normalize([embedding], WeightSlot(.embeddingNorm), norm)[0] } else {
-                embedding
-            }
-        try show([result], .embed, nil, observe)
-        return try state(result)
+        var result = [try embeddings()]
+        func project(isBehindNorm: Bool) throws {
+            guard let projection = spec.embedding.projection, projection.isBehindNorm == isBehindNorm else { return }
+            result = try linear(result, WeightSlot(.embeddingProjection), bias: projection.hasBias)
+        }
+        try project(isBehindNorm: false)
+        if let norm = spec.embedding.norm { result = try normalize(result, WeightSlot(.embeddingNorm), norm) }
+        try project(isBehindNorm: true)
+        if spec.embedding.isZeroAtPadding { clearPadding(of: result[0]) }
+        try show(result, .embed, nil, observe)
+        return try state(result[0])
     }
 
     func block(_ layer: Int, _ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState] {
@@ -144,9 +148,9 @@ struct BlockEngine<S: Scalar>: Engine {
             try show(pooled, .pooler, nil, observe)
         }
         if let transform = spec.head?.transform {
-            result = try linear(result, WeightSlot(.headTransform))
+            result = try linear(result, WeightSlot(.headTransform), bias: transform.hasBias)
             try apply(transform.activation, result)
-            result = try normalize(result, WeightSlot(.headNorm), transform.norm)
+            if let norm = transform.norm { result = try normalize(result, WeightSlot(.headNorm), norm) }
         }
         return try result.map(state)
     }
@@ -175,7 +179,8 @@ struct BlockEngine<S: Scalar>: Engine {
         if let rotation = rotations[spec.blocks.kind(of: layer)] {
             for matrix in q + k { rotate(matrix, rotation, headDimension: attention.headDimension) }
         }
-        let biases = try scoreBiases(attention, layer)
+        var biases = try scoreBiases(attention, layer)
+        biases.distances = try distanceScores(attention, layer)
         let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer, biases) }
         let output = WeightSlot(.attentionOutput, layer: layer)
         let result = try linear(attended, output, bias: attention.hasOutputBias)

@@ -12,8 +12,11 @@ public struct AttentionSpec: Sendable, Equatable {
     public var softCap: Double?
     /// Whether a position sees only itself and what stands before it.
     public var isCausal: Bool
-    /// How many positions a causal one sees, itself among them; nil for all.
+    /// A position sees others that are fewer places away than this: before it and, unless attention is causal, behind it;
+    /// nil for all.
     public var window: Int?
+    /// Whether padding sees no key, and so all keys alike; else it sees what is read.
+    public var isPaddingBlind = false
     public var projection = Projection.separate
     /// Whether the projections to queries, keys and values have biases, and whether that of the output has one.
     public var hasInputBias = true
@@ -24,6 +27,8 @@ public struct AttentionSpec: Sendable, Equatable {
     public var rotary: RotarySpec?
     /// Positions as a bias of the scores; nil for none.
     public var linearBias: LinearBias?
+    /// Distances as scores of vectors of their own; nil for none.
+    public var disentangled: DisentangledAttention?
     /// Whether each head has a score of its own that takes its share of the softmax and brings no value.
     public var hasSinks = false
 
@@ -95,5 +100,25 @@ public struct LinearBias: Sendable, Equatable {
     public init(isRoundedToBFloat16: Bool = false, isScaled: Bool = false) {
         self.isRoundedToBFloat16 = isRoundedToBFloat16
         self.isScaled = isScaled
+    }
+}
+
+/// Disentangled attention: contents meet distances beside contents. With r the row of the distance between query i and key
+/// j in the table of `DistanceEmbedding`, K and Q its projections to keys and queries, head by head:
+/// `score(i, j) = (q_i · k_j + q_i · K_r + k_j · Q_r) · scale`.
+///
+/// - Source: He et al. 2021, "DeBERTa" (arXiv 2006.03654), equation 4.
+public struct DisentangledAttention: Sendable, Equatable {
+    /// Whether queries meet distances as keys: the second term.
+    public var hasDistanceKeys: Bool
+    /// Whether keys meet distances as queries: the third term.
+    public var hasDistanceQueries: Bool
+    /// Whether distances are projected as contents are; else by matrices of their own.
+    public var sharesProjections: Bool
+
+    public init(hasDistanceKeys: Bool, hasDistanceQueries: Bool, sharesProjections: Bool) {
+        self.hasDistanceKeys = hasDistanceKeys
+        self.hasDistanceQueries = hasDistanceQueries
+        self.sharesProjections = sharesProjections
     }
 }

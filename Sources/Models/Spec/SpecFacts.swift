@@ -25,6 +25,7 @@ enum SpecFacts {
     private static func list(of blocks: BlockPattern) -> [(name: String, value: String)] {
         let order = blocks.order.map { "\($0 + 1)" }.joined(separator: " ")
         return [("kinds of blocks", "\(blocks.kinds.count)"), ("order of blocks", order)]
+            + (blocks.sharing.map { [("weights of layers", say($0.sets))] } ?? [])
             + blocks.kinds.enumerated().flatMap { number, block in
                 list(block, "", blocks.kinds.count == 1 ? "" : " of kind \(number + 1)")
             }

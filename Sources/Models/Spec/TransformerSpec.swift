@@ -27,6 +27,8 @@ public struct BlockPattern: Sendable, Equatable {
     public var kinds: [BlockSpec]
     /// Layer i is of the kind `order[i % order.count]`.
     public var order: [Int]
+    /// Which layers have their weights in common; nil where each has its own.
+    public var sharing: WeightSharing?
 
     /// The same block in every layer.
     public init(_ block: BlockSpec) {
@@ -45,6 +47,31 @@ public struct BlockPattern: Sendable, Equatable {
 
     /// The position in `kinds` of a layer's block.
     func kind(of layer: Int) -> Int { order[layer % order.count] }
+
+    /// The set of weights that a layer uses; slots of weights count sets, not layers.
+    public func weightSet(of layer: Int) -> Int { sharing?.sets[layer] ?? layer }
+
+    /// How many sets of weights that many layers have.
+    func weightSetCount(_ layerCount: Int) -> Int { sharing?.setCount ?? layerCount }
+
+    /// The block of a set of weights.
+    func block(ofSet set: Int) -> BlockSpec { self[sharing.map { $0.sets.firstIndex(of: set) ?? 0 } ?? set] }
+}
+
+/// Layers that use the same weights.
+public struct WeightSharing: Sendable, Equatable {
+    /// The set of weights of every layer.
+    public var sets: [Int]
+    /// Sets that stand, whether a layer uses them or not.
+    public var setCount: Int
+    /// Sets that bear the name of one group.
+    public var setsPerGroup: Int
+
+    public init(sets: [Int], setCount: Int, setsPerGroup: Int) {
+        self.sets = sets
+        self.setCount = setCount
+        self.setsPerGroup = setsPerGroup
+    }
 }
 
 /// An attention sublayer and a feed-forward sublayer, with residual connections and norms.
