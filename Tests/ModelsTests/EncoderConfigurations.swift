@@ -2,7 +2,7 @@ import AssayCheckpoints
 
 extension BadConfiguration {
     /// Those of the encoders.
-    static let encoders: [BadConfiguration] = [
+    static let ofEncoders: [BadConfiguration] = [
         .init(
             "roberta-padded-right", [("pad_token_id", .null)],
             "config.json: pad_token_id: expected a token of 41, and a row of the 18 positions behind it, found null"),

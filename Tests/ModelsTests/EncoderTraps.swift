@@ -48,7 +48,7 @@ extension Trap {
             spec: { $0.head?.transform?.activation = .geluErf }),
         Trap(
             testDescription: "norm behind the projection", golden: "albert-pretraining", tap: "embed",
-            spec: { $0.embedding.projection?.isBehindNorm = false }),
+            spec: { $0.embedding.projection?.place = .beforeNorm }),
         Trap(testDescription: "erf for tanh in ALBERT", golden: "albert-one-group", tap: "layers.0.mlp_act") {
             $0["hidden_act"] = "gelu"
         },

@@ -8,11 +8,21 @@ enum MadeUpModel {
     static let vocabulary = 700
     static let context = 300
 
-    static func gpt2() throws -> Model {
-        let configuration: JSONObject = JSONObject([
-            ("model_type", "gpt2"), ("n_embd", 280), ("n_head", 5), ("n_layer", 2), ("vocab_size", .init(vocabulary)),
-            ("n_positions", .init(context)),
+    static func gpt2() throws -> Model { try gpt2(configuration: [("model_type", "gpt2")]) }
+
+    /// The same weights; a layer that sees everything, then one that sees a band.
+    static func gpt3(band: Int = 40, pattern: JSONValue = ["dense", "banded"]) throws -> Model {
+        try gpt2(configuration: [
+            ("model_type", "gpt3"), ("attention_pattern", pattern), ("band", .init(band)),
         ])
+    }
+
+    private static func gpt2(configuration: [(String, JSONValue)]) throws -> Model {
+        let configuration: JSONObject = JSONObject(
+            configuration + [
+                ("n_embd", 280), ("n_head", 5), ("n_layer", 2), ("vocab_size", .init(vocabulary)),
+                ("n_positions", .init(context)),
+            ])
         var checkpoint = MemoryCheckpoint()
         var numbers = SeededRandom(seed: 7)
         fill(&checkpoint, &numbers, "wte", [vocabulary, 280], bias: nil, 1)
@@ -26,6 +36,28 @@ enum MadeUpModel {
         }
         fillNorm(&checkpoint, &numbers, "ln_f", 280)
         return try Model(checkpoint, configuration: configuration, name: "made-up gpt2")
+    }
+
+    static func bloom() throws -> Model {
+        let configuration: JSONObject = JSONObject([
+            ("model_type", "bloom"), ("hidden_size", 280), ("n_head", 7), ("n_layer", 2),
+            ("vocab_size", .init(vocabulary)),
+        ])
+        var checkpoint = MemoryCheckpoint()
+        var numbers = SeededRandom(seed: 9)
+        fill(&checkpoint, &numbers, "word_embeddings", [vocabulary, 280], bias: nil, 1)
+        fillNorm(&checkpoint, &numbers, "word_embeddings_layernorm", 280)
+        for layer in 0..<2 {
+            for norm in ["input_layernorm", "post_attention_layernorm"] {
+                fillNorm(&checkpoint, &numbers, "h.\(layer).\(norm)", 280)
+            }
+            fill(&checkpoint, &numbers, "h.\(layer).self_attention.query_key_value", [840, 280], bias: 840, 0.2)
+            fill(&checkpoint, &numbers, "h.\(layer).self_attention.dense", [280, 280], bias: 280, 0.1)
+            fill(&checkpoint, &numbers, "h.\(layer).mlp.dense_h_to_4h", [1120, 280], bias: 1120, 0.1)
+            fill(&checkpoint, &numbers, "h.\(layer).mlp.dense_4h_to_h", [280, 1120], bias: 280, 0.1)
+        }
+        fillNorm(&checkpoint, &numbers, "ln_f", 280)
+        return try Model(checkpoint, configuration: configuration, name: "made-up bloom")
     }
 
     static func bert() throws -> Model {

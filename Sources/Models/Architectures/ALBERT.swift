@@ -26,7 +26,7 @@ enum ALBERT: Architecture {
             embedding: EmbeddingSpec(
                 positions: LearnedPositions(), tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2,
                 norm: encoder.norm,
-                projection: EmbeddingProjection(inputSize: width, hasBias: true, isBehindNorm: true)),
+                projection: EmbeddingProjection(inputSize: width, hasBias: true, place: .behindNorm)),
             blocks: blocks,
             finalNorm: nil,
             poolerActivation: stands(.pooler) ? .tanh : nil,

@@ -26,7 +26,7 @@ enum DeBERTaV2: Architecture {
                 positions: hasPositions ? LearnedPositions() : nil,
                 tokenTypeCount: try configuration.optionalSize("type_vocab_size", from: 0) ?? 0, norm: encoder.norm,
                 projection: width == encoder.hiddenSize
-                    ? nil : EmbeddingProjection(inputSize: width, hasBias: false, isBehindNorm: false),
+                    ? nil : EmbeddingProjection(inputSize: width, hasBias: false, place: .beforeNorm),
                 isZeroAtPadding: true, distances: distances),
             blocks: BlockPattern(encoder.block),
             finalNorm: nil,

@@ -22,7 +22,7 @@ enum ELECTRA: Architecture {
                 positions: LearnedPositions(), tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2,
                 norm: encoder.norm,
                 projection: width == encoder.hiddenSize
-                    ? nil : EmbeddingProjection(inputSize: width, hasBias: true, isBehindNorm: true)),
+                    ? nil : EmbeddingProjection(inputSize: width, hasBias: true, place: .behindNorm)),
             blocks: BlockPattern(encoder.block),
             finalNorm: nil,
             poolerActivation: nil,

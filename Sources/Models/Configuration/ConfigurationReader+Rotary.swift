@@ -4,17 +4,21 @@ extension ConfigurationReader {
     /// The rotations, in either generation's keys: `rope_parameters`, or `rope_theta` and `rope_scaling`.
     ///
     /// - Parameters:
-    ///   - base: where `rope_theta` is absent.
-    ///   - isPartial: whether `partial_rotary_factor` may leave a part of each head unturned.
+    ///   - base: where its key is absent.
+    ///   - baseKey: what its key is called in the older generation.
+    ///   - isPartial: whether a part of each head may be left unturned.
+    ///   - partialKey: what the key of the share that is turned is called in the older generation.
     mutating func rotary(
-        headDimension: Int, base: Double, isPartial: Bool = false, partialDefault: Double = 1
+        headDimension: Int, base: Double, baseKey: String = "rope_theta", isPartial: Bool = false,
+        partialKey: String = "partial_rotary_factor", partialDefault: Double = 1
     ) throws(StructureError) -> RotarySpec {
         let older = try object("rope_scaling")
-        let base = try positiveNumber("rope_theta") ?? base
-        let factor = try positiveNumber("partial_rotary_factor") ?? partialDefault
+        let base = try positiveNumber(baseKey) ?? base
+        let factor = try positiveNumber(partialKey) ?? partialDefault
         let lengths = try rotaryLengths()
         var parameters = try object("rope_parameters") ?? older
-        return try rotary(&parameters, headDimension, base: base, isPartial: isPartial, share: factor, lengths)
+        return try rotary(
+            &parameters, headDimension, base: base, isPartial: isPartial, share: factor, shareKey: partialKey, lengths)
     }
 
     /// What scalings may need to know of the model: the length it is for, and the one it was trained on.
@@ -32,15 +36,18 @@ extension ConfigurationReader {
     /// The rotations that one object of parameters says; nil for none said.
     func rotary(
         _ parameters: inout ConfigurationReader?, _ headDimension: Int, base: Double, isPartial: Bool = false,
-        share: Double = 1, _ lengths: RotaryLengths
+        share: Double = 1, shareKey: String = "partial_rotary_factor", _ lengths: RotaryLengths
     ) throws(StructureError) -> RotarySpec {
         guard var inner = parameters else {
-            let dimension = try turnedFeatures(headDimension, isPartial, share)
+            let dimension = try turnedFeatures(headDimension, isPartial, share, shareKey)
             return RotarySpec(base: base, dimension: dimension)
         }
         let base = try inner.positiveNumber("rope_theta") ?? base
-        let share = try inner.positiveNumber("partial_rotary_factor") ?? share
-        let dimension = try inner.turnedFeatures(headDimension, isPartial, share)
+        let innerKey = "partial_rotary_factor"
+        let dimension =
+            if let share = try inner.positiveNumber(innerKey) {
+                try inner.turnedFeatures(headDimension, isPartial, share, innerKey)
+            } else { try turnedFeatures(headDimension, isPartial, share, shareKey) }
         let scaling = try inner.rotaryScaling(lengths, dimension: dimension)
         try inner.finishPart()
         return RotarySpec(base: base, dimension: dimension, scaling: scaling)
@@ -79,15 +86,15 @@ extension ConfigurationReader {
     }
 
     private func turnedFeatures(
-        _ headDimension: Int, _ isPartial: Bool, _ factor: Double
+        _ headDimension: Int, _ isPartial: Bool, _ factor: Double, _ key: String
     ) throws(StructureError) -> Int {
         guard factor <= 1, isPartial || factor == 1 else {
-            throw error("partial_rotary_factor", expected: isPartial ? "at most 1" : "1", found: "\(factor)")
+            throw error(key, expected: isPartial ? "at most 1" : "1", found: "\(factor)")
         }
         let dimension = Int(Double(headDimension) * factor)
         guard dimension > 0, dimension % 2 == 0 else {
             throw error(
-                "partial_rotary_factor", expected: "an even number of a head's \(headDimension) features to be turned",
+                key, expected: "an even number of a head's \(headDimension) features to be turned",
                 found: "\(dimension)")
         }
         return dimension

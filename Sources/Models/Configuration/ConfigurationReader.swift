@@ -107,6 +107,13 @@ public struct ConfigurationReader {
         return list.map { $0! }
     }
 
+    /// A list of anything.
+    mutating func list(_ key: String) throws(StructureError) -> [JSONValue]? {
+        guard let value = take(key) else { return nil }
+        guard let list = value.array else { throw error(key, expected: "a list", found: Self.show(value)) }
+        return list
+    }
+
     /// Whether the key stands, null or not.
     func has(_ key: String) -> Bool { object[key] != nil }
 
