@@ -167,7 +167,7 @@ private final class LockstepWalk {
         let tokens = reference.tokens(of: reference.model.spec.stacks.count - 1)
         let segments = segments.ofLogits
         let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
-        let classes = reference.model.spec.vocabularySize
+        let classes = reference.model.spec.logitCount
         let runners = [reference, test, exact] + (rounded.map { [$0] } ?? [])
         for piece in segments.pieces(rowCount: (runners.map(\.logitsRowsPerPiece).min() ?? 1) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound

@@ -117,7 +117,7 @@ public final class BlockRunner: Sendable {
 
     /// Rows of logits that are in memory at a time.
     public var logitsRowsPerPiece: Int {
-        max(1, Self.logitsByteCount / (model.spec.vocabularySize * settings.profile.precision.byteCount))
+        max(1, Self.logitsByteCount / (model.spec.logitCount * settings.profile.precision.byteCount))
     }
 
     private static let logitsByteCount = 64 << 20

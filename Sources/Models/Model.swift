@@ -80,7 +80,7 @@ public struct Model: Sendable {
         Model(self, checkpoint: try checkpoint.replacingTensors(replace))
     }
 
-    /// The weight of a slot, or what it is tied to; nil where there is none.
+    /// The weight of a layer's slot, or what it is tied to; nil where there is none.
     public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
         let slot = spec.shared(slot)
         if let position = report.positions[table.source(of: slot)] { return checkpoint.tensors[position] }

@@ -303,7 +303,7 @@ private struct TableBuilder {
             if let norm = transform.norm { try addNorm(.headNorm, norm, width) }
         }
         let width = head.inputSize ?? spec.hiddenSize
-        let outputs = head.outputCount ?? spec.vocabularySize
+        let outputs = spec.logitCount
         if head.width != nil {
             try addLinear(.headProjection, from: spec.hiddenSize, to: width, role: .head, bias: false)
         }

@@ -64,7 +64,7 @@ import Testing
         let isPrefixed = !original.report.prefix.isEmpty
         let outside = original.table.entries.filter { entry in
             naming.modules.contains { $0.module == entry.slot.module && $0.isOutsidePrefix }
-        }.flatMap(\.names)
+        }.flatMap(\.names) + naming.uncomputed
         let other = try golden.model(editingWeights: { reader in
             var renamed = MemoryCheckpoint()
             for (index, info) in reader.contents.tensors.enumerated() {

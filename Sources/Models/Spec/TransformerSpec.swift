@@ -44,6 +44,9 @@ public struct TransformerSpec: Sendable, Equatable {
         set { stacks[stacks.count - 1][keyPath: member] = newValue }
     }
 
+    /// Logits of a position: one a token, unless the head says otherwise.
+    public var logitCount: Int { head?.outputCount ?? stacks[stacks.count - 1].vocabularySize }
+
     /// The stack with a role, where there is one.
     public subscript(role: StackSpec.Role) -> StackSpec? {
         get { stacks.first { $0.role == role } }
