@@ -201,7 +201,7 @@ private final class CaptureWalk {
         let tokens = runner.tokens(of: runner.model.spec.stacks.count - 1)
         let segments = segments.ofLogits
         let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
-        let classes = runner.model.spec.vocabularySize
+        let classes = runner.model.spec.logitCount
         let offset = firstSequence * tokens.length
         for piece in segments.pieces(rowCount: min(runner.logitsRowsPerPiece, exact.logitsRowsPerPiece) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
@@ -221,6 +221,8 @@ private final class CaptureWalk {
             }
             add(.floor, own, wide)
             add(.accumulated, reference, test)
+            // A lone logit is no distribution.
+            guard classes > 1 else { continue }
             try reference.withNumbers { reference in
                 try test.withNumbers {
                     try comparison.add(

@@ -178,7 +178,7 @@ private final class LockstepWalk {
         let tokens = reference.tokens(of: reference.model.spec.stacks.count - 1)
         let segments = segments.ofLogits
         let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
-        let classes = reference.model.spec.vocabularySize
+        let classes = reference.model.spec.logitCount
         let runners = [reference, test, exact] + (rounded.map { [$0] } ?? [])
         for piece in segments.pieces(rowCount: (runners.map(\.logitsRowsPerPiece).min() ?? 1) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
@@ -200,6 +200,8 @@ private final class LockstepWalk {
             let results = try test.logits(isSame ? [testState] : [testState, isolatedState], rows: range)
             add(.accumulated, results[0])
             add(.isolated, results[isSame ? 0 : 1])
+            // A lone logit is no distribution.
+            guard classes > 1 else { continue }
             try own.withNumbers { own in
                 try results[0].withNumbers {
                     try comparison.add(

@@ -6,7 +6,7 @@ enum TapSources {
     static func feeding(_ tap: TapFigures, _ spec: TransformerSpec) -> [(slot: WeightSlot, slice: Int?)] {
         func both(_ module: Module, _ slice: Int? = nil) -> [(slot: WeightSlot, slice: Int?)] {
             [WeightSlot.Part.weight, .bias].map {
-                (WeightSlot(module, in: tap.role, layer: tap.layer, $0).standing, slice)
+                (spec.shared(WeightSlot(module, in: tap.role, layer: tap.layer, $0).standing), slice)
             }
         }
         let isJoined = tap.layer.map { spec[tap.role]?.blocks[$0].attention.projection != .separate } ?? false
@@ -23,7 +23,8 @@ enum TapSources {
         case "v": return isJoined ? both(.queryKeyValue, 2) : both(.value) + both(.keyValueUp)
         case "q_norm": return both(.queryNorm)
         case "k_norm": return both(.keyNorm)
-        case "attn_out": return both(.attentionOutput) + both(.attentionSinks)
+        case "attn_out":
+            return [Module.attentionOutput, .attentionSinks, .distanceKey, .distanceQuery].flatMap { both($0) }
         case "cross_attn_norm": return both(.crossNorm)
         case "cross_q": return both(.crossQuery)
         case "cross_k": return both(.crossKey)

@@ -17,6 +17,13 @@ public protocol Architecture: Sendable {
     ) throws -> TransformerSpec
 
     static var naming: Naming { get }
+
+    /// The names where the specification decides between some that `naming` knows.
+    static func naming(for spec: TransformerSpec) -> Naming
+}
+
+extension Architecture {
+    static func naming(for spec: TransformerSpec) -> Naming { naming }
 }
 
 /// The architectures, one line an entry.
@@ -55,6 +62,14 @@ public enum ArchitectureRegistry {
         GPTOSS.self,
         DeepSeekV2.self,
         DeepSeekV3.self,
+        RoBERTa.self,
+        XLMRoBERTa.self,
+        CamemBERT.self,
+        DistilBERT.self,
+        ELECTRA.self,
+        ALBERT.self,
+        ModernBERT.self,
+        DeBERTaV2.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -98,7 +98,7 @@ public final class BlockRunner: Sendable {
     ) throws {
         guard hasLogits else { return }
         let last = engines.count - 1
-        precondition(fit(features, last, width: model.spec.head?.width))
+        precondition(fit(features, last, width: model.spec.head?.inputSize))
         let rowCount = parts[last].batchCount * parts[last].length
         let step = logitsRowsPerPiece
         for start in stride(from: 0, to: rowCount, by: step) {
@@ -117,7 +117,7 @@ public final class BlockRunner: Sendable {
 
     /// Rows of logits that are in memory at a time.
     public var logitsRowsPerPiece: Int {
-        max(1, Self.logitsByteCount / (model.spec.vocabularySize * settings.profile.precision.byteCount))
+        max(1, Self.logitsByteCount / (model.spec.logitCount * settings.profile.precision.byteCount))
     }
 
     private static let logitsByteCount = 64 << 20

@@ -34,7 +34,7 @@ public struct Model: Sendable {
                 || naming.isStacked(module, checkpoint.tensors.lazy.map(\.name))
         }
         // Before any name is made: a configuration may claim any number of layers.
-        if let layerCount = spec.stacks.map(\.layerCount).max(), layerCount > checkpoint.tensors.count {
+        if let layerCount = spec.stacks.map(\.weightSetCount).max(), layerCount > checkpoint.tensors.count {
             throw StructureError(
                 "\(configurationFile): expected at most as many layers as \(name) has tensors "
                     + "(\(checkpoint.tensors.count)), found \(layerCount) layers")
@@ -49,7 +49,8 @@ public struct Model: Sendable {
                 "\(configurationFile): expected at most as many experts as \(name) has tensors "
                     + "(\(checkpoint.tensors.count)), found more")
         }
-        table = try TensorTable(spec, naming, isPrefixed: isPrefixed, file: configurationFile)
+        table = try TensorTable(
+            spec, architecture.naming(for: spec), isPrefixed: isPrefixed, file: configurationFile)
         report = table.check(checkpoint)
         self.checkpoint = checkpoint
         self.name = name
@@ -100,8 +101,9 @@ public struct Model: Sendable {
         return Model(self, spec: spec, table: table, report: report, checkpoint)
     }
 
-    /// The weight of a slot, or what it is tied to; nil where there is none.
+    /// The weight of a layer's slot, or what it is tied to; nil where there is none.
     public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
+        let slot = spec.shared(slot)
         if let position = report.positions[table.source(of: slot)] { return checkpoint.tensors[position] }
         guard let expert = slot.expert, let position = report.positions[slot.ofAllExperts] else { return nil }
         return StackedTensor(checkpoint.tensors[position], expert)

@@ -3,6 +3,7 @@ import AssayPackings
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
     case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
+    case distanceEmbedding, distanceNorm, distanceKey, distanceQuery
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
     case crossNorm, crossQuery, crossKey, crossValue, crossOutput
@@ -30,7 +31,7 @@ public struct WeightSlot: Hashable, Sendable {
     public var module: Module
     /// The stack it belongs to.
     public var role: StackSpec.Role
-    /// The block it belongs to; nil outside blocks.
+    /// The block it belongs to, or where layers share weights the set of weights; nil outside blocks.
     public var layer: Int?
     /// The expert it belongs to; nil for what is no expert's, or all experts' together.
     public var expert: Int?
@@ -60,6 +61,16 @@ public struct WeightSlot: Hashable, Sendable {
     }
 }
 
+extension TransformerSpec {
+    /// The slot of a layer's weight: that of the set which the layer shares with others.
+    public func shared(_ slot: WeightSlot) -> WeightSlot {
+        guard let layer = slot.layer, let stack = self[slot.role] else { return slot }
+        var slot = slot
+        slot.layer = stack.blocks.weightSet(of: layer)
+        return slot
+    }
+}
+
 /// What a tensor is for; what may be done to it depends on it.
 public enum TensorRole: String, Sendable {
     case embedding, position, norm, bias, linear, router, head, buffer
@@ -71,8 +82,8 @@ public struct ModuleName: Sendable {
     public var module: Module
     /// The stack it belongs to.
     public var role: StackSpec.Role
-    /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer,
-    /// `{e}` for the expert.
+    /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer, `{g}` and `{k}` for
+    /// the group of layers and the place in it, `{e}` for the expert.
     public var hf: String
     /// Whether the prefix of bodies inside larger models never stands before it.
     public var isOutsidePrefix: Bool
@@ -109,12 +120,16 @@ public struct Naming: Sendable {
     public var otherEndings: [(ending: String, other: String)] = []
     /// Tensors that are no weights and may stand or not, without prefix.
     public var buffers: [String] = []
+    /// Tensors of heads that are not computed and may stand or not, the names whole.
+    public var uncomputed: [String] = []
+    /// Layers whose names have one group.
+    public var layersPerGroup = 1
 
     /// The names a weight may bear in the `hf` layout, the preferred one first; none where the architecture lacks the
     /// module.
     func names(of slot: WeightSlot, prefixed: Bool) -> [String] {
         guard let module = name(of: slot) else { return [] }
-        let stem = Self.fill(module.hf, layer: slot.layer, expert: slot.expert)
+        let stem = Self.fill(module.hf, layer: slot.layer, perGroup: layersPerGroup, expert: slot.expert)
         let name =
             (prefixed && !module.isOutsidePrefix ? prefix : "") + stem
             + (module.isParameter ? (slot.part == .bias ? "_bias" : "") : "." + slot.part.rawValue)
@@ -140,8 +155,11 @@ public struct Naming: Sendable {
         }
     }
 
-    static func fill(_ pattern: String, layer: Int?, expert: Int? = nil) -> String {
-        [("{i}", layer), ("{e}", expert)].reduce(pattern) { name, part in
+    static func fill(_ pattern: String, layer: Int?, perGroup: Int = 1, expert: Int? = nil) -> String {
+        let numbers = [
+            ("{i}", layer), ("{g}", layer.map { $0 / perGroup }), ("{k}", layer.map { $0 % perGroup }), ("{e}", expert),
+        ]
+        return numbers.reduce(pattern) { name, part in
             guard let number = part.1, let place = name.firstRange(of: part.0) else { return name }
             return name.replacingCharacters(of: place, with: String(number))
         }

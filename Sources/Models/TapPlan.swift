@@ -25,7 +25,7 @@ struct TapPlan {
                 tap($0.point, stack, $0.width, layer: layer, rows: $0.isOfMemory ? stack - 1 : stack)
             }
         case .finish(let stack): return finishTaps(stack)
-        case .logits: return spec.head == nil ? [] : [tap(.logits, spec.stacks.count - 1, spec.vocabularySize)]
+        case .logits: return spec.head == nil ? [] : [tap(.logits, spec.stacks.count - 1, spec.logitCount)]
         }
     }
 

@@ -69,11 +69,13 @@ public struct TensorTable: Sendable {
         namedPositions = NameMap(
             entries.enumerated().reversed().flatMap { position, entry in entry.names.map { ($0, position) } })
         prefix = isPrefixed ? naming.prefix : ""
-        buffers = naming.buffers.flatMap { pattern in
+        let buffers = naming.buffers.flatMap { pattern in
             let name = (isPrefixed ? naming.prefix : "") + pattern
             guard pattern.contains("{i}") else { return [name] }
             return (0..<spec.stacks.map(\.layerCount).max()!).map { Naming.fill(name, layer: $0) }
         }
+        let weights = NameSet(builder.entries.flatMap(\.names))
+        self.buffers = (buffers + naming.uncomputed).filter { !weights.contains($0) }
         aheadLayers = (0..<spec.aheadLayerCount).map {
             "\(isPrefixed ? naming.prefix : "")layers.\(spec.layerCount + $0)."
         }
@@ -112,14 +114,17 @@ private struct TableBuilder {
     mutating func addModel(_ spec: TransformerSpec) throws(StructureError) {
         for stack in spec.stacks {
             try addEmbeddings(stack, sharedWith: role)
-            for layer in 0..<stack.layerCount { try addBlock(stack, layer) }
+            for set in 0..<stack.weightSetCount {
+                try addBlock(stack.blocks.block(ofSet: set), stack.hiddenSize, set)
+            }
             if let norm = stack.finalNorm { try addNorm(.finalNorm, norm, stack.hiddenSize) }
         }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
         // What the head would read of the hidden states: a bare body has it too, and nothing that uses it.
-        if spec.head == nil, let width = spec.embedding.width {
-            try add(WeightSlot(.headProjection), [width, spec.hiddenSize], .head, .outputInput, .optional)
+        if spec.head == nil, let projection = spec.embedding.projection {
+            try add(
+                WeightSlot(.headProjection), [projection.inputSize, spec.hiddenSize], .head, .outputInput, .optional)
         }
         // The second head of BERT's pretraining: known by name, not computed.
         try add(WeightSlot(.nextSentence), [2, spec.hiddenSize], .head, .outputInput, .optional)
@@ -130,22 +135,27 @@ private struct TableBuilder {
         _ spec: StackSpec, sharedWith before: StackSpec.Role
     ) throws(StructureError) {
         role = spec.role
-        let embedding = spec.embedding
-        let width = embedding.width ?? spec.hiddenSize
+        let (embedding, hidden) = (spec.embedding, spec.hiddenSize)
+        let projection = embedding.projection
+        let width = projection?.inputSize ?? hidden
+        let summedWidth = projection?.place == .ofTokens ? hidden : width
         try add(
             WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding, nil,
             embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
-        if embedding.width != nil {
-            try addLinear(.embeddingProjection, from: width, to: spec.hiddenSize, role: .embedding, bias: false)
+        if let projection {
+            try addLinear(
+                .embeddingProjection, from: width, to: hidden, role: .embedding, bias: projection.hasBias)
         }
         if let positions = embedding.positions {
-            try add(
-                WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
+            try add(WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, summedWidth], .position)
         }
         if embedding.tokenTypeCount > 0 {
-            try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, spec.hiddenSize], .embedding)
+            try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, summedWidth], .embedding)
         }
-        if let norm = embedding.norm { try addNorm(.embeddingNorm, norm, spec.hiddenSize) }
+        if let norm = embedding.norm {
+            try addNorm(.embeddingNorm, norm, projection?.place == .behindNorm ? width : hidden)
+        }
+        try addDistances(embedding, hidden)
         for attention in spec.blocks.kinds.map(\.attention) {
             guard let bias = attention.relativeBias else { continue }
             try add(WeightSlot(.relativeBias), [bias.bucketCount, attention.headCount], .position)
@@ -153,9 +163,13 @@ private struct TableBuilder {
         }
     }
 
-    private mutating func addBlock(_ spec: StackSpec, _ layer: Int) throws(StructureError) {
-        let block = spec.blocks[layer]
-        let hidden = spec.hiddenSize
+    private mutating func addDistances(_ embedding: EmbeddingSpec, _ hidden: Int) throws(StructureError) {
+        guard let distances = embedding.distances else { return }
+        try add(WeightSlot(.distanceEmbedding), [2 * distances.span, hidden], .position)
+        if let norm = distances.norm { try addNorm(.distanceNorm, norm, hidden) }
+    }
+
+    private mutating func addBlock(_ block: BlockSpec, _ hidden: Int, _ layer: Int) throws(StructureError) {
         if let norm = block.attentionNorms.before { try addNorm(.attentionNorm, norm, hidden, layer) }
         try addAttention(block.attention, hidden, layer)
         try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
@@ -223,6 +237,12 @@ private struct TableBuilder {
             try addHeadNorm(.queryNorm, headNorm, attention.headCount, attention.headDimension, layer)
             try addHeadNorm(.keyNorm, headNorm, attention.keyValueHeadCount, attention.headDimension, layer)
         }
+        if let disentangled = attention.disentangled, !disentangled.sharesProjections {
+            if disentangled.hasDistanceKeys { try addLinear(.distanceKey, from: hidden, to: attention.keyWidth, layer) }
+            if disentangled.hasDistanceQueries {
+                try addLinear(.distanceQuery, from: hidden, to: attention.queryWidth, layer)
+            }
+        }
         if attention.hasSinks { try add(WeightSlot(.attentionSinks, layer: layer), [attention.headCount], .bias) }
         try addLinear(.attentionOutput, from: attention.outputWidth, to: hidden, layer, bias: attention.hasOutputBias)
     }
@@ -278,19 +298,21 @@ private struct TableBuilder {
 
     private mutating func addHead(_ head: HeadSpec, _ spec: TransformerSpec) throws(StructureError) {
         if let transform = head.transform {
-            try addLinear(.headTransform, from: spec.hiddenSize, to: spec.hiddenSize, role: .head)
-            try addNorm(.headNorm, transform.norm, spec.hiddenSize)
+            let width = transform.outputSize ?? spec.hiddenSize
+            try addLinear(.headTransform, from: spec.hiddenSize, to: width, role: .head, bias: transform.hasBias)
+            if let norm = transform.norm { try addNorm(.headNorm, norm, width) }
         }
-        let width = head.width ?? spec.hiddenSize
+        let width = head.inputSize ?? spec.hiddenSize
+        let outputs = spec.logitCount
         if head.width != nil {
             try addLinear(.headProjection, from: spec.hiddenSize, to: width, role: .head, bias: false)
         }
         try add(
-            WeightSlot(.head), [spec.vocabularySize, width], .head, .outputInput,
+            WeightSlot(.head), [outputs, width], .head, .outputInput,
             head.isTied ? .tied(to: WeightSlot(.tokenEmbedding, in: role)) : .required)
         if head.hasBiasRow { try add(WeightSlot(.headBiasRow), [1, spec.vocabularySize], .bias) }
         if head.hasBias {
-            try add(WeightSlot(.head, .bias), [spec.vocabularySize], .bias, hasEqualNames: head.isTied)
+            try add(WeightSlot(.head, .bias), [outputs], .bias, hasEqualNames: head.isTied)
         }
     }
 

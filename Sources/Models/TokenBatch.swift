@@ -122,13 +122,17 @@ public struct TokenBatch: Sendable, Equatable {
     private func check(against spec: StackSpec, _ architecture: String) throws(CheckpointError) {
         // Positions that are turned rather than looked up have no end.
         let positionCount = spec.embedding.positions != nil ? spec.contextLength : ConfigurationReader.largestSize
-        guard length <= positionCount else {
+        let longest = positionsTaken(spec.embedding.positions)
+        guard longest <= positionCount else {
             throw error(
                 .inputIDs, expected: "at most \(spec.contextLength) tokens a sequence, as the model has positions",
-                found: "\(length)")
+                found: "\(longest)")
         }
         try check(.inputIDs, inputIDs, below: spec.vocabularySize, "vocab_size")
-        if let positionIDs { try check(.positionIDs, positionIDs, below: positionCount, "the model's positions") }
+        if let positionIDs {
+            let limit = positionCount + (spec.embedding.positions.map { $0.offset - $0.offsetOfGiven } ?? 0)
+            try check(.positionIDs, positionIDs, below: limit, "the model's positions")
+        }
         guard let tokenTypeIDs else { return }
         // Zeros are something too: such a model would look them up among its tokens and add what it finds.
         guard spec.embedding.tokenTypeCount > 0 else {
@@ -137,6 +141,12 @@ public struct TokenBatch: Sendable, Equatable {
                 found: "some")
         }
         try check(.tokenTypeIDs, tokenTypeIDs, below: spec.embedding.tokenTypeCount, "type_vocab_size")
+    }
+
+    /// Positions that the longest sequence takes.
+    private func positionsTaken(_ positions: LearnedPositions?) -> Int {
+        guard case .placesOfTokens(let padding) = positions?.counting else { return length }
+        return inputIDs.map { ids in ids.count { $0 != padding } }.max() ?? 0
     }
 
     /// The members that say more than their default, by their names.

@@ -5,7 +5,7 @@ import Testing
 
 /// The same bits for any number of threads, any batch, any dispatch level, whoever watches.
 @Suite struct BitsTests {
-    static let models = ["gpt2", "bert", "gpt3", "bloom", "deepseek"]
+    static let models = ["gpt2", "bert", "gpt3", "bloom", "deepseek", "modernbert", "deberta"]
 
     private func model(_ name: String) throws -> Model {
         switch name {
@@ -13,6 +13,8 @@ import Testing
         case "gpt3": try MadeUpModel.gpt3()
         case "bloom": try MadeUpModel.bloom()
         case "deepseek": try MadeUpModel.deepSeek()
+        case "modernbert": try MadeUpModel.modernBERT()
+        case "deberta": try MadeUpModel.deberta()
         default: try MadeUpModel.bert()
         }
     }

@@ -63,9 +63,10 @@ import Testing
         let naming = try ArchitectureRegistry.architecture(for: golden.configuration(), file: "config.json").naming
         guard !naming.prefix.isEmpty else { return }
         let isPrefixed = !original.report.prefix.isEmpty
-        let outside = original.table.entries.filter { entry in
-            naming.modules.contains { $0.module == entry.slot.module && $0.isOutsidePrefix }
-        }.flatMap(\.names)
+        let outside =
+            original.table.entries.filter { entry in
+                naming.modules.contains { $0.module == entry.slot.module && $0.isOutsidePrefix }
+            }.flatMap(\.names) + naming.uncomputed
         let other = try golden.model(editingWeights: { reader in
             var renamed = MemoryCheckpoint()
             for (index, info) in reader.contents.tensors.enumerated() {

@@ -29,7 +29,7 @@ enum OPT: Architecture {
             spec.finalNorm = nil
         }
         if let width = try configuration.optionalSize("word_embed_proj_dim"), width != gpt.hiddenSize {
-            spec.embedding.width = width
+            spec.embedding.projection = EmbeddingProjection(inputSize: width, hasBias: false, place: .ofTokens)
             spec.head?.width = width
         }
         try configuration.finish(harmless: [

@@ -53,21 +53,35 @@ extension ConfigurationReader {
         return RotarySpec(base: base, dimension: dimension, scaling: scaling)
     }
 
-    /// Gemma 3's rotations: of layers that see everything, and of those that see a window.
+    /// Gemma 3's rotations.
     mutating func gemmaRotations() throws(StructureError) -> (whole: RotarySpec, windowed: RotarySpec) {
-        let headDimension = try sizeOrNone("head_dim", default: 256) ?? 256
+        try rotations(
+            headDimension: try sizeOrNone("head_dim", default: 256) ?? 256, base: ("rope_theta", 1_000_000),
+            windowBase: ("rope_local_base_freq", 10_000), isWindowStretched: false)
+    }
+
+    /// The rotations of layers that see everything, and of those that see a window.
+    ///
+    /// - Parameters:
+    ///   - base: the older key of the first's base, and what it is where absent.
+    ///   - windowBase: the same of the second's.
+    ///   - isWindowStretched: whether the older `rope_scaling` is for both.
+    mutating func rotations(
+        headDimension: Int, base: (key: String, fallback: Double), windowBase: (key: String, fallback: Double),
+        isWindowStretched: Bool
+    ) throws(StructureError) -> (whole: RotarySpec, windowed: RotarySpec) {
         let lengths = try rotaryLengths()
-        let (base, windowBase) = (try positiveNumber("rope_theta"), try positiveNumber("rope_local_base_freq"))
+        let (older, olderWindow) = (try positiveNumber(base.key), try positiveNumber(windowBase.key))
         var whole = try object("rope_scaling")
-        var windowed: ConfigurationReader?
+        var windowed = isWindowStretched ? whole : nil
         if var both = try object("rope_parameters") {
             whole = try both.object("full_attention") ?? whole
-            windowed = try both.object("sliding_attention")
+            windowed = try both.object("sliding_attention") ?? windowed
             try both.finishPart()
         }
         return (
-            try rotary(&whole, headDimension, base: base ?? 1_000_000, lengths),
-            try rotary(&windowed, headDimension, base: windowBase ?? 10_000, lengths)
+            try rotary(&whole, headDimension, base: older ?? base.fallback, lengths),
+            try rotary(&windowed, headDimension, base: olderWindow ?? windowBase.fallback, lengths)
         )
     }
 

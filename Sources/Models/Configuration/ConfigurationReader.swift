@@ -117,6 +117,12 @@ public struct ConfigurationReader {
     /// Whether the key stands, null or not.
     func has(_ key: String) -> Bool { object[key] != nil }
 
+    /// Whether the key stands and is null.
+    func isNull(_ key: String) -> Bool { object[key] == .null }
+
+    /// Whether the key's value is a text.
+    func isText(_ key: String) -> Bool { object[key]?.string != nil }
+
     /// The value of a key as messages show it.
     func shown(_ key: String) -> String { object[key].map(Self.show) ?? "no such key" }
 

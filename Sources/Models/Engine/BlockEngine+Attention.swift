@@ -3,8 +3,8 @@ import AssayTensors
 /// Scaled dot-product attention, every sequence and head alone.
 extension BlockEngine {
     /// Keys are counted from the sequence's first position that is read, so padding before a sequence changes no bit of
-    /// it. What a row does that may see no key (padding before a causal sequence) is the specification's to say; a sink
-    /// then takes all.
+    /// it. What a row does that may see no key (padding before a causal sequence, or farther than a window from what is read)
+    /// is the specification's to say; a sink then takes all.
     func attend(
         _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>,
         keys keySequences: Sequences? = nil
@@ -16,7 +16,7 @@ extension BlockEngine {
         let scale = spec.scale(layer: layer)
         let keySequences = keySequences ?? sequences
         let length = keySequences.length
-        Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
+        try Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
             let head = index / blocks.count % spec.headCount
@@ -25,10 +25,13 @@ extension BlockEngine {
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
                 valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
-            let seeing = rows.filter { keys.contain(readOneIn: spec.sight(of: $0, length)) }
+            let seeing = rows.filter {
+                keys.contain(readOneIn: spec.sight(of: $0, length))
+                    && !(spec.isPaddingBlind && !tokens.isRead(sequence: sequence, position: $0))
+            }
             for run in seeing.runs {
                 let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
-                attend(
+                try attend(
                     Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
                     run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
                     ends: sights.map(\.upperBound))
@@ -36,7 +39,7 @@ extension BlockEngine {
             let blind = seeing.count == rows.count ? [] : rows.filter { !seeing.contains($0) }
             for run in spec.whenBlind == .keysMaskedOnce ? blind.map({ $0..<$0 + 1 }) : blind.runs {
                 let all = keys.seenBlindly(by: run.lowerBound, spec, length: length)
-                attend(
+                try attend(
                     Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, run, result, begins: nil,
                     ends: [Int](repeating: spec.hasSinks ? 0 : length, count: run.count))
             }
@@ -71,8 +74,12 @@ extension BlockEngine {
     /// Some rows of one head of one sequence.
     private func attend(
         _ inputs: Inputs, _ place: Place, _ rows: Range<Int>, _ result: Matrix<S>, begins: [Int]?, ends: [Int]
-    ) {
+    ) throws {
         let (q, k, v) = (inputs.q, inputs.k, inputs.v)
+        let distances = try inputs.biases.disentangled.map {
+            try scores($0, q, k, sequence: place.sequence, head: place.head, rows)
+        }
+        defer { withExtendedLifetime(distances) {} }
         let row = place.firstKey
         let first = place.sequence * sequences.length + rows.lowerBound
         let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
@@ -88,8 +95,9 @@ extension BlockEngine {
                             keyStride: k.columnCount, valueStride: v.columnCount, outStride: result.columnCount,
                             rows: rows.count, width: place.width, valueWidth: place.valueWidth, scale: inputs.scale,
                             keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
-                            bias: inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
-                            biasStride: inputs.biases.rowStride, softCap: inputs.softCap,
+                            bias: distances.map { UnsafePointer($0.pointer) }
+                                ?? inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
+                            biasStride: distances?.columnCount ?? inputs.biases.rowStride, softCap: inputs.softCap,
                             sink: inputs.biases.sinks.map { $0.pointer + place.head }))
                 }
             }
@@ -104,7 +112,8 @@ extension BlockEngine {
 extension AttentionSpec {
     /// The keys that a position may see, padded or not.
     fileprivate func sight(of position: Int, _ length: Int) -> Range<Int> {
-        max(0, window.map { position - $0 + 1 } ?? 0)..<(isCausal ? position + 1 : length)
+        let end = isCausal ? position + 1 : min(length, window.map { position + $0 } ?? length)
+        return max(0, window.map { position - $0 + 1 } ?? 0)..<end
     }
 }
 
@@ -151,6 +160,8 @@ struct ScoreBiases<S: Scalar>: Sendable {
     var headCount = 0
     /// [heads, 2 length - 1]: what is added for keys from length - 1 positions before the query to as many behind it.
     var ofDistances: Matrix<S>?
+    /// What scores of distances are made of, each of its own.
+    var disentangled: DistanceScores<S>?
     /// A score a head.
     var sinks: Matrix<S>?
 

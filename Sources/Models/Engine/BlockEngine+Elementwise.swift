@@ -184,13 +184,17 @@ extension BlockEngine {
         return b
     }
 
+    /// Through the projection of the embeddings, where it stands in a place.
+    func projected(_ values: [Matrix<S>], _ place: EmbeddingProjection.Place) throws -> [Matrix<S>] {
+        guard let projection = spec.embedding.projection, projection.place == place else { return values }
+        return try linear(values, WeightSlot(.embeddingProjection), bias: projection.hasBias)
+    }
+
     /// The sum of a row for every token, its kind and its position, in the order of the library that owns the model:
     /// tokens and kinds first.
     func embeddings() throws -> Matrix<S> {
         var result = try gather(WeightSlot(.tokenEmbedding), tokens.inputIDs.flatMap { $0 })
-        if spec.embedding.width != nil {
-            result = try linear([result], WeightSlot(.embeddingProjection), bias: false)[0]
-        }
+        result = try projected([result], .ofTokens)[0]
         if let scale = spec.embedding.scale { multiply(result, by: scale) }
         if spec.embedding.tokenTypeCount > 0 {
             let kinds = tokens.tokenTypeIDs?.flatMap { $0 } ?? [Int](repeating: 0, count: rowCount)
@@ -248,8 +252,16 @@ extension BlockEngine {
         }
     }
 
+    /// Zeros where nothing is read.
+    func clearPadding(of matrix: Matrix<S>) {
+        guard let mask = tokens.attentionMask else { return }
+        for (row, isRead) in mask.joined().enumerated() where isRead == 0 {
+            matrix.row(row).update(repeating: S.zero, count: matrix.columnCount)
+        }
+    }
+
     /// Rows of a table; equal ones are read once, in ascending order, which suits every format.
-    private func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
+    func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
         let table = try borrow(slot)
         let result = try Matrix<S>(rowCount: ids.count, columnCount: table.tensor.shape.rowElementCount)
         let order = ids.indices.sorted { (ids[$0], $0) < (ids[$1], $1) }
@@ -284,12 +296,14 @@ extension BlockEngine {
 }
 
 extension LearnedPositions {
+    /// Rows before that of a given position 0: where padding is told from tokens, positions that are given are rows;
+    /// otherwise places.
+    var offsetOfGiven: Int { if case .placesOfTokens = counting { 0 } else { offset } }
+
     /// The rows of the table for every token, sequence by sequence.
     func rows(of tokens: TokenBatch) -> [Int] {
         if let given = tokens.positionIDs {
-            // Where padding is told from tokens, positions that are given are rows; otherwise places.
-            let base = if case .placesOfTokens = counting { 0 } else { offset }
-            return given.flatMap { $0.map { $0 + base } }
+            return given.flatMap { $0.map { $0 + offsetOfGiven } }
         }
         return tokens.inputIDs.indices.flatMap { rows(of: tokens, sequence: $0) }
     }

@@ -128,7 +128,9 @@ extension BlockEngine {
     /// The matrix of a slot.
     func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
         let slot = slot.of(role)
-        guard let tensor = model.tensor(slot), let entry = model.table[slot] ?? model.table[slot.ofAllExperts] else {
+        let shared = model.spec.shared(slot)
+        guard let tensor = model.tensor(slot), let entry = model.table[shared] ?? model.table[shared.ofAllExperts]
+        else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
         return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)

@@ -55,13 +55,12 @@ struct BlockEngine<S: Scalar>: Engine {
     // MARK: Steps
 
     func embed(_ observe: TapObserver?) throws -> HiddenState {
-        let embedding = try embeddings()
-        let result =
-            if let norm = spec.embedding.norm { try normalize([embedding], WeightSlot(.embeddingNorm), norm)[0] } else {
-                embedding
-            }
-        try show([result], .embed, nil, observe)
-        return try state(result)
+        var result = try projected([embeddings()], .beforeNorm)
+        if let norm = spec.embedding.norm { result = try normalize(result, WeightSlot(.embeddingNorm), norm) }
+        result = try projected(result, .behindNorm)
+        if spec.embedding.isZeroAtPadding { clearPadding(of: result[0]) }
+        try show(result, .embed, nil, observe)
+        return try state(result[0])
     }
 
     func block(_ layer: Int, _ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState] {
@@ -160,9 +159,9 @@ struct BlockEngine<S: Scalar>: Engine {
             try show(pooled, .pooler, nil, observe)
         }
         if let transform = spec.head?.transform {
-            result = try linear(result, WeightSlot(.headTransform))
+            result = try linear(result, WeightSlot(.headTransform), bias: transform.hasBias)
             try apply(transform.activation, result)
-            result = try normalize(result, WeightSlot(.headNorm), transform.norm)
+            if let norm = transform.norm { result = try normalize(result, WeightSlot(.headNorm), norm) }
         }
         if spec.head?.width != nil { result = try linear(result, WeightSlot(.headProjection), bias: false) }
         return try result.map(state)
@@ -193,7 +192,8 @@ struct BlockEngine<S: Scalar>: Engine {
         if let rotation = rotations[spec.blocks.kind(of: layer)] {
             for matrix in q + k { rotate(matrix, rotation, headDimension: attention.headDimension) }
         }
-        let biases = try scoreBiases(attention, layer)
+        var biases = try scoreBiases(attention, layer)
+        biases.disentangled = try distanceScores(attention, layer)
         let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer, biases) }
         let output = WeightSlot(.attentionOutput, layer: layer)
         let result = try linear(attended, output, bias: attention.hasOutputBias)

@@ -14,8 +14,11 @@ public struct AttentionSpec: Sendable, Equatable {
     public var softCap: Double?
     /// Whether a position sees only itself and what stands before it.
     public var isCausal: Bool
-    /// How many positions a causal one sees, itself among them; nil for all.
+    /// A position sees others that are fewer places away than this: before it and, unless attention is causal, behind it;
+    /// nil for all.
     public var window: Int?
+    /// Whether padding sees no key; else it sees what is read.
+    public var isPaddingBlind = false
     /// What a position attends to that sees no key.
     public var whenBlind = WhenBlind.everything
     public var projection = Projection.separate
@@ -32,6 +35,8 @@ public struct AttentionSpec: Sendable, Equatable {
     public var rotary: RotarySpec?
     /// Positions as a bias of the scores; nil for none.
     public var linearBias: LinearBias?
+    /// Distances as scores of vectors of their own; nil for none.
+    public var disentangled: DisentangledAttention?
     /// Positions as a learned bias of the scores, one table a stack; nil for none.
     public var relativeBias: RelativeBias?
     /// Whether each head has a score of its own that takes its share of the softmax and brings no value.
@@ -163,5 +168,25 @@ public struct RelativeBias: Sendable, Equatable {
         let whole = Float(PortableMath.logarithm(Double(maximumDistance) / Double(exactCount)))
         let further = logarithm / whole * Float(count - exactCount)
         return first + min(exactCount + Int(further), count - 1)
+    }
+}
+
+/// Disentangled attention: contents meet distances beside contents. With r the row of the distance between query i and key
+/// j in the table of `DistanceEmbedding`, K and Q its projections to keys and queries, head by head:
+/// `score(i, j) = (q_i · k_j + q_i · K_r + k_j · Q_r) · scale`.
+///
+/// - Source: He et al. 2021, "DeBERTa" (arXiv 2006.03654), equation 4.
+public struct DisentangledAttention: Sendable, Equatable {
+    /// Whether queries meet distances as keys: the second term.
+    public var hasDistanceKeys: Bool
+    /// Whether keys meet distances as queries: the third term.
+    public var hasDistanceQueries: Bool
+    /// Whether distances are projected as contents are; else by matrices of their own.
+    public var sharesProjections: Bool
+
+    public init(hasDistanceKeys: Bool, hasDistanceQueries: Bool, sharesProjections: Bool) {
+        self.hasDistanceKeys = hasDistanceKeys
+        self.hasDistanceQueries = hasDistanceQueries
+        self.sharesProjections = sharesProjections
     }
 }

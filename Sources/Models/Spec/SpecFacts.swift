@@ -29,6 +29,7 @@ enum SpecFacts {
     private static func list(of blocks: BlockPattern, _ place: String) -> [(name: String, value: String)] {
         let order = blocks.order.map { "\($0 + 1)" }.joined(separator: " ")
         return [(place + "kinds of blocks", "\(blocks.kinds.count)"), (place + "order of blocks", order)]
+            + (blocks.sharing.map { [(place + "weights of layers", say($0.sets))] } ?? [])
             + blocks.kinds.enumerated().flatMap { number, block in
                 list(block, place, blocks.kinds.count == 1 ? "" : " of kind \(number + 1)")
             }

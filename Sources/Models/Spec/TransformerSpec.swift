@@ -44,6 +44,9 @@ public struct TransformerSpec: Sendable, Equatable {
         set { stacks[stacks.count - 1][keyPath: member] = newValue }
     }
 
+    /// Logits of a position: one a token, unless the head says otherwise.
+    public var logitCount: Int { head?.outputCount ?? stacks[stacks.count - 1].vocabularySize }
+
     /// The stack with a role, where there is one.
     public subscript(role: StackSpec.Role) -> StackSpec? {
         get { stacks.first { $0.role == role } }
@@ -73,6 +76,9 @@ public struct StackSpec: Sendable, Equatable {
     public var blocks: BlockPattern
     /// The norm behind the last block, where there is one.
     public var finalNorm: NormSpec?
+
+    /// Sets of weights of the layers.
+    var weightSetCount: Int { blocks.weightSetCount(layerCount) }
     /// Layers behind the last, for tokens further ahead: their tensors may stand, and are not computed.
     public var aheadLayerCount = 0
 }
@@ -83,6 +89,8 @@ public struct BlockPattern: Sendable, Equatable {
     public var kinds: [BlockSpec]
     /// Layer i is of the kind `order[i % order.count]`.
     public var order: [Int]
+    /// Which layers have their weights in common; nil where each has its own.
+    public var sharing: WeightSharing?
 
     /// The same block in every layer.
     public init(_ block: BlockSpec) {
@@ -101,6 +109,31 @@ public struct BlockPattern: Sendable, Equatable {
 
     /// The position in `kinds` of a layer's block.
     func kind(of layer: Int) -> Int { order[layer % order.count] }
+
+    /// The set of weights that a layer uses; slots of weights count sets, not layers.
+    public func weightSet(of layer: Int) -> Int { sharing?.sets[layer] ?? layer }
+
+    /// How many sets of weights that many layers have.
+    func weightSetCount(_ layerCount: Int) -> Int { sharing?.setCount ?? layerCount }
+
+    /// The block of a set of weights.
+    func block(ofSet set: Int) -> BlockSpec { self[sharing.map { $0.sets.firstIndex(of: set) ?? 0 } ?? set] }
+}
+
+/// Layers that use the same weights.
+public struct WeightSharing: Sendable, Equatable {
+    /// The set of weights of every layer.
+    public var sets: [Int]
+    /// Sets that stand, whether a layer uses them or not.
+    public var setCount: Int
+    /// Sets that bear the name of one group.
+    public var setsPerGroup: Int
+
+    public init(sets: [Int], setCount: Int, setsPerGroup: Int) {
+        self.sets = sets
+        self.setCount = setCount
+        self.setsPerGroup = setsPerGroup
+    }
 }
 
 /// An attention sublayer and a feed-forward sublayer, with residual connections and norms.
