@@ -2,7 +2,7 @@
 
 Every row alternates the tool and the peer, so that both see the same machine; medians and the ratio of medians are
 printed. Conversions are timed before the flush to the disk and before the re-reading, as the peers are, which do neither;
-a row gives the whole. Usage: files.py ASSAY FOLDER [--gigabytes 1.05] [--runs 5]
+a row gives the whole. Usage: files.py ASSAY FOLDER [--gigabytes 1.05] [--runs 5] [--only copies,hdf5,...]
 """
 
 import argparse
@@ -171,6 +171,34 @@ def wall(hdf5_file):
           f" {with_wall - without:.1f} ms more | below 30 ms more |", flush=True)
 
 
+def threads():
+    """Two threads against one; on a memory file system, so that no disk is in the way."""
+    size = os.path.getsize(SOURCE)
+    for name, target, options in [
+        ("copy, both digests", "out.safetensors", []),
+        ("f32 to bf16, both digests", "out.safetensors", ["--dtype", "bf16"]),
+        ("to zplanes, both digests", "out.zplanes", []),
+        ("the same, flushed, re-read and certified", "out.zplanes", None),
+    ]:
+        out = os.path.join(FOLDER, target)
+
+        def ours(count):
+            remove(out)
+            phase = "all" if options is None else "converting"
+            return assay(["convert", SOURCE, out, "--threads", str(count), *(options or [])], phase)
+
+        row(f"{name}, two threads against one", lambda: ours(2), lambda: ours(1), "1.7", size)
+        remove(out)
+    out = os.path.join(FOLDER, "out")
+
+    def quantized(count):
+        shutil.rmtree(out, ignore_errors=True)
+        return assay(["quantize", SOURCE, out + "/", "--scheme", "int4-g32", "--include", "*", "--threads", str(count)])
+
+    row("quantize int4-g32, two threads against one", lambda: quantized(2), lambda: quantized(1), "1.7", size)
+    shutil.rmtree(out)
+
+
 def memory():
     """Peak resident memory of converting 3.2 GB of 400 MB tensors.
 
@@ -201,6 +229,7 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--gigabytes", type=float, default=1.05)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", default="listing,hashing,copies,hdf5,threads,memory")
     options = parser.parse_args()
     ASSAY, RUNS = options.assay, options.runs
     FOLDER = os.path.join(options.folder, f"assay-bench-{os.getpid()}")
@@ -211,11 +240,9 @@ def main():
         count = max(1, round(options.gigabytes * 1e9 / (2560 * 10240 * 4)))
         save_file({f"layers.{i}.weight": torch.randn(2560, 10240) for i in range(count)}, SOURCE)
         print("| what | ours | peer | ratio | goal |\n|---|---|---|---|---|")
-        listing()
-        hashing()
-        copies()
-        hdf5()
-        memory()
+        for part in options.only.split(","):
+            {"listing": listing, "hashing": hashing, "copies": copies, "hdf5": hdf5, "threads": threads,
+             "memory": memory}[part]()
     finally:
         shutil.rmtree(FOLDER)
 

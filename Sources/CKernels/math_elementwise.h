@@ -72,6 +72,14 @@ static void OF(rotate)(REAL *x, const REAL *cosines, const REAL *sines, size_t p
     }
 }
 
+static void OF(clamp)(REAL *x, REAL low, REAL high, size_t count) {
+    for (size_t i = 0; i < count; i += CK_LANES) {
+        const OF(lanes) value = OF(load_at)(x, i, count, 0), least = low, greatest = high;
+        const OF(lanes) raised = value < least ? least : value;
+        OF(settle_at)(x, i, count, raised > greatest ? greatest : raised);
+    }
+}
+
 static void OF(scale)(REAL *x, REAL factor, size_t count) {
     for (size_t i = 0; i < count; i += CK_LANES) OF(settle_at)(x, i, count, OF(load_at)(x, i, count, 0) * factor);
 }

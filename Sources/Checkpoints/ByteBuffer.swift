@@ -23,7 +23,7 @@ public final class ByteBuffer: @unchecked Sendable {  // reason: a plain owner; 
         let result = posix_memalign(&pointer, Self.alignment, max(byteCount, 1))
         guard result == 0, let pointer else {
             throw SystemError(
-                "reserve \(byteCount) bytes of memory", "memory", Errno(rawValue: result == 0 ? ENOMEM : result),
+                "reserve \(byteCount.inBytes) of memory", "memory", Errno(rawValue: result == 0 ? ENOMEM : result),
                 advice: "use fewer --threads or a smaller --memory")
         }
         bytes = UnsafeMutableRawBufferPointer(start: pointer, count: byteCount)

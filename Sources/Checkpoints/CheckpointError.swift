@@ -105,6 +105,11 @@ public struct SystemError: AssayError, Equatable {
     }
 }
 
+extension BinaryInteger {
+    /// "1 byte", "2 bytes": as sentences count them.
+    package var inBytes: String { self == 1 ? "1 byte" : "\(self) bytes" }
+}
+
 extension String {
     /// Longer names are cut where people see them; JSON has them whole.
     private static let shownByteCount = 1000
@@ -116,7 +121,7 @@ extension String {
         guard byteCount > Self.shownByteCount else { return escaped }
         // Between scalars, as a string is never cut inside one.
         let end = utf8.index(startIndex, offsetBy: Self.shownByteCount)
-        return String(self[..<end]).escaped + "... (\(byteCount) bytes)"
+        return String(self[..<end]).escaped + "... (\(byteCount.inBytes))"
     }
 
     /// Whether it is printable ASCII throughout, each byte a character that is shown as it is.

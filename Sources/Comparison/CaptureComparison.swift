@@ -119,8 +119,7 @@ private final class CaptureWalk {
     private let firstSequence: Int
     private let ledger: TapLedger
     private let rows: RowComparison
-    private let segments: RowSegments
-    private let sequenceSegments: RowSegments
+    private let segments: TapSegments
     private let runner: BlockRunner
     private let exact: BlockRunner
 
@@ -134,12 +133,11 @@ private final class CaptureWalk {
         self.firstSequence = firstSequence
         self.ledger = ledger
         self.rows = rows
-        segments = RowSegments(tokens, firstSequence: firstSequence)
-        sequenceSegments = RowSegments(sequencesOf: tokens, firstSequence: firstSequence)
         var exactSettings = comparison.settings
         exactSettings.profile = exactSettings.profile.exactCounterpart
         runner = try BlockRunner(model, tokens: tokens, settings: comparison.settings)
         exact = try BlockRunner(model, tokens: tokens, settings: exactSettings)
+        segments = TapSegments(runner, firstSequence: firstSequence)
     }
 
     func run(_ logits: inout LogitsFigures) throws {
@@ -158,9 +156,7 @@ private final class CaptureWalk {
                 own.withNumbers { add(.floor, values.tap, $0, values.values) }
             }[0]
         }
-        try advance { runner, _, observe in [try runner.embed(observe)] }
-        for layer in 0..<runner.layerCount { try advance { try $0.block(layer, $1, $2) } }
-        try advance { try $0.finish($1, $2) }
+        for step in runner.steps { try advance { try $0.advance(step, $1, $2) } }
         guard runner.hasLogits, ledger.holds("logits"), let state, let exactState else { return }
         try compareLogits(state, exactState, &logits)
     }
@@ -176,15 +172,17 @@ private final class CaptureWalk {
     }
 
     private func add(_ column: TapLedger.Column, _ tap: PlannedTap, _ reference: LentNumbers, _ test: LentNumbers) {
-        let segments = tap.name == "pooler" ? sequenceSegments : segments
+        let segments = segments.of(ledger.rows(of: tap.name))
         ledger.add(
             column, tap.name, reference, test, segments: segments.segments[...], features: tap.featureCount,
             offset: firstSequence * segments.length)
     }
 
     private func compareLogits(_ state: HiddenState, _ exactState: HiddenState, _ logits: inout LogitsFigures) throws {
+        let tokens = runner.tokens(of: runner.model.spec.stacks.count - 1)
+        let segments = segments.ofLogits
         let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
-        let classes = runner.model.spec.vocabularySize
+        let classes = runner.model.spec.logitCount
         let offset = firstSequence * tokens.length
         for piece in segments.pieces(rowCount: min(runner.logitsRowsPerPiece, exact.logitsRowsPerPiece) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
@@ -203,6 +201,8 @@ private final class CaptureWalk {
             }
             add(.floor, own, wide)
             add(.accumulated, reference, test)
+            // A lone logit is no distribution.
+            guard classes > 1 else { continue }
             try reference.withNumbers { reference in
                 try test.withNumbers {
                     try comparison.add(

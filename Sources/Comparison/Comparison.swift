@@ -162,7 +162,9 @@ public struct Comparison {
         guard let first = result.firstOutside else { return }
         result.suspects = result.unexplainedWeights.filter { weight in
             guard let slot = weight.slot else { return false }
-            if let layer = first.layer { return slot.layer == layer }
+            if let layer = first.layer, let stack = spec[first.role] {
+                return slot.layer == stack.blocks.weightSet(of: layer) && slot.role == first.role
+            }
             return TapSources.feeding(first, spec).contains { $0.slot == slot }
         }
     }

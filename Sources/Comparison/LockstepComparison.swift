@@ -52,8 +52,9 @@ struct LockstepComparison {
         let blocks = Dictionary(grouping: taps.filter { $0.name != "logits" }) {
             $0.name.split(separator: ".").dropLast()
         }
-        let widest = blocks.values.map { $0.reduce(0) { $0 + $1.featureCount } }.max() ?? 0
-        return max(1, min(tokens.batchCount, heldByteCount / max(1, 8 * widest * tokens.length)))
+        let widest =
+            blocks.values.map { $0.reduce(0) { $0 + $1.rowCount * $1.featureCount / tokens.batchCount } }.max() ?? 0
+        return max(1, min(tokens.batchCount, heldByteCount / max(1, 8 * widest)))
     }
 }
 
@@ -73,8 +74,7 @@ private final class LockstepWalk {
     private let firstSequence: Int
     private let ledger: TapLedger
     private let rows: RowComparison
-    private let segments: RowSegments
-    private let sequenceSegments: RowSegments
+    private let segments: TapSegments
     private let reference: BlockRunner
     private let test: BlockRunner
     private let exact: BlockRunner
@@ -96,8 +96,6 @@ private final class LockstepWalk {
         self.firstSequence = firstSequence
         self.ledger = ledger
         self.rows = rows
-        segments = RowSegments(tokens, firstSequence: firstSequence)
-        sequenceSegments = RowSegments(sequencesOf: tokens, firstSequence: firstSequence)
         var exactSettings = comparison.settings
         exactSettings.profile = exactSettings.profile.exactCounterpart
         reference = try BlockRunner(comparison.reference, tokens: tokens, settings: comparison.settings)
@@ -106,14 +104,11 @@ private final class LockstepWalk {
         rounded = try comparison.rounded.map {
             try BlockRunner($0, tokens: tokens, settings: comparison.settings)
         }
+        segments = TapSegments(reference, firstSequence: firstSequence)
     }
 
     func run(_ logits: inout LogitsFigures) throws {
-        try advance { runner, _, observe in [try runner.embed(observe)] }
-        for layer in 0..<reference.layerCount {
-            try advance { try $0.block(layer, $1, $2) }
-        }
-        try advance { try $0.finish($1, $2) }
+        for step in reference.steps { try advance { try $0.advance(step, $1, $2) } }
         if reference.hasLogits, test.hasLogits, ledger.holds("logits") { try compareLogits(&logits) }
     }
 
@@ -135,7 +130,7 @@ private final class LockstepWalk {
         try advanceTest(step, inputs, kept)
         state = next[0]
         let walked = comparison.reference.checkpoint.reader.contents.tensors.reduce(0) { $0 + $1.byteCount }
-        comparison.progress(walked / (reference.layerCount + 2))
+        comparison.progress(walked / reference.steps.count)
     }
 
     private func advanceTest(_ step: Advance, _ inputs: [HiddenState], _ kept: [String: HiddenState]) throws {
@@ -156,7 +151,7 @@ private final class LockstepWalk {
 
     private func add(_ column: TapLedger.Column, _ values: TapValues, to kept: [String: HiddenState]) {
         guard let reference = kept[values.tap.name], reference.featureCount == values.tap.featureCount else { return }
-        let segments = values.tap.name == "pooler" ? sequenceSegments : segments
+        let segments = segments.of(ledger.rows(of: values.tap.name))
         let offset = firstSequence * segments.length
         reference.withNumbers {
             ledger.add(
@@ -169,8 +164,10 @@ private final class LockstepWalk {
 
     private func compareLogits(_ logits: inout LogitsFigures) throws {
         guard let state, let testState, let isolatedState, let exactState else { return }
+        let tokens = reference.tokens(of: reference.model.spec.stacks.count - 1)
+        let segments = segments.ofLogits
         let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
-        let classes = reference.model.spec.vocabularySize
+        let classes = reference.model.spec.logitCount
         let runners = [reference, test, exact] + (rounded.map { [$0] } ?? [])
         for piece in segments.pieces(rowCount: (runners.map(\.logitsRowsPerPiece).min() ?? 1) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
@@ -192,6 +189,8 @@ private final class LockstepWalk {
             let results = try test.logits(isSame ? [testState] : [testState, isolatedState], rows: range)
             add(.accumulated, results[0])
             add(.isolated, results[isSame ? 0 : 1])
+            // A lone logit is no distribution.
+            guard classes > 1 else { continue }
             try own.withNumbers { own in
                 try results[0].withNumbers {
                     try comparison.add(
@@ -220,20 +219,12 @@ extension RowSegments {
 }
 
 extension HiddenState {
+    /// Whether both are the same numbers, in what they remember too.
     func hasSameBytes(as other: HiddenState) -> Bool {
+        if let memory, let otherMemory = other.memory, !memory.hasSameBytes(as: otherMemory) { return false }
         guard rowCount == other.rowCount, featureCount == other.featureCount, precision == other.precision else {
             return false
         }
         return withNumbers { own in other.withNumbers { own.bytes.elementsEqual($0.bytes) } }
-    }
-}
-
-extension TokenBatch {
-    /// Some of the sequences.
-    func part(_ sequences: Range<Int>) throws -> TokenBatch {
-        func part(_ lists: [[Int]]?) -> [[Int]]? { lists.map { Array($0[sequences]) } }
-        return try TokenBatch(
-            inputIDs: Array(inputIDs[sequences]), attentionMask: part(attentionMask), tokenTypeIDs: part(tokenTypeIDs),
-            positionIDs: part(positionIDs), source: source)
     }
 }

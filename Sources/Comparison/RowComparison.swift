@@ -49,6 +49,29 @@ struct RowSegments: Sendable {
     }
 }
 
+/// The rows that are looked at, whatever a tap's rows are.
+struct TapSegments: Sendable {
+    private let stacks: [RowSegments]
+    private let sequences: RowSegments
+
+    /// - Parameter firstSequence: sequences that were walked before those of the runner.
+    init(_ runner: BlockRunner, firstSequence: Int) {
+        stacks = runner.model.spec.stacks.indices.map {
+            RowSegments(runner.tokens(of: $0), firstSequence: firstSequence)
+        }
+        sequences = RowSegments(sequencesOf: runner.tokens, firstSequence: firstSequence)
+    }
+
+    func of(_ rows: PlannedTap.Rows) -> RowSegments {
+        switch rows {
+        case .positions(let stack): stacks[stack]
+        case .sequences: sequences
+        }
+    }
+
+    var ofLogits: RowSegments { stacks[stacks.count - 1] }
+}
+
 /// Compares rows of two sets of numbers, over all threads.
 struct RowComparison: Sendable {
     let kernels: KernelPointer

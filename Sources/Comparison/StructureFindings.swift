@@ -113,30 +113,42 @@ extension TransformerSpec {
     /// compared; nil where they can.
     func obstacle(to other: TransformerSpec) -> String? {
         let facts: [(name: String, isSame: Bool)] = [
-            ("the number of layers", layerCount == other.layerCount), ("hidden size", hiddenSize == other.hiddenSize),
-            ("vocabulary size", vocabularySize == other.vocabularySize),
+            ("the stacks", stacks.map(\.role) == other.stacks.map(\.role)),
+            ("the number of layers", each(\.layerCount) == other.each(\.layerCount)),
+            ("hidden size", each(\.hiddenSize) == other.each(\.hiddenSize)),
+            ("vocabulary size", each(\.vocabularySize) == other.each(\.vocabularySize)),
             ("norm placement", widths { $0.normPlacement } == other.widths { $0.normPlacement }),
             ("inner size", widths { [$0.feedForward.innerSize] } == other.widths { [$0.feedForward.innerSize] }),
+            ("the number of experts", widths { $0.experts?.count } == other.widths { $0.experts?.count }),
             ("the width of attention", widths(\.attention.widths) == other.widths(\.attention.widths)),
-            ("the final norm", (finalNorm == nil) == (other.finalNorm == nil)),
+            ("the final norm", each { $0.finalNorm == nil } == other.each { $0.finalNorm == nil }),
         ]
         return facts.first { !$0.isSame }?.name
     }
 }
 
 extension TransformerSpec {
+    /// What every stack says of itself.
+    fileprivate func each<T>(_ say: (StackSpec) -> T) -> [T] { stacks.map(say) }
+
     /// What every layer says of itself.
-    fileprivate func widths<T>(_ say: (BlockSpec) -> T) -> [T] { (0..<layerCount).map { say(blocks[$0]) } }
+    fileprivate func widths<T>(_ say: (BlockSpec) -> T) -> [T] {
+        stacks.flatMap { stack in (0..<stack.layerCount).map { say(stack.blocks[$0]) } }
+    }
 }
 
 extension AttentionSpec {
-    fileprivate var widths: [Int] { [queryWidth, keyValueWidth] }
+    fileprivate var widths: [Int] {
+        [queryWidth, keyWidth, valueWidth, latent?.queryRank ?? 0, latent?.keyValueRank ?? 0]
+    }
 }
 
 extension BlockSpec {
     /// Which norms there are.
     fileprivate var normPlacement: [Bool] {
-        [attentionNorms, feedForwardNorms].flatMap { [$0.before != nil, $0.after != nil, $0.afterResidual != nil] }
-            + [arrangement == .parallel]
+        [attentionNorms, cross?.norms ?? Norms(), feedForwardNorms].flatMap {
+            [$0.before != nil, $0.after != nil, $0.afterResidual != nil]
+        }
+            + [arrangement == .parallel, cross != nil]
     }
 }

@@ -3,8 +3,12 @@ import AssayModels
 /// One tap of a comparison.
 public struct TapFigures: Sendable {
     public let name: String
+    /// Of the stack that the tap belongs to.
+    public let role: StackSpec.Role
     /// Nil where the tap belongs to no block.
     public let layer: Int?
+    /// What its rows are.
+    let rows: PlannedTap.Rows
     /// On the test's own hidden states: everything that came before counts.
     public internal(set) var accumulated = DifferenceFigures()
     /// On the reference's hidden states; nil where a side was captured.
@@ -24,8 +28,8 @@ public struct TapFigures: Sendable {
 
     init(_ tap: PlannedTap) {
         name = tap.name
-        let parts = tap.name.split(separator: ".")
-        layer = parts.count == 3 && parts[0] == "layers" ? Int(parts[1]) : nil
+        let parts = TapName(tap.name)
+        (role, layer, rows) = (parts?.role ?? .only, parts?.layer, tap.rows)
     }
 
     /// The tap's name within its block.

@@ -26,12 +26,11 @@ struct WeightPair: Sendable {
 extension WeightPair {
     /// Every weight that both models have, in the order of the forward pass; a tied one once.
     static func pairs(_ reference: Model, _ test: Model) -> [WeightPair] {
-        let slots = Set(test.table.entries.map(\.slot))
         return reference.table.entries.compactMap { entry in
-            guard slots.contains(entry.slot), let a = reference.ownTensor(entry), let b = test.ownTensor(entry.slot)
+            guard let a = reference.ownTensor(entry), let b = test.ownTensor(entry.slot)
             else { return nil }
             let orientation = entry.orientation.map { a.orientation ?? $0 }
-            let other = test.table.entries.first { $0.slot == entry.slot }?.orientation.map { b.orientation ?? $0 }
+            let other = test.table[entry.slot]?.orientation.map { b.orientation ?? $0 }
             return WeightPair(
                 name: a.name, reference: a, test: b, slot: entry.slot, isTransposed: orientation != other,
                 slices: slices(of: entry.slot, reference.spec), referenceOrientation: orientation,
@@ -42,7 +41,7 @@ extension WeightPair {
 
     private static func slices(of slot: WeightSlot, _ spec: TransformerSpec) -> [[Range<Int>]] {
         guard slot.module == .queryKeyValue, let layer = slot.layer else { return [] }
-        return spec.blocks[layer].attention.joinedSlices
+        return spec[slot.role]?.blocks[layer].attention.joinedSlices ?? []
     }
 
     /// The tensors of two bare checkpoints that share a name and a shape, in the reference's order.
@@ -80,7 +79,7 @@ extension WeightPair {
 extension Model {
     /// The tensor of an entry itself; nil where it is missing or another is used in its place.
     fileprivate func ownTensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
-        table.entries.first { $0.slot == slot }.flatMap { ownTensor($0) }
+        table[slot].flatMap { ownTensor($0) }
     }
 
     fileprivate func ownTensor(_ entry: TensorTable.Entry) -> (any LogicalTensor)? {

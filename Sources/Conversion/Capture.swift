@@ -95,12 +95,8 @@ public enum Capture {
 
     /// The ids and the masks that were given, [batch, time], int64.
     private static func tokenTensors(_ tokens: TokenBatch) throws -> [(info: TensorInfo, bytes: [UInt8])] {
-        let parts: [(name: String, rows: [[Int]]?)] = [
-            ("input_ids", tokens.inputIDs), ("attention_mask", tokens.attentionMask),
-            ("token_type_ids", tokens.nonzeroTokenTypeIDs), ("position_ids", tokens.positionIDs),
-        ]
-        return parts.compactMap { name, rows in
-            guard let rows, let shape = Shape([tokens.batchCount, tokens.length]),
+        tokens.members.compactMap { name, rows in
+            guard let shape = Shape([rows.count, rows[0].count]),
                 let info = TensorInfo(name: name, elementType: .i64, shape: shape)
             else { return nil }
             let bytes = rows.joined().flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }

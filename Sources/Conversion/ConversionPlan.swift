@@ -65,11 +65,14 @@ public struct ConversionPlan: Sendable {
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
-        let implied = weightType.map {
-            FormatRegistry.edits(forWeightsOf: $0, in: source.contents, writing: target.format)
-        }
-        metadataEdits = (target.format.capabilities.holdsMetadata ? implied ?? [] : []) + options.metadataEdits
-        let metadata = try MetadataEditing.apply(metadataEdits, to: source.contents, for: target.format)
+        let implied =
+            weightType.flatMap {
+                target.format.capabilities.holdsMetadata
+                    ? FormatRegistry.edits(forWeightsOf: $0, in: source.contents, writing: target.format) : nil
+            } ?? []
+        metadataEdits = implied + options.metadataEdits
+        let metadata = try MetadataEditing.apply(
+            options.metadataEdits, after: implied, to: source.contents, for: target.format)
         let fitted = try Self.fit(steps, aliases, source.contents, target)
         self.source = source
         self.mapping = mapping

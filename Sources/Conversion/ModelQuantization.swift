@@ -19,11 +19,15 @@ public struct ModelQuantization: Sendable {
     /// - Parameters:
     ///   - configuration: the model's `config.json`; without it, `include` must name the weights.
     ///   - exceptions: weights that stay as they are.
-    /// - Throws: `StructureError` where the model is not what its configuration says; `UsageError`.
+    ///   - map: applied before: all else speaks of the tensors that come of it.
+    /// - Throws: `StructureError` where the model is not what its configuration says, or the map does not fit it;
+    ///   `UsageError`.
     public init(
-        _ source: Checkpoint, configuration: JSONObject?, _ scheme: Scheme, _ options: ConversionOptions,
-        quantization: QuantizationOptions, exceptions: [NamePattern] = []
+        _ original: Checkpoint, configuration: JSONObject?, _ scheme: Scheme, _ options: ConversionOptions,
+        quantization: QuantizationOptions, exceptions: [NamePattern] = [], map: TensorMap? = nil
     ) throws {
+        let mapping = try map.map { try MappedCheckpoint(original, $0) }
+        let source = mapping?.checkpoint ?? original
         let logical = try LogicalCheckpoint(
             source.reader, configuration: configuration, name: source.path.forDisplay)
         let names = logical.tensors.map(\.name)
@@ -36,20 +40,20 @@ public struct ModelQuantization: Sendable {
             let integers = try QuantizationPlan(scheme, weights: candidates, options: quantization)
             let decisions = integers.decisions(on: source.contents, quantization)
             plan = try Self.plan(
-                source, options, scheme.name, candidates, decisions,
+                source, mapping, options, scheme.name, candidates, decisions,
                 changes: integers.configuration.map { [("quantization_config", .object($0))] } ?? [])
         case .blocks(let type):
             let blocks = BlockQuantization(type, candidates)
             let options = try blocks.options(options, source)
             plan = try Self.plan(
-                source, options, type.name, candidates, blocks.decisions(on: source.contents),
+                source, mapping, options, type.name, candidates, blocks.decisions(on: source.contents),
                 weightType: type, notes: blocks.notes)
         }
     }
 
     private static func plan(
-        _ source: Checkpoint, _ options: ConversionOptions, _ schemeName: String, _ weights: [CandidateWeight],
-        _ decisions: [Decision], changes: [(key: String, value: JSONValue)] = [],
+        _ source: Checkpoint, _ mapping: MappedCheckpoint?, _ options: ConversionOptions, _ schemeName: String,
+        _ weights: [CandidateWeight], _ decisions: [Decision], changes: [(key: String, value: JSONValue)] = [],
         weightType: ElementType? = nil, notes: [String] = []
     ) throws -> ConversionPlan {
         var steps: [any TensorStep] = []
@@ -70,14 +74,22 @@ public struct ModelQuantization: Sendable {
                     + (unfit.first.map { "; \($0)" } ?? ""))
         }
         let taken = Set(steps.map(\.source))
+        let takenNames = NameSet(taken.map { source.contents.tensors[$0].name })
         var aliases: [TensorInfo] = []
         for (index, info) in source.contents.tensors.enumerated() where !taken.contains(index) {
-            if info.aliasOf != nil { aliases.append(info) } else { steps.append(CopyStep(source: index, info: info)) }
+            if let target = info.aliasOf, !takenNames.contains(target) {
+                aliases.append(info)
+            } else {
+                // A second name of a weight that is quantized stays what both were.
+                var kept = info
+                kept.aliasOf = nil
+                steps.append(CopyStep(source: index, info: kept))
+            }
         }
         steps.sort { $0.source < $1.source }
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: [], changes: changes, weightType: weightType,
-            notes: notes + unfit)
+            notes: notes + unfit, mapping: mapping)
     }
 
     /// Every weight matrix with its orientation, from the architecture's table; or, for a bare file, what `--include`

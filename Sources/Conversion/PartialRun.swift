@@ -31,9 +31,7 @@ public final class PartialRun: Sendable {
     public var keptNames: [String] { kept.withLock { $0.values.map(\.outcome.file.name).sorted() } }
 
     public static func folder(for destination: FilePath) -> FilePath {
-        let normalized = destination.lexicallyNormalized()
-        return normalized.removingLastComponent()
-            .appending((normalized.lastComponent?.string ?? "") + ".assay-partial")
+        destination.lexicallyNormalized().beside(".assay-partial")
     }
 
     /// Goes on with what an earlier run of the same plan left.
@@ -115,6 +113,9 @@ public final class PartialRun: Sendable {
         for path in [output, folder.appending(Self.finishedName)] where try SystemCall.status(path) == nil {
             try SystemCall.makeFolder(path)
         }
+        // What is finished is to be found after a power loss too.
+        try SystemCall.synchronizeFolder(folder)
+        try SystemCall.synchronizeFolder(folder.folder)
         return plan.isFolder ? output : output.appending(plan.files[0].name)
     }
 

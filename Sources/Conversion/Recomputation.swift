@@ -61,21 +61,33 @@ public enum Recomputation {
         /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
         public func step(_ operation: String, _ index: Int, outputs: [TensorInfo]) throws -> (any TensorStep)? {
             if let step = Recomputation.step(operation, index, of: source.contents, outputs: outputs) { return step }
-            return try quantizeStep(operation, index, outputs)
+            return try weights[index].flatMap {
+                try Recomputation.quantizeStep(operation, index, of: source.contents, weight: $0, outputs: outputs)
+            }
         }
+    }
 
-        private func quantizeStep(
-            _ text: String, _ index: Int, _ outputs: [TensorInfo]
-        ) throws -> (any TensorStep)? {
-            guard let operation = QuantizeOperation(text), let weight = weights[index] else { return nil }
-            let candidate = CandidateWeight(
-                name: weight.name, tensor: weight, orientation: operation.isTransposed ? .inputOutput : .outputInput)
-            let plan = try QuantizationPlan(operation.scheme, weights: [candidate], options: operation.options)
-            guard case .quantize(let made, _) = plan.decisions[0], made == outputs else { return nil }
-            return QuantizeStep(
-                source: index, sourceByteCount: source.contents.tensors[index].byteCount, outputs: made, plan,
-                weight: 0, options: operation.options)
-        }
+    /// The step that a recorded quantization stands for.
+    ///
+    /// - Parameters:
+    ///   - operation: what the step's `transform` said.
+    ///   - index: the source tensor.
+    ///   - weight: the same as the quantizer reads it.
+    ///   - outputs: what was made of it, under any name.
+    /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
+    public static func quantizeStep(
+        _ operation: String, _ index: Int, of source: CheckpointContents, weight: any LogicalTensor,
+        outputs: [TensorInfo]
+    ) throws -> (any TensorStep)? {
+        guard let operation = QuantizeOperation(operation), let name = QuantizationPlan.weightName(ofParts: outputs)
+        else { return nil }
+        let candidate = CandidateWeight(
+            name: name, tensor: weight, orientation: operation.isTransposed ? .inputOutput : .outputInput)
+        let plan = try QuantizationPlan(operation.scheme, weights: [candidate], options: operation.options)
+        guard case .quantize(let made, _) = plan.decisions[0], made == outputs else { return nil }
+        return QuantizeStep(
+            source: index, sourceByteCount: source.tensors[index].byteCount, outputs: made, plan, weight: 0,
+            options: operation.options)
     }
 
     /// The step that a recorded copy or cast stands for.

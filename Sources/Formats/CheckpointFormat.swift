@@ -110,7 +110,7 @@ extension CheckpointFormat {
     static func requireRoom(_ byteCount: Int, in room: Int, _ path: FilePath) throws(UsageError) {
         guard byteCount <= room else {
             throw UsageError(
-                "\(path.forDisplay): the header has room for \(room) bytes, and would need \(byteCount); convert it to a new"
+                "\(path.forDisplay): the header has room for \(room.inBytes), and would need \(byteCount); convert it to a new"
                     + " file, without --in-place")
         }
     }

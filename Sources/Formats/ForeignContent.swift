@@ -23,7 +23,7 @@ enum ForeignContent {
             return "a tar archive; if PyTorch wrote it, load it there and save it again with torch.save"
         }
         for (magic, name) in magics where prefix.starts(with: magic) { return name }
-        if byteCount < 8 { return "a file of \(byteCount) bytes" }
+        if byteCount < 8 { return "a file of \(byteCount.inBytes)" }
         if prefix.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 9 || $0 == 10 || $0 == 13 }) { return "a text file" }
         return "\(unknown) that begins with bytes \(Array(prefix.prefix(8)).spacedHexadecimal)"
     }

@@ -4,22 +4,31 @@ import AssayCheckpoints
 public enum MetadataEditing {
     /// - Parameters:
     ///   - edits: done one after the other.
+    ///   - implied: done before them; what these set, they may set again.
     ///   - contents: of the source.
     ///   - format: that will be written.
     /// - Returns: the metadata for a `WritePlan`.
-    /// - Throws: `UsageError` where the format holds no metadata, an entry to be removed is not there, or a value is not of
-    ///   its entry's type.
+    /// - Throws: `UsageError` where the format holds no metadata, an entry to be removed is not there, one is set twice, or
+    ///   a value is not of its entry's type.
     public static func apply(
-        _ edits: [MetadataEdit], to contents: CheckpointContents, for format: any CheckpointFormat.Type
+        _ edits: [MetadataEdit], after implied: [MetadataEdit] = [], to contents: CheckpointContents,
+        for format: any CheckpointFormat.Type
     ) throws(UsageError) -> [(key: String, value: String)] {
-        guard let first = edits.first else { return contents.metadata }
+        guard let first = (implied + edits).first else { return contents.metadata }
         guard format.capabilities.holdsMetadata else {
             throw UsageError(
                 "\(first.option): \(format.name) holds no metadata; these do:"
                     + " \(FormatRegistry.names { $0.capabilities.holdsMetadata })")
         }
         var table = MetadataTable(contents)
-        for edit in edits { try table.apply(edit, for: format) }
+        for edit in implied { _ = try table.apply(edit, for: format) }
+        var set = NameSet()
+        for edit in edits {
+            let key = try table.apply(edit, for: format)
+            guard edit.value == nil || set.insert(key) else {
+                throw UsageError("\(edit.option): '\(key.escapedForDisplay)' is set twice")
+            }
+        }
         return table.metadata
     }
 }
@@ -44,7 +53,10 @@ private struct MetadataTable {
         texts + (foreign.foreignText.map { [(CheckpointContents.foreignKey, $0)] } ?? [])
     }
 
-    mutating func apply(_ edit: MetadataEdit, for format: any CheckpointFormat.Type) throws(UsageError) {
+    /// - Returns: the key of the entry, without the type that some formats write behind it.
+    mutating func apply(
+        _ edit: MetadataEdit, for format: any CheckpointFormat.Type
+    ) throws(UsageError) -> String {
         guard edit.key != CheckpointContents.foreignKey else {
             throw UsageError("\(edit.option): is reserved for what other formats hold beside text")
         }
@@ -65,6 +77,7 @@ private struct MetadataTable {
         } else if foreign == nil, position == nil {
             throw UsageError("\(edit.option): there is no such entry; there are: \(known.isEmpty ? "none" : known)")
         }
+        return key
     }
 
     private var known: String { texts.map(\.key).listed(first: 20) }

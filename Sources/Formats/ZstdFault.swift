@@ -15,10 +15,10 @@ extension ZstdFault {
         case CZSTD_DICTIONARY: self.init(expected: "a frame without a dictionary", found: "one that needs a dictionary")
         case CZSTD_NO_SIZE: self.init(expected: "a frame that says its content size", found: "one that does not")
         case CZSTD_OTHER_SIZE:
-            self.init(expected: "a frame of \(contentByteCount) bytes of content", found: "one of \(said)")
+            self.init(expected: "a frame of \(contentByteCount.inBytes) of content", found: "one of \(said)")
         case CZSTD_NO_CHECKSUM: self.init(expected: "a frame with a checksum", found: "one without")
         case CZSTD_OTHER_LENGTH:
-            self.init(expected: "a frame \(frameByteCount) bytes long", found: "one of another length")
+            self.init(expected: "a frame \(frameByteCount.inBytes) long", found: "one of another length")
         case CZSTD_BLOCKS: self.init(expected: "blocks that can be decoded", found: "damaged ones")
         case CZSTD_CHECKSUM: self.init(expected: "bytes that match the frame's checksum", found: "others")
         default: self.init(expected: "a zstd frame", found: "something else")
@@ -48,7 +48,7 @@ enum ZstdContext {
     /// - Throws: `SystemError` where it failed, which is for want of memory.
     static func check(_ result: Int, compressing byteCount: Int, advice: String? = fewerThreads) throws {
         guard ZSTD_isError(result) == 0 else {
-            throw SystemError("compress \(byteCount) bytes", "memory", .noMemory, advice: advice)
+            throw SystemError("compress \(byteCount.inBytes)", "memory", .noMemory, advice: advice)
         }
     }
 

@@ -17,6 +17,13 @@ public protocol Architecture: Sendable {
     ) throws -> TransformerSpec
 
     static var naming: Naming { get }
+
+    /// The names where the specification decides between some that `naming` knows.
+    static func naming(for spec: TransformerSpec) -> Naming
+}
+
+extension Architecture {
+    static func naming(for spec: TransformerSpec) -> Naming { naming }
 }
 
 /// The architectures, one line an entry.
@@ -37,6 +44,32 @@ public enum ArchitectureRegistry {
         Granite.self,
         SmolLM3.self,
         StarCoder2.self,
+        T5.self,
+        BART.self,
+        Marian.self,
+        GPTNeoX.self,
+        GPTJ.self,
+        Phi.self,
+        OPT.self,
+        BLOOM.self,
+        Falcon.self,
+        GPTNeo.self,
+        GPT1.self,
+        GPTBigCode.self,
+        GPT3.self,
+        Mixtral.self,
+        Qwen3MoE.self,
+        GPTOSS.self,
+        DeepSeekV2.self,
+        DeepSeekV3.self,
+        RoBERTa.self,
+        XLMRoBERTa.self,
+        CamemBERT.self,
+        DistilBERT.self,
+        ELECTRA.self,
+        ALBERT.self,
+        ModernBERT.self,
+        DeBERTaV2.self,
     ]
 
     /// The architecture that `model_type` names.

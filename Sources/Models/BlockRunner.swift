@@ -4,14 +4,13 @@ import AssayTensors
 
 // A forward pass in steps, each of which takes hidden states and gives hidden states:
 //
-//     var state = try runner.embed(observe)
-//     for layer in 0..<runner.layerCount { state = try runner.block(layer, [state], observe)[0] }
-//     let features = try runner.finish([state], observe)[0]
-//     try runner.forEachLogits([features]) { rows, logits in ... }
+//     var state = [HiddenState]()
+//     for step in runner.steps { state = try runner.advance(step, state, observe) }
+//     try runner.forEachLogits(state) { rows, logits in ... }
 //
 // `ForwardPass.run` is this. A comparison walks two runners in lockstep: it holds one hidden state of the reference and
-// one of the test, runs the reference's block on its own state, and the test's block on both at once,
-// `test.block(layer, [testState, referenceState], observe)`: accumulated and isolated error, the weights read once. A
+// one of the test, advances the reference on its own state, and the test on both at once,
+// `test.advance(step, [testState, referenceState], observe)`: accumulated and isolated error, the weights read once. A
 // third runner over the reference's model under `ref64` gives the noise floor of a block. A state may come from a
 // runner of another profile: it is widened exactly, or rounded to nearest even.
 
@@ -24,24 +23,31 @@ public final class BlockRunner: Sendable {
     public let model: Model
     public let tokens: TokenBatch
     public let settings: RunSettings
-    private let engine: any Engine
+    /// What every stack is fed.
+    private let parts: [TokenBatch]
+    private let engines: [any Engine]
 
     /// - Throws: `StructureError` where the model's tensors are not what its configuration says; `CheckpointError` where
     ///   the tokens do not suit the model.
     public init(_ model: Model, tokens: TokenBatch, settings: RunSettings = RunSettings()) throws {
         try model.report.requireSound(model.name)
         try tokens.check(against: model.spec)
+        try model.checkCopies()
         self.model = model
         self.tokens = tokens
         self.settings = settings
-        engine =
+        let parts = model.spec.stacks.map { tokens.part(for: $0.role) }
+        self.parts = parts
+        engines = try parts.indices.map { stack in
             switch settings.profile {
-            case .fast32: try BlockEngine<Float>(model, tokens, settings)
-            case .ref32, .ref64: try BlockEngine<Double>(model, tokens, settings)
+            case .fast32: try BlockEngine<Float>(model, parts, stack: stack, settings)
+            case .ref32, .ref64: try BlockEngine<Double>(model, parts, stack: stack, settings)
             }
+        }
     }
 
-    public var layerCount: Int { model.spec.layerCount }
+    /// The steps before the logits, in order.
+    public var steps: [ForwardStep] { model.spec.steps.filter { $0 != .logits } }
     public var hasLogits: Bool { model.spec.head != nil }
 
     /// All taps in the order of the forward pass.
@@ -50,32 +56,36 @@ public final class BlockRunner: Sendable {
     /// The taps of one step, in order.
     public func plannedTaps(of step: ForwardStep) -> [PlannedTap] { TapPlan(model.spec, tokens).taps(of: step) }
 
-    /// What enters block 0: [batch · time, hidden].
-    ///
-    /// - Throws: what reading the weights throws, and what `observe` throws.
-    public func embed(_ observe: TapObserver? = nil) throws -> HiddenState {
-        try engine.embed(observe)
-    }
+    /// What a stack is fed.
+    public func tokens(of stack: Int) -> TokenBatch { parts[stack] }
 
-    /// What leaves a block, for each of some hidden states that enter it.
+    /// Does one step for some states.
     ///
     /// - Parameters:
-    ///   - layer: from 0 on.
-    ///   - states: each [batch · time, hidden], of either precision. A state of another shape is a mistake of the caller.
+    ///   - step: one of `steps`.
+    ///   - states: what the step before gave, [batch · time, hidden] each, of either precision; none before the first
+    ///     step, which gives one. A state of another shape is a mistake of the caller.
     ///   - observe: called for a tap of every state before the next tap.
-    public func block(
-        _ layer: Int, _ states: [HiddenState], _ observe: TapObserver? = nil
+    /// - Returns: what leaves the step, for each of the states. The last step of the last stack gives what enters the
+    ///   product with the head's matrix, or the final hidden states of a bare body.
+    /// - Throws: what reading the weights throws, and what `observe` throws.
+    public func advance(
+        _ step: ForwardStep, _ states: [HiddenState], _ observe: TapObserver? = nil
     ) throws -> [HiddenState] {
-        precondition((0..<layerCount).contains(layer) && states.allSatisfy(isHiddenState))
-        return try engine.block(layer, states, observe)
-    }
-
-    /// The last steps but the logits: final norm, pooler, the head's transform.
-    ///
-    /// - Returns: what enters the product with the head's matrix, or the final hidden states of a bare body.
-    public func finish(_ states: [HiddenState], _ observe: TapObserver? = nil) throws -> [HiddenState] {
-        precondition(states.allSatisfy(isHiddenState))
-        return try engine.finish(states, observe)
+        switch step {
+        case .embed(let stack):
+            precondition(stack == 0 ? states.isEmpty : fit(states, stack - 1))
+            let embedded = try engines[stack].embed(observe)
+            // All states enter a further stack alike; what they bring from the one before is remembered.
+            return stack == 0 ? [embedded] : states.map { embedded.remembering($0) }
+        case .block(let stack, let layer):
+            precondition(fit(states, stack))
+            return zip(try engines[stack].block(layer, states, observe), states).map { $0.remembering($1.memory) }
+        case .finish(let stack):
+            precondition(fit(states, stack))
+            return zip(try engines[stack].finish(states, observe), states).map { $0.remembering($1.memory) }
+        case .logits: preconditionFailure("logits come in pieces of rows")
+        }
     }
 
     /// Logits of all rows in pieces of some rows, all states' at once; nothing for a bare body.
@@ -87,12 +97,13 @@ public final class BlockRunner: Sendable {
         _ features: [HiddenState], _ body: (_ rows: Range<Int>, _ logits: [HiddenState]) throws -> Void
     ) throws {
         guard hasLogits else { return }
-        precondition(features.allSatisfy(isHiddenState))
-        let rowCount = tokens.batchCount * tokens.length
+        let last = engines.count - 1
+        precondition(fit(features, last, width: model.spec.head?.inputSize))
+        let rowCount = parts[last].batchCount * parts[last].length
         let step = logitsRowsPerPiece
         for start in stride(from: 0, to: rowCount, by: step) {
             let rows = start..<min(start + step, rowCount)
-            try body(rows, engine.logits(features, rows))
+            try body(rows, engines[last].logits(features, rows))
         }
     }
 
@@ -101,30 +112,33 @@ public final class BlockRunner: Sendable {
     /// - Precondition: the model has a head.
     public func logits(_ features: [HiddenState], rows: Range<Int>) throws -> [HiddenState] {
         precondition(hasLogits)
-        return try engine.logits(features, rows)
+        return try engines[engines.count - 1].logits(features, rows)
     }
 
     /// Rows of logits that are in memory at a time.
     public var logitsRowsPerPiece: Int {
-        max(1, Self.logitsByteCount / (model.spec.vocabularySize * settings.profile.precision.byteCount))
+        max(1, Self.logitsByteCount / (model.spec.logitCount * settings.profile.precision.byteCount))
     }
 
     private static let logitsByteCount = 64 << 20
 
-    private func isHiddenState(_ state: HiddenState) -> Bool {
-        state.rowCount == tokens.batchCount * tokens.length && state.featureCount == model.spec.hiddenSize
+    /// - Parameter width: features where they are not the stack's hidden ones.
+    private func fit(_ states: [HiddenState], _ stack: Int, width: Int? = nil) -> Bool {
+        let rowCount = parts[stack].batchCount * parts[stack].length
+        let featureCount = width ?? model.spec.stacks[stack].hiddenSize
+        return states.allSatisfy { $0.rowCount == rowCount && $0.featureCount == featureCount }
     }
 }
 
 /// A step of a forward pass.
 public enum ForwardStep: Sendable, Equatable {
-    case embed
-    case block(Int)
-    case finish
+    case embed(stack: Int)
+    case block(stack: Int, layer: Int)
+    case finish(stack: Int)
     case logits
 }
 
-/// The steps as an engine of one number type does them.
+/// The steps of one stack as an engine of one number type does them.
 protocol Engine: Sendable {
     func embed(_ observe: TapObserver?) throws -> HiddenState
     func block(_ layer: Int, _ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState]

@@ -22,16 +22,13 @@ public enum ForwardPass {
             return remaining == 0
         }
         if remaining == 0 { return }
-        var state = try runner.embed(observe)
-        if isDone(after: .embed) { return }
-        for layer in 0..<runner.layerCount {
-            state = try runner.block(layer, [state], observe)[0]
-            if isDone(after: .block(layer)) { return }
+        var state: [HiddenState] = []
+        for step in runner.steps {
+            state = try runner.advance(step, state, observe)
+            if isDone(after: step) { return }
         }
-        let features = try runner.finish([state], observe)
-        if isDone(after: .finish) { return }
         let tap = runner.plannedTaps(of: .logits)[0]
-        try runner.forEachLogits(features) { rows, logits in
+        try runner.forEachLogits(state) { rows, logits in
             try logits[0].withNumbers { try observe(0, TapValues(tap: tap, rows: rows, values: $0)) }
         }
     }

@@ -6,13 +6,25 @@ public final class HiddenState: @unchecked Sendable {  // reason: never written 
     public let rowCount: Int
     public let featureCount: Int
     public let precision: Precision
+    /// What the stack before gave, where a model has more than one.
+    public let memory: HiddenState?
     private let buffer: ByteBuffer
 
-    init(rowCount: Int, featureCount: Int, precision: Precision, buffer: ByteBuffer) {
+    init(
+        rowCount: Int, featureCount: Int, precision: Precision, buffer: ByteBuffer, memory: HiddenState? = nil
+    ) {
         self.rowCount = rowCount
         self.featureCount = featureCount
         self.precision = precision
         self.buffer = buffer
+        self.memory = memory
+    }
+
+    /// The same numbers with another memory.
+    func remembering(_ memory: HiddenState?) -> HiddenState {
+        if self.memory == nil, memory == nil { return self }
+        return HiddenState(
+            rowCount: rowCount, featureCount: featureCount, precision: precision, buffer: buffer, memory: memory)
     }
 
     /// A copy of numbers that came from elsewhere.

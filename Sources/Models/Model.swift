@@ -29,14 +29,26 @@ public struct Model: Sendable {
         var reader = ConfigurationReader(configuration, file: configurationFile)
         spec = try architecture.spec(from: &reader) { module in
             naming.names(of: WeightSlot(module), prefixed: isPrefixed).contains { checkpoint[$0] != nil }
+                || naming.isStacked(module, checkpoint.tensors.lazy.map(\.name))
         }
         // Before any name is made: a configuration may claim any number of layers.
-        guard spec.layerCount <= checkpoint.tensors.count else {
+        if let layerCount = spec.stacks.map(\.weightSetCount).max(), layerCount > checkpoint.tensors.count {
             throw StructureError(
                 "\(configurationFile): expected at most as many layers as \(name) has tensors "
-                    + "(\(checkpoint.tensors.count)), found \(spec.layerCount) layers")
+                    + "(\(checkpoint.tensors.count)), found \(layerCount) layers")
         }
-        table = try TensorTable(spec, naming, isPrefixed: isPrefixed, file: configurationFile)
+        let experts = (0..<spec.layerCount).lazy.compactMap { [spec] in spec.blocks[$0].experts }.filter {
+            !$0.isStacked
+        }
+        guard experts.map(\.count).max() ?? 0 <= checkpoint.tensors.count,
+            experts.reduce(0, { $0 + $1.count }) <= checkpoint.tensors.count
+        else {
+            throw StructureError(
+                "\(configurationFile): expected at most as many experts as \(name) has tensors "
+                    + "(\(checkpoint.tensors.count)), found more")
+        }
+        table = try TensorTable(
+            spec, architecture.naming(for: spec), isPrefixed: isPrefixed, file: configurationFile)
         report = table.check(checkpoint)
         self.checkpoint = checkpoint
         self.name = name
@@ -68,21 +80,17 @@ public struct Model: Sendable {
         Model(self, checkpoint: try checkpoint.replacingTensors(replace))
     }
 
-    /// The weight of a slot, or what it is tied to; nil where there is none.
+    /// The weight of a layer's slot, or what it is tied to; nil where there is none.
     public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
-        guard let position = report.positions[source(of: slot)] else { return nil }
-        return checkpoint.tensors[position]
-    }
-
-    /// The slot whose tensor is used: a tied weight is read where it is tied to.
-    func source(of slot: WeightSlot) -> WeightSlot {
-        guard slot == WeightSlot(.head), spec.head?.isTied == true else { return slot }
-        return WeightSlot(.tokenEmbedding)
+        let slot = spec.shared(slot)
+        if let position = report.positions[table.source(of: slot)] { return checkpoint.tensors[position] }
+        guard let expert = slot.expert, let position = report.positions[slot.ofAllExperts] else { return nil }
+        return StackedTensor(checkpoint.tensors[position], expert)
     }
 
     /// The table's entry whose weight the tensor with this name is.
     public func entry(named name: String) -> TensorTable.Entry? {
-        table.entries.first { $0.names.contains(name) }
+        table.entry(named: name)
     }
 
     /// Requires that copies of a weight (a stored head that is tied) hold what is used instead of them.
@@ -101,9 +109,12 @@ public struct Model: Sendable {
 
     /// Whether the body's names bear the prefix: the token embedding decides, else whatever name begins with it.
     private static func isPrefixed(_ checkpoint: LogicalCheckpoint, _ naming: Naming) -> Bool {
-        let slot = WeightSlot(.tokenEmbedding)
-        if naming.names(of: slot, prefixed: true).contains(where: { checkpoint[$0] != nil }) { return true }
-        if naming.names(of: slot, prefixed: false).contains(where: { checkpoint[$0] != nil }) { return false }
+        let slots = StackSpec.Role.allCases.map { WeightSlot(.tokenEmbedding, in: $0) }
+        func stands(prefixed: Bool) -> Bool {
+            slots.contains { naming.names(of: $0, prefixed: prefixed).contains { checkpoint[$0] != nil } }
+        }
+        if stands(prefixed: true) { return true }
+        if stands(prefixed: false) { return false }
         return checkpoint.tensors.contains { $0.name.hasPrefix(naming.prefix) }
     }
 

@@ -12,11 +12,19 @@ public struct ModelSummary: Sendable, Equatable {
     public var headDimension: Int
     public var innerSize: Int
     public var activation: Activation
+    /// Of the first layer that has experts: how many there are, how many work on a token, their inner size.
+    public var experts: Experts?
     public var vocabularySize: Int
     public var contextLength: Int
     public var hasHead: Bool
     public var isHeadTied: Bool
     public var hasPooler: Bool
+
+    public struct Experts: Sendable, Equatable {
+        public var count: Int
+        public var chosenCount: Int
+        public var innerSize: Int
+    }
 
     public init(_ model: Model) {
         let spec = model.spec
@@ -29,6 +37,11 @@ public struct ModelSummary: Sendable, Equatable {
         headDimension = spec.blocks[0].attention.headDimension
         innerSize = spec.blocks[0].feedForward.innerSize
         activation = spec.blocks[0].feedForward.activation
+        experts = spec.blocks.kinds.first { $0.experts != nil }.flatMap { block in
+            block.experts.map {
+                Experts(count: $0.count, chosenCount: $0.chosenCount, innerSize: block.feedForward.innerSize)
+            }
+        }
         vocabularySize = spec.vocabularySize
         contextLength = spec.contextLength
         hasHead = spec.head != nil

@@ -2,13 +2,26 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
-    case tokenEmbedding, positionEmbedding, tokenTypeEmbedding, embeddingNorm
+    case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
+    case distanceEmbedding, distanceNorm, distanceKey, distanceQuery
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
+    case crossNorm, crossQuery, crossKey, crossValue, crossOutput
+    case queryDown, queryLatentNorm, queryUp, keyValueDown, keyValueLatentNorm, keyValueUp
     case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
         feedForwardPostNorm
+    case router, routerCorrection, expertGate, expertInput, expertOutput, expertGateInput
+    case sharedGate, sharedInput, sharedOutput
     case finalNorm, pooler
-    case headTransform, headNorm, head, nextSentence
+    case headTransform, headNorm, headProjection, head, headBiasRow, nextSentence
+
+    /// Whether it stands behind the stacks rather than in one.
+    var isBehindStacks: Bool {
+        switch self {
+        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headBiasRow, .nextSentence: true
+        default: false
+        }
+    }
 }
 
 /// One weight of a model: a module's matrix or gain, or its bias.
@@ -16,37 +29,82 @@ public struct WeightSlot: Hashable, Sendable {
     public enum Part: String, Sendable { case weight, bias }
 
     public var module: Module
-    /// The block it belongs to; nil outside blocks.
+    /// The stack it belongs to.
+    public var role: StackSpec.Role
+    /// The block it belongs to, or where layers share weights the set of weights; nil outside blocks.
     public var layer: Int?
+    /// The expert it belongs to; nil for what is no expert's, or all experts' together.
+    public var expert: Int?
     public var part: Part
 
-    public init(_ module: Module, layer: Int? = nil, _ part: Part = .weight) {
+    public init(
+        _ module: Module, in role: StackSpec.Role = .only, layer: Int? = nil, expert: Int? = nil, _ part: Part = .weight
+    ) {
         self.module = module
+        self.role = role
         self.layer = layer
+        self.expert = expert
         self.part = part
+    }
+
+    /// The bias of the same module.
+    var bias: WeightSlot { WeightSlot(module, in: role, layer: layer, expert: expert, .bias) }
+    /// The tensor that holds it together with those of the other experts.
+    var ofAllExperts: WeightSlot { WeightSlot(module, in: role, layer: layer, part) }
+
+    /// Without a stack where the module stands behind them all.
+    public var standing: WeightSlot { of(role) }
+
+    /// The same in another stack; without one where it stands behind them all.
+    func of(_ role: StackSpec.Role) -> WeightSlot {
+        WeightSlot(module, in: module.isBehindStacks ? .only : role, layer: layer, expert: expert, part)
+    }
+}
+
+extension TransformerSpec {
+    /// The slot of a layer's weight: that of the set which the layer shares with others.
+    public func shared(_ slot: WeightSlot) -> WeightSlot {
+        guard let layer = slot.layer, let stack = self[slot.role] else { return slot }
+        var slot = slot
+        slot.layer = stack.blocks.weightSet(of: layer)
+        return slot
     }
 }
 
 /// What a tensor is for; what may be done to it depends on it.
 public enum TensorRole: String, Sendable {
-    case embedding, position, norm, bias, linear, head, buffer
+    case embedding, position, norm, bias, linear, router, head, buffer
 }
 
-/// What a module's tensors are called, one column a layout.
+/// What a module's tensors are called, one column a layout. What experts have may have two names: one of each expert's
+/// own, and one of the tensor that holds all of them.
 public struct ModuleName: Sendable {
     public var module: Module
-    /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer.
+    /// The stack it belongs to.
+    public var role: StackSpec.Role
+    /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer, `{g}` and `{k}` for
+    /// the group of layers and the place in it, `{e}` for the expert.
     public var hf: String
     /// Whether the prefix of bodies inside larger models never stands before it.
     public var isOutsidePrefix: Bool
-    /// Whether it is a lone parameter: its weight's name is the module's, without `.weight`.
+    /// Whether it is a lone parameter: its weight's name is the module's, without `.weight`, its bias's ends with `_bias`.
     public var isParameter: Bool
+    /// How its matrix lies; nil for as linear layers' do.
+    public var orientation: WeightOrientation?
+    /// Whether the name is one expert's.
+    let isOfOneExpert: Bool
 
-    init(_ module: Module, hf: String, isOutsidePrefix: Bool = false, isParameter: Bool = false) {
+    init(
+        _ module: Module, in role: StackSpec.Role = .only, hf: String, isOutsidePrefix: Bool = false,
+        isParameter: Bool = false, orientation: WeightOrientation? = nil
+    ) {
         self.module = module
+        self.role = role
         self.hf = hf
         self.isOutsidePrefix = isOutsidePrefix
         self.isParameter = isParameter
+        self.orientation = orientation
+        isOfOneExpert = hf.firstRange(of: "{e}") != nil
     }
 }
 
@@ -62,22 +120,49 @@ public struct Naming: Sendable {
     public var otherEndings: [(ending: String, other: String)] = []
     /// Tensors that are no weights and may stand or not, without prefix.
     public var buffers: [String] = []
+    /// Tensors of heads that are not computed and may stand or not, the names whole.
+    public var uncomputed: [String] = []
+    /// Layers whose names have one group.
+    public var layersPerGroup = 1
 
     /// The names a weight may bear in the `hf` layout, the preferred one first; none where the architecture lacks the
     /// module.
     func names(of slot: WeightSlot, prefixed: Bool) -> [String] {
-        guard let module = modules.first(where: { $0.module == slot.module }) else { return [] }
-        let stem = Self.fill(module.hf, layer: slot.layer)
+        guard let module = name(of: slot) else { return [] }
+        let stem = Self.fill(module.hf, layer: slot.layer, perGroup: layersPerGroup, expert: slot.expert)
         let name =
             (prefixed && !module.isOutsidePrefix ? prefix : "") + stem
-            + (module.isParameter ? "" : "." + slot.part.rawValue)
+            + (module.isParameter ? (slot.part == .bias ? "_bias" : "") : "." + slot.part.rawValue)
         return [name]
             + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
     }
 
-    static func fill(_ pattern: String, layer: Int?) -> String {
-        guard let layer, let place = pattern.firstRange(of: "{i}") else { return pattern }
-        return pattern.replacingCharacters(of: place, with: String(layer))
+    /// How the matrix of a slot lies.
+    func orientation(of slot: WeightSlot) -> WeightOrientation { name(of: slot)?.orientation ?? linearOrientation }
+
+    /// Whether any layer of a checkpoint may hold a module in one tensor for all experts.
+    func isStacked(_ module: Module, _ names: some Sequence<String>) -> Bool {
+        guard let pattern = name(of: WeightSlot(module))?.hf, let place = pattern.firstRange(of: "{i}") else {
+            return false
+        }
+        let end = pattern[place.upperBound...]
+        return names.contains { $0.hasSuffix(end) }
+    }
+
+    private func name(of slot: WeightSlot) -> ModuleName? {
+        modules.first {
+            $0.module == slot.module && $0.role == slot.role && $0.isOfOneExpert == (slot.expert != nil)
+        }
+    }
+
+    static func fill(_ pattern: String, layer: Int?, perGroup: Int = 1, expert: Int? = nil) -> String {
+        let numbers = [
+            ("{i}", layer), ("{g}", layer.map { $0 / perGroup }), ("{k}", layer.map { $0 % perGroup }), ("{e}", expert),
+        ]
+        return numbers.reduce(pattern) { name, part in
+            guard let number = part.1, let place = name.firstRange(of: part.0) else { return name }
+            return name.replacingCharacters(of: place, with: String(number))
+        }
     }
 }
 

@@ -73,14 +73,14 @@ extension TensorTable {
             case .required: break
             case .optional: report.ignored.append(name)
             case .tied(let slot):
-                if let other = report.positions[slot] {
+                if let other = report.positions[source(of: slot)] {
                     report.copies.append((name: name, of: checkpoint.tensors[other].name))
                 }
             }
         }
         let buffers = Set(buffers)
         for tensor in checkpoint.tensors where !known.contains(tensor.name) || buffers.contains(tensor.name) {
-            if buffers.contains(tensor.name) {
+            if buffers.contains(tensor.name) || aheadLayers.contains(where: tensor.name.hasPrefix) {
                 report.ignored.append(tensor.name)
             } else {
                 report.extra.append(tensor.name)

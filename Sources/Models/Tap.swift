@@ -4,10 +4,20 @@ public struct PlannedTap: Sendable, Equatable {
     public var name: String
     /// [batch, time, features]; the pooler's is [batch, features]. Padded positions are included.
     public var shape: [Int]
+    /// What its rows are.
+    public var rows: Rows
 
-    public init(name: String, shape: [Int]) {
+    public enum Rows: Sendable, Equatable {
+        /// The positions of a stack's sequences.
+        case positions(stack: Int)
+        /// A row a sequence.
+        case sequences
+    }
+
+    public init(name: String, shape: [Int], rows: Rows = .positions(stack: 0)) {
         self.name = name
         self.shape = shape
+        self.rows = rows
     }
 
     public var rowCount: Int { shape.dropLast().reduce(1, *) }
@@ -47,3 +57,41 @@ public enum LentNumbers {
 /// Sees every tap in the order of the forward pass. `state` is the position of the hidden state in the list that a step
 /// was given: 0 in a plain run.
 public typealias TapObserver = (_ state: Int, _ tap: TapValues) throws -> Void
+
+/// The name of a tap in its parts: "encoder.layers.3.mlp_act".
+public struct TapName: Sendable, Hashable {
+    public var role: StackSpec.Role
+    /// Nil where the tap belongs to no block.
+    public var layer: Int?
+    /// "mlp_act"
+    public var point: String
+
+    /// - Returns: nil where it is not the name of a tap.
+    public init?(_ name: String) {
+        var parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        role = .only
+        if parts.count > 1, let found = StackSpec.Role(rawValue: String(parts[0])) {
+            role = found
+            parts.removeFirst()
+        }
+        switch parts.count {
+        case 1: layer = nil
+        case 3 where parts[0] == "layers":
+            guard let number = Int(parts[1]), number >= 0 else { return nil }
+            layer = number
+        default: return nil
+        }
+        guard let found = TapPoint(rawValue: String(parts.last!)), found.isOfBlocks == (layer != nil) else {
+            return nil
+        }
+        point = found.rawValue
+    }
+
+    /// Where it stands in a forward pass.
+    public var order: [Int] {
+        let role = StackSpec.Role.allCases.firstIndex(of: self.role)!
+        let step = TapPoint.allCases.firstIndex { $0.rawValue == point }!
+        let isBehindStacks = point == TapPoint.pooler.rawValue || point == TapPoint.logits.rawValue
+        return [isBehindStacks ? Int.max : role, layer ?? (point == TapPoint.embed.rawValue ? -1 : Int.max), step]
+    }
+}

@@ -1,69 +1,118 @@
-/// The taps of a model over tokens of some shape, in the order of the forward pass. The page `formats/taps.md` explains them.
+/// The taps of a model over some input, in the order of the forward pass. The page `formats/taps.md` explains them.
 struct TapPlan {
     let spec: TransformerSpec
     let batchCount: Int
-    let length: Int
+    /// Positions of a sequence, stack by stack.
+    let lengths: [Int]
 
-    init(_ spec: TransformerSpec, batchCount: Int, length: Int) {
+    init(_ spec: TransformerSpec, batchCount: Int, lengths: [Int]) {
         self.spec = spec
         self.batchCount = batchCount
-        self.length = length
+        self.lengths = lengths
     }
 
     init(_ spec: TransformerSpec, _ tokens: TokenBatch) {
-        self.init(spec, batchCount: tokens.batchCount, length: tokens.length)
+        self.init(spec, batchCount: tokens.batchCount, lengths: spec.stacks.map { tokens.part(for: $0.role).length })
     }
 
-    var taps: [PlannedTap] {
-        taps(of: .embed) + (0..<spec.layerCount).flatMap { taps(of: .block($0)) } + taps(of: .finish)
-            + taps(of: .logits)
-    }
+    var taps: [PlannedTap] { spec.steps.flatMap(taps) }
 
     func taps(of step: ForwardStep) -> [PlannedTap] {
         switch step {
-        case .embed: [tap(.embed, spec.hiddenSize)]
-        case .block(let layer): blockTaps(spec.blocks[layer]).map { tap($0.point, $0.width, layer: layer) }
-        case .finish:
-            (spec.finalNorm == nil ? [] : [tap(.finalNorm, spec.hiddenSize)])
-                + (spec.poolerActivation == nil
-                    ? [] : [PlannedTap(name: TapPoint.pooler.rawValue, shape: [batchCount, spec.hiddenSize])])
-        case .logits: spec.head == nil ? [] : [tap(.logits, spec.vocabularySize)]
+        case .embed(let stack): return [tap(.embed, stack, spec.stacks[stack].hiddenSize)]
+        case .block(let stack, let layer):
+            return blockTaps(spec.stacks[stack], layer).map {
+                tap($0.point, stack, $0.width, layer: layer, rows: $0.isOfMemory ? stack - 1 : stack)
+            }
+        case .finish(let stack): return finishTaps(stack)
+        case .logits: return spec.head == nil ? [] : [tap(.logits, spec.stacks.count - 1, spec.logitCount)]
         }
     }
 
-    private func blockTaps(_ block: BlockSpec) -> [(point: TapPoint, width: Int)] {
-        let (attention, hidden) = (block.attention, spec.hiddenSize)
-        var taps: [(point: TapPoint, width: Int)] = []
-        func norm(_ norm: NormSpec?, _ point: TapPoint) { if norm != nil { taps.append((point, hidden)) } }
+    private func finishTaps(_ stack: Int) -> [PlannedTap] {
+        let hidden = spec.stacks[stack].hiddenSize
+        let norm = spec.stacks[stack].finalNorm == nil ? [] : [tap(.finalNorm, stack, hidden)]
+        guard stack == spec.stacks.count - 1, spec.poolerActivation != nil else { return norm }
+        return norm + [PlannedTap(name: TapPoint.pooler.rawValue, shape: [batchCount, hidden], rows: .sequences)]
+    }
+
+    private typealias BlockTap = (point: TapPoint, width: Int, isOfMemory: Bool)
+
+    private func blockTaps(_ stack: StackSpec, _ layer: Int) -> [BlockTap] {
+        let (block, hidden) = (stack.blocks[layer], stack.hiddenSize)
+        let attention = block.attention
+        var taps: [BlockTap] = []
+        func add(_ point: TapPoint, _ width: Int, isOfMemory: Bool = false) { taps.append((point, width, isOfMemory)) }
+        func norm(_ norm: NormSpec?, _ point: TapPoint) { if norm != nil { add(point, hidden) } }
         norm(block.attentionNorms.before, .attentionNorm)
-        let (q, kv) = (attention.queryWidth, attention.keyValueWidth)
-        taps += [(.query, q), (.key, kv), (.value, kv)]
-        if attention.headNorm != nil { taps += [(.queryNorm, q), (.keyNorm, kv)] }
-        taps.append((.attentionOutput, hidden))
+        if let rank = attention.latent?.queryRank { add(.queryLatent, rank) }
+        if let rank = attention.latent?.keyValueRank { add(.keyValueLatent, rank) }
+        let (q, k) = (attention.queryWidth, attention.keyWidth)
+        add(.query, q)
+        add(.key, k)
+        add(.value, attention.valueWidth)
+        if attention.headNorm != nil {
+            add(.queryNorm, q)
+            add(.keyNorm, k)
+        }
+        add(.attentionOutput, hidden)
         norm(block.attentionNorms.after, .attentionPostNorm)
         norm(block.attentionNorms.afterResidual, .attentionNorm)
+        if let cross = block.cross {
+            norm(cross.norms.before, .crossNorm)
+            add(.crossQuery, cross.attention.queryWidth)
+            add(.crossKey, cross.attention.keyWidth, isOfMemory: true)
+            add(.crossValue, cross.attention.valueWidth, isOfMemory: true)
+            add(.crossOutput, hidden)
+            norm(cross.norms.afterResidual, .crossNorm)
+        }
         norm(block.feedForwardNorms.before, .feedForwardNorm)
-        taps += [(.activation, block.feedForward.innerSize), (.feedForwardOutput, hidden)]
+        // What enters the last projection of experts is of other tokens for each.
+        if let experts = block.experts {
+            add(.router, experts.count)
+        } else {
+            add(.activation, block.feedForward.innerSize)
+        }
+        add(.feedForwardOutput, hidden)
         norm(block.feedForwardNorms.after, .feedForwardPostNorm)
         norm(block.feedForwardNorms.afterResidual, .feedForwardNorm)
-        taps.append((.out, hidden))
+        add(.out, hidden)
         return taps
     }
 
-    func tap(_ point: TapPoint, _ features: Int, layer: Int? = nil) -> PlannedTap {
-        PlannedTap(name: point.name(layer: layer), shape: [batchCount, length, features])
+    private func tap(
+        _ point: TapPoint, _ stack: Int, _ features: Int, layer: Int? = nil, rows: Int? = nil
+    ) -> PlannedTap {
+        let rows = rows ?? stack
+        return PlannedTap(
+            name: point.name(spec.stacks[stack].role, layer: layer), shape: [batchCount, lengths[rows], features],
+            rows: .positions(stack: rows))
     }
 }
 
 extension Model {
     /// The taps of a forward pass, in its order, whatever the tokens.
-    public var tapNames: [String] { TapPlan(spec, batchCount: 1, length: 1).taps.map(\.name) }
+    public var tapNames: [String] {
+        TapPlan(spec, batchCount: 1, lengths: spec.stacks.map { _ in 1 }).taps.map(\.name)
+    }
 }
 
-/// The names of taps.
-enum TapPoint: String {
+extension TransformerSpec {
+    /// The steps of a forward pass, in order.
+    public var steps: [ForwardStep] {
+        stacks.enumerated().flatMap { index, stack in
+            [.embed(stack: index)] + (0..<stack.layerCount).map { .block(stack: index, layer: $0) }
+                + [.finish(stack: index)]
+        } + (head == nil ? [] : [.logits])
+    }
+}
+
+/// The names of taps, in the order of a block with its norms before the sublayers.
+enum TapPoint: String, CaseIterable {
     case embed
     case attentionNorm = "attn_norm"
+    case queryLatent = "q_latent"
+    case keyValueLatent = "kv_latent"
     case query = "q"
     case key = "k"
     case value = "v"
@@ -71,7 +120,13 @@ enum TapPoint: String {
     case keyNorm = "k_norm"
     case attentionOutput = "attn_out"
     case attentionPostNorm = "attn_post_norm"
+    case crossNorm = "cross_attn_norm"
+    case crossQuery = "cross_q"
+    case crossKey = "cross_k"
+    case crossValue = "cross_v"
+    case crossOutput = "cross_attn_out"
     case feedForwardNorm = "mlp_norm"
+    case router
     case activation = "mlp_act"
     case feedForwardOutput = "mlp_out"
     case feedForwardPostNorm = "mlp_post_norm"
@@ -80,5 +135,17 @@ enum TapPoint: String {
     case pooler
     case logits
 
-    func name(layer: Int?) -> String { layer.map { "layers.\($0).\(rawValue)" } ?? rawValue }
+    /// Whether every block has one of its own.
+    var isOfBlocks: Bool {
+        switch self {
+        case .embed, .finalNorm, .pooler, .logits: false
+        default: true
+        }
+    }
+
+    /// "layers.3.mlp_act", "encoder.final_norm"; the pooler and logits belong to the whole model.
+    func name(_ role: StackSpec.Role, layer: Int?) -> String {
+        let point = layer.map { "layers.\($0).\(rawValue)" } ?? rawValue
+        return role == .only || self == .logits || self == .pooler ? point : role.rawValue + "." + point
+    }
 }

@@ -23,9 +23,11 @@ public struct TensorTable: Sendable {
         public var name: String { names[0] }
         /// Whether schemes for linear weights apply. Embeddings, norms, biases and heads stay as they are.
         public var isQuantizable: Bool { role == .linear }
-        /// Inputs of the product: columns or rows of the matrix.
-        public var inputCount: Int? { orientation.map { shape.dimensions[$0 == .outputInput ? 1 : 0] } }
-        public var outputCount: Int? { orientation.map { shape.dimensions[$0 == .outputInput ? 0 : 1] } }
+        /// Inputs of the product: columns or rows of the matrix, or of each matrix of a stack.
+        public var inputCount: Int? { orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 1 : 0] } }
+        public var outputCount: Int? {
+            orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 0 : 1] }
+        }
     }
 
     public enum Presence: Sendable, Equatable {
@@ -42,6 +44,16 @@ public struct TensorTable: Sendable {
     public let prefix: String
     /// Names of tensors that are no weights.
     public let buffers: [String]
+    /// What the names of layers begin with that are not computed.
+    let aheadLayers: [String]
+    private let positions: [WeightSlot: Int]
+    private let namedPositions: NameMap<Int>
+
+    /// The entry of a slot.
+    public subscript(slot: WeightSlot) -> Entry? { positions[slot].map { entries[$0] } }
+
+    /// The entry whose weight may bear a name.
+    public func entry(named name: String) -> Entry? { namedPositions[name].map { entries[$0] } }
 
     /// - Parameters:
     ///   - isPrefixed: whether the body's names bear the architecture's prefix.
@@ -53,11 +65,26 @@ public struct TensorTable: Sendable {
         var builder = TableBuilder(naming: naming, isPrefixed: isPrefixed, file: file)
         try builder.addModel(spec)
         entries = builder.entries
+        positions = Dictionary(entries.enumerated().map { ($1.slot, $0) }) { first, _ in first }
+        namedPositions = NameMap(
+            entries.enumerated().reversed().flatMap { position, entry in entry.names.map { ($0, position) } })
         prefix = isPrefixed ? naming.prefix : ""
-        buffers = naming.buffers.flatMap { pattern in
+        let buffers = naming.buffers.flatMap { pattern in
             let name = (isPrefixed ? naming.prefix : "") + pattern
-            return pattern.contains("{i}") ? (0..<spec.layerCount).map { Naming.fill(name, layer: $0) } : [name]
+            guard pattern.contains("{i}") else { return [name] }
+            return (0..<spec.stacks.map(\.layerCount).max()!).map { Naming.fill(name, layer: $0) }
         }
+        let weights = NameSet(builder.entries.flatMap(\.names))
+        self.buffers = (buffers + naming.uncomputed).filter { !weights.contains($0) }
+        aheadLayers = (0..<spec.aheadLayerCount).map {
+            "\(isPrefixed ? naming.prefix : "")layers.\(spec.layerCount + $0)."
+        }
+    }
+
+    /// The slot whose tensor is used: a tied weight is read where it is tied to.
+    func source(of slot: WeightSlot) -> WeightSlot {
+        guard case .tied(let other) = self[slot]?.presence else { return slot }
+        return source(of: other)
     }
 
     /// Numbers in all weights, tied ones once.
@@ -75,77 +102,180 @@ private struct TableBuilder {
     let isPrefixed: Bool
     let file: String
     var entries: [TensorTable.Entry] = []
+    /// Of the stack whose weights are being listed.
+    private var role = StackSpec.Role.only
+
+    init(naming: Naming, isPrefixed: Bool, file: String) {
+        self.naming = naming
+        self.isPrefixed = isPrefixed
+        self.file = file
+    }
 
     mutating func addModel(_ spec: TransformerSpec) throws(StructureError) {
-        try addEmbeddings(spec)
-        for layer in 0..<spec.layerCount { try addBlock(spec, layer) }
-        if let norm = spec.finalNorm { try addNorm(.finalNorm, norm, spec.hiddenSize) }
+        for stack in spec.stacks {
+            try addEmbeddings(stack, sharedWith: role)
+            for set in 0..<stack.weightSetCount {
+                try addBlock(stack.blocks.block(ofSet: set), stack.hiddenSize, set)
+            }
+            if let norm = stack.finalNorm { try addNorm(.finalNorm, norm, stack.hiddenSize) }
+        }
         if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
+        // What the head would read of the hidden states: a bare body has it too, and nothing that uses it.
+        if spec.head == nil, let projection = spec.embedding.projection {
+            try add(
+                WeightSlot(.headProjection), [projection.inputSize, spec.hiddenSize], .head, .outputInput, .optional)
+        }
         // The second head of BERT's pretraining: known by name, not computed.
         try add(WeightSlot(.nextSentence), [2, spec.hiddenSize], .head, .outputInput, .optional)
         try add(WeightSlot(.nextSentence, .bias), [2], .head, nil, .optional)
     }
 
-    private mutating func addEmbeddings(_ spec: TransformerSpec) throws(StructureError) {
-        let embedding = spec.embedding
-        try add(WeightSlot(.tokenEmbedding), [spec.vocabularySize, spec.hiddenSize], .embedding)
+    private mutating func addEmbeddings(
+        _ spec: StackSpec, sharedWith before: StackSpec.Role
+    ) throws(StructureError) {
+        role = spec.role
+        let (embedding, hidden) = (spec.embedding, spec.hiddenSize)
+        let projection = embedding.projection
+        let width = projection?.inputSize ?? hidden
+        let summedWidth = projection?.place == .ofTokens ? hidden : width
+        try add(
+            WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding, nil,
+            embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
+        if let projection {
+            try addLinear(
+                .embeddingProjection, from: width, to: hidden, role: .embedding, bias: projection.hasBias)
+        }
         if let positions = embedding.positions {
-            try add(
-                WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, spec.hiddenSize], .position)
+            try add(WeightSlot(.positionEmbedding), [spec.contextLength + positions.offset, summedWidth], .position)
         }
         if embedding.tokenTypeCount > 0 {
-            try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, spec.hiddenSize], .embedding)
+            try add(WeightSlot(.tokenTypeEmbedding), [embedding.tokenTypeCount, summedWidth], .embedding)
         }
-        if let norm = embedding.norm { try addNorm(.embeddingNorm, norm, spec.hiddenSize) }
+        if let norm = embedding.norm {
+            try addNorm(.embeddingNorm, norm, projection?.place == .behindNorm ? width : hidden)
+        }
+        try addDistances(embedding, hidden)
+        for attention in spec.blocks.kinds.map(\.attention) {
+            guard let bias = attention.relativeBias else { continue }
+            try add(WeightSlot(.relativeBias), [bias.bucketCount, attention.headCount], .position)
+            break
+        }
     }
 
-    private mutating func addBlock(_ spec: TransformerSpec, _ layer: Int) throws(StructureError) {
-        let block = spec.blocks[layer]
-        let hidden = spec.hiddenSize
+    private mutating func addDistances(_ embedding: EmbeddingSpec, _ hidden: Int) throws(StructureError) {
+        guard let distances = embedding.distances else { return }
+        try add(WeightSlot(.distanceEmbedding), [2 * distances.span, hidden], .position)
+        if let norm = distances.norm { try addNorm(.distanceNorm, norm, hidden) }
+    }
+
+    private mutating func addBlock(_ block: BlockSpec, _ hidden: Int, _ layer: Int) throws(StructureError) {
         if let norm = block.attentionNorms.before { try addNorm(.attentionNorm, norm, hidden, layer) }
         try addAttention(block.attention, hidden, layer)
         try addNorms(block.attentionNorms, .attentionPostNorm, .attentionNorm, hidden, layer)
+        if let cross = block.cross { try addCross(cross, hidden, layer) }
         if let norm = block.feedForwardNorms.before { try addNorm(.feedForwardNorm, norm, hidden, layer) }
-        try addFeedForward(block.feedForward, hidden, layer)
+        if let experts = block.experts {
+            try addExperts(experts, block.feedForward, hidden, layer)
+        } else {
+            try addFeedForward(block.feedForward, FeedForwardSlots(layer: layer), hidden)
+        }
         try addNorms(block.feedForwardNorms, .feedForwardPostNorm, .feedForwardNorm, hidden, layer)
     }
 
+    /// - Parameter stack: how many lie in one tensor; nil for each alone.
     private mutating func addFeedForward(
-        _ spec: FeedForwardSpec, _ hidden: Int, _ layer: Int
+        _ spec: FeedForwardSpec, _ slots: FeedForwardSlots, _ hidden: Int, stack: Int? = nil
     ) throws(StructureError) {
         let inner = spec.innerSize
-        func add(_ module: Module, from inputs: Int, to outputs: Int) throws(StructureError) {
-            try addLinear(module, from: inputs, to: outputs, layer, bias: spec.hasBias)
+        func add(_ slot: WeightSlot, from inputs: Int, to outputs: Int) throws(StructureError) {
+            try addLinear(slot, from: inputs, to: outputs, bias: spec.hasBias, stack: stack)
         }
         switch spec.gating {
-        case .none: try add(.feedForwardInput, from: hidden, to: inner)
+        case .none: try add(slots.input, from: hidden, to: inner)
         case .separate:
-            try add(.feedForwardGate, from: hidden, to: inner)
-            try add(.feedForwardInput, from: hidden, to: inner)
-        case .joined: try add(.feedForwardGateInput, from: hidden, to: 2 * inner)
+            try add(slots.gate, from: hidden, to: inner)
+            try add(slots.input, from: hidden, to: inner)
+        case .joined, .alternating: try add(slots.gateInput, from: hidden, to: 2 * inner)
         }
-        try add(.feedForwardOutput, from: inner, to: hidden)
+        try add(slots.output, from: inner, to: hidden)
+    }
+
+    private mutating func addExperts(
+        _ experts: ExpertsSpec, _ expert: FeedForwardSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        try addLinear(
+            .router, from: hidden, to: experts.count, layer, role: .router, bias: experts.hasRouterBias)
+        if experts.hasCorrection { try add(WeightSlot(.routerCorrection, layer: layer), [experts.count], .bias) }
+        if experts.isStacked {
+            try addFeedForward(expert, FeedForwardSlots(layer: layer, expert: nil), hidden, stack: experts.count)
+        } else {
+            for number in 0..<experts.count {
+                try addFeedForward(expert, FeedForwardSlots(layer: layer, expert: number), hidden)
+            }
+        }
+        if let shared = experts.shared {
+            try addFeedForward(shared, FeedForwardSlots(sharedOf: layer), hidden)
+        }
     }
 
     private mutating func addAttention(
         _ attention: AttentionSpec, _ hidden: Int, _ layer: Int
     ) throws(StructureError) {
-        let (queries, keys) = (attention.queryWidth, attention.keyValueWidth)
+        let (queries, keys) = (attention.queryWidth, attention.keyWidth)
         let hasBias = attention.hasInputBias
-        if attention.projection != .separate {
+        if let latent = attention.latent {
+            try addLatent(latent, attention, hidden, layer)
+        } else if attention.projection != .separate {
             try addLinear(.queryKeyValue, from: hidden, to: queries + 2 * keys, layer, bias: hasBias)
         } else {
             try addLinear(.query, from: hidden, to: queries, layer, bias: hasBias)
-            try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias)
-            try addLinear(.value, from: hidden, to: keys, layer, bias: hasBias)
+            try addLinear(.key, from: hidden, to: keys, layer, bias: hasBias && attention.hasKeyBias)
+            try addLinear(.value, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
         }
         if let headNorm = attention.headNorm {
             try addHeadNorm(.queryNorm, headNorm, attention.headCount, attention.headDimension, layer)
             try addHeadNorm(.keyNorm, headNorm, attention.keyValueHeadCount, attention.headDimension, layer)
         }
+        if let disentangled = attention.disentangled, !disentangled.sharesProjections {
+            if disentangled.hasDistanceKeys { try addLinear(.distanceKey, from: hidden, to: attention.keyWidth, layer) }
+            if disentangled.hasDistanceQueries {
+                try addLinear(.distanceQuery, from: hidden, to: attention.queryWidth, layer)
+            }
+        }
         if attention.hasSinks { try add(WeightSlot(.attentionSinks, layer: layer), [attention.headCount], .bias) }
-        try addLinear(.attentionOutput, from: queries, to: hidden, layer, bias: attention.hasOutputBias)
+        try addLinear(.attentionOutput, from: attention.outputWidth, to: hidden, layer, bias: attention.hasOutputBias)
+    }
+
+    private mutating func addLatent(
+        _ latent: LatentSpec, _ attention: AttentionSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let hasBias = attention.hasInputBias
+        if let rank = latent.queryRank {
+            try addLinear(.queryDown, from: hidden, to: rank, layer, bias: hasBias)
+            try addNorm(.queryLatentNorm, latent.norm, rank, layer)
+            try addLinear(.queryUp, from: rank, to: attention.queryWidth, layer, bias: false)
+        } else {
+            try addLinear(.query, from: hidden, to: attention.queryWidth, layer, bias: false)
+        }
+        let rank = latent.keyValueRank
+        try addLinear(.keyValueDown, from: hidden, to: rank + latent.sharedWidth, layer, bias: hasBias)
+        try addNorm(.keyValueLatentNorm, latent.norm, rank, layer)
+        let own = attention.keyWidth - attention.keyValueHeadCount * latent.sharedWidth
+        try addLinear(.keyValueUp, from: rank, to: own + attention.valueWidth, layer, bias: false)
+    }
+
+    private mutating func addCross(
+        _ cross: BlockSpec.Cross, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        let (attention, hasBias) = (cross.attention, cross.attention.hasInputBias)
+        if let norm = cross.norms.before { try addNorm(.crossNorm, norm, hidden, layer) }
+        try addLinear(.crossQuery, from: hidden, to: attention.queryWidth, layer, bias: hasBias)
+        try addLinear(
+            .crossKey, from: hidden, to: attention.keyWidth, layer, bias: hasBias && attention.hasKeyBias)
+        try addLinear(.crossValue, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
+        try addLinear(.crossOutput, from: attention.queryWidth, to: hidden, layer, bias: attention.hasOutputBias)
+        if let norm = cross.norms.afterResidual { try addNorm(.crossNorm, norm, hidden, layer) }
     }
 
     private mutating func addHeadNorm(
@@ -168,14 +298,21 @@ private struct TableBuilder {
 
     private mutating func addHead(_ head: HeadSpec, _ spec: TransformerSpec) throws(StructureError) {
         if let transform = head.transform {
-            try addLinear(.headTransform, from: spec.hiddenSize, to: spec.hiddenSize, role: .head)
-            try addNorm(.headNorm, transform.norm, spec.hiddenSize)
+            let width = transform.outputSize ?? spec.hiddenSize
+            try addLinear(.headTransform, from: spec.hiddenSize, to: width, role: .head, bias: transform.hasBias)
+            if let norm = transform.norm { try addNorm(.headNorm, norm, width) }
+        }
+        let width = head.inputSize ?? spec.hiddenSize
+        let outputs = spec.logitCount
+        if head.width != nil {
+            try addLinear(.headProjection, from: spec.hiddenSize, to: width, role: .head, bias: false)
         }
         try add(
-            WeightSlot(.head), [spec.vocabularySize, spec.hiddenSize], .head, .outputInput,
-            head.isTied ? .tied(to: WeightSlot(.tokenEmbedding)) : .required)
+            WeightSlot(.head), [outputs, width], .head, .outputInput,
+            head.isTied ? .tied(to: WeightSlot(.tokenEmbedding, in: role)) : .required)
+        if head.hasBiasRow { try add(WeightSlot(.headBiasRow), [1, spec.vocabularySize], .bias) }
         if head.hasBias {
-            try add(WeightSlot(.head, .bias), [spec.vocabularySize], .bias, hasEqualNames: head.isTied)
+            try add(WeightSlot(.head, .bias), [outputs], .bias, hasEqualNames: head.isTied)
         }
     }
 
@@ -188,7 +325,7 @@ private struct TableBuilder {
     private mutating func addNorm(
         _ module: Module, _ norm: NormSpec, _ dimensions: [Int], _ layer: Int? = nil
     ) throws(StructureError) {
-        try add(WeightSlot(module, layer: layer), dimensions, .norm)
+        if norm.hasGain { try add(WeightSlot(module, layer: layer), dimensions, .norm) }
         if norm.hasBias { try add(WeightSlot(module, layer: layer, .bias), dimensions, .norm) }
     }
 
@@ -196,17 +333,26 @@ private struct TableBuilder {
         _ module: Module, from inputs: Int, to outputs: Int, _ layer: Int? = nil, role: TensorRole = .linear,
         bias: Bool = true
     ) throws(StructureError) {
-        let orientation = naming.linearOrientation
+        try addLinear(WeightSlot(module, layer: layer), from: inputs, to: outputs, role: role, bias: bias)
+    }
+
+    /// - Parameter stack: how many matrices lie in one tensor; nil for one alone.
+    private mutating func addLinear(
+        _ slot: WeightSlot, from inputs: Int, to outputs: Int, role: TensorRole = .linear, bias: Bool = true,
+        stack: Int? = nil
+    ) throws(StructureError) {
+        let orientation = naming.orientation(of: slot)
+        let first = stack.map { [$0] } ?? []
         try add(
-            WeightSlot(module, layer: layer), orientation == .outputInput ? [outputs, inputs] : [inputs, outputs], role,
-            orientation)
-        if bias { try add(WeightSlot(module, layer: layer, .bias), [outputs], .bias) }
+            slot, first + (orientation == .outputInput ? [outputs, inputs] : [inputs, outputs]), role, orientation)
+        if bias { try add(slot.bias, first + [outputs], .bias) }
     }
 
     private mutating func add(
         _ slot: WeightSlot, _ dimensions: [Int], _ role: TensorRole, _ orientation: WeightOrientation? = nil,
         _ presence: TensorTable.Presence = .required, hasEqualNames: Bool = true
     ) throws(StructureError) {
+        let slot = slot.of(self.role)
         let names = naming.names(of: slot, prefixed: isPrefixed)
         // An architecture that does not name an optional module has none.
         if names.isEmpty, presence == .optional { return }
@@ -218,5 +364,42 @@ private struct TableBuilder {
             TensorTable.Entry(
                 slot: slot, names: names, shape: shape, orientation: orientation, role: role, presence: presence,
                 hasEqualNames: hasEqualNames))
+    }
+}
+
+extension ArraySlice<Int> {
+    /// An element counted from the first.
+    fileprivate subscript(side position: Int) -> Int { self[startIndex + position] }
+}
+
+/// The weights of one feed-forward.
+struct FeedForwardSlots {
+    let gate: WeightSlot
+    let input: WeightSlot
+    let gateInput: WeightSlot
+    let output: WeightSlot
+
+    /// Of a layer's only one.
+    init(layer: Int) {
+        gate = WeightSlot(.feedForwardGate, layer: layer)
+        input = WeightSlot(.feedForwardInput, layer: layer)
+        gateInput = WeightSlot(.feedForwardGateInput, layer: layer)
+        output = WeightSlot(.feedForwardOutput, layer: layer)
+    }
+
+    /// Of one expert, or of all in one tensor.
+    init(layer: Int, expert: Int?) {
+        gate = WeightSlot(.expertGate, layer: layer, expert: expert)
+        input = WeightSlot(.expertInput, layer: layer, expert: expert)
+        gateInput = WeightSlot(.expertGateInput, layer: layer, expert: expert)
+        output = WeightSlot(.expertOutput, layer: layer, expert: expert)
+    }
+
+    /// Of the one that every token passes beside the experts.
+    init(sharedOf layer: Int) {
+        gate = WeightSlot(.sharedGate, layer: layer)
+        input = WeightSlot(.sharedInput, layer: layer)
+        gateInput = gate
+        output = WeightSlot(.sharedOutput, layer: layer)
     }
 }

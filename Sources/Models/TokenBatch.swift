@@ -11,8 +11,23 @@ public struct TokenBatch: Sendable, Equatable {
     public let tokenTypeIDs: [[Int]]?
     /// nil for 0, 1, 2, ..., whatever the mask.
     public let positionIDs: [[Int]]?
+    /// What the decoder of an encoder-decoder model is fed; everything else is the encoder's.
+    public let decoder: DecoderTokens?
     /// The path of the file, for messages.
     public let source: FilePath
+    /// What stands before the names of members in messages: "decoder_".
+    private var memberPrefix = ""
+
+    /// Token ids of a decoder, as many sequences as the encoder's, of a length of their own.
+    public struct DecoderTokens: Sendable, Equatable {
+        public let inputIDs: [[Int]]
+        public let attentionMask: [[Int]]?
+
+        public init(inputIDs: [[Int]], attentionMask: [[Int]]? = nil) {
+            self.inputIDs = inputIDs
+            self.attentionMask = attentionMask
+        }
+    }
 
     public var batchCount: Int { inputIDs.count }
     public var length: Int { inputIDs[0].count }
@@ -21,9 +36,31 @@ public struct TokenBatch: Sendable, Equatable {
     /// - Throws: `CheckpointError` where there is no token, or the lists are not rectangular and of one shape.
     public init(
         inputIDs: [[Int]], attentionMask: [[Int]]? = nil, tokenTypeIDs: [[Int]]? = nil, positionIDs: [[Int]]? = nil,
-        source: FilePath = "tokens"
+        decoder: DecoderTokens? = nil, source: FilePath = "tokens"
+    ) throws(CheckpointError) {
+        try self.init(
+            inputIDs: inputIDs, attentionMask: attentionMask, tokenTypeIDs: tokenTypeIDs, positionIDs: positionIDs,
+            decoder: decoder, source: source, memberPrefix: "")
+        guard let decoder else { return }
+        let own = try TokenBatch(decoder, source: source)
+        guard own.batchCount == batchCount else {
+            throw own.error(.inputIDs, expected: "\(batchCount) sequences", found: "\(own.batchCount)")
+        }
+    }
+
+    private init(_ decoder: DecoderTokens, source: FilePath) throws(CheckpointError) {
+        try self.init(
+            inputIDs: decoder.inputIDs, attentionMask: decoder.attentionMask, tokenTypeIDs: nil, positionIDs: nil,
+            decoder: nil, source: source, memberPrefix: "decoder_")
+    }
+
+    private init(
+        inputIDs: [[Int]], attentionMask: [[Int]]?, tokenTypeIDs: [[Int]]?, positionIDs: [[Int]]?,
+        decoder: DecoderTokens?, source: FilePath, memberPrefix: String
     ) throws(CheckpointError) {
         self.source = source
+        self.memberPrefix = memberPrefix
+        self.decoder = decoder
         self.inputIDs = inputIDs
         self.attentionMask = attentionMask?.allSatisfy { $0.allSatisfy { $0 == 1 } } == true ? nil : attentionMask
         self.tokenTypeIDs = tokenTypeIDs
@@ -40,6 +77,26 @@ public struct TokenBatch: Sendable, Equatable {
         try checkMask()
     }
 
+    /// What a stack is fed.
+    public func part(for role: StackSpec.Role) -> TokenBatch {
+        switch role {
+        case .only, .encoder: self
+        // It was checked when the whole was made.
+        case .decoder: decoder.flatMap { try? TokenBatch($0, source: source) } ?? self
+        }
+    }
+
+    /// Some of the sequences.
+    public func part(_ sequences: Range<Int>) throws(CheckpointError) -> TokenBatch {
+        func part(_ lists: [[Int]]?) -> [[Int]]? { lists.map { Array($0[sequences]) } }
+        return try TokenBatch(
+            inputIDs: Array(inputIDs[sequences]), attentionMask: part(attentionMask), tokenTypeIDs: part(tokenTypeIDs),
+            positionIDs: part(positionIDs),
+            decoder: decoder.map {
+                DecoderTokens(inputIDs: Array($0.inputIDs[sequences]), attentionMask: part($0.attentionMask))
+            }, source: source)
+    }
+
     /// Kinds of tokens, where they say more than their default: what a digest and a capture hold.
     public var nonzeroTokenTypeIDs: [[Int]]? {
         tokenTypeIDs.flatMap { $0.allSatisfy { $0.allSatisfy { $0 == 0 } } ? nil : $0 }
@@ -52,48 +109,79 @@ public struct TokenBatch: Sendable, Equatable {
     ///
     /// - Throws: `CheckpointError` naming the sequence and position.
     public func check(against spec: TransformerSpec) throws(CheckpointError) {
+        guard (decoder != nil) == (spec[.decoder] != nil) else {
+            let reason = "\(spec.architecture) \(decoder == nil ? "is an encoder and a decoder" : "has no decoder")"
+            throw CheckpointError(
+                source, .part("decoder_" + Member.inputIDs.rawValue),
+                expected: decoder == nil ? "what the decoder is fed, as \(reason)" : "none, as \(reason)",
+                found: decoder == nil ? "no such member" : "some")
+        }
+        for stack in spec.stacks { try part(for: stack.role).check(against: stack, spec.architecture) }
+    }
+
+    private func check(against spec: StackSpec, _ architecture: String) throws(CheckpointError) {
         // Positions that are turned rather than looked up have no end.
         let positionCount = spec.embedding.positions != nil ? spec.contextLength : ConfigurationReader.largestSize
-        guard length <= positionCount else {
+        let longest = positionsTaken(spec.embedding.positions)
+        guard longest <= positionCount else {
             throw error(
                 .inputIDs, expected: "at most \(spec.contextLength) tokens a sequence, as the model has positions",
-                found: "\(length)")
+                found: "\(longest)")
         }
         try check(.inputIDs, inputIDs, below: spec.vocabularySize, "vocab_size")
-        if let positionIDs { try check(.positionIDs, positionIDs, below: positionCount, "the model's positions") }
+        if let positionIDs {
+            let limit = positionCount + (spec.embedding.positions.map { $0.offset - $0.offsetOfGiven } ?? 0)
+            try check(.positionIDs, positionIDs, below: limit, "the model's positions")
+        }
         guard let tokenTypeIDs else { return }
         // Zeros are something too: such a model would look them up among its tokens and add what it finds.
         guard spec.embedding.tokenTypeCount > 0 else {
             throw error(
-                .tokenTypeIDs, expected: "none, as \(spec.architecture) has no token types; leave the member out",
+                .tokenTypeIDs, expected: "none, as \(architecture) has no token types; leave the member out",
                 found: "some")
         }
         try check(.tokenTypeIDs, tokenTypeIDs, below: spec.embedding.tokenTypeCount, "type_vocab_size")
     }
 
+    /// Positions that the longest sequence takes.
+    private func positionsTaken(_ positions: LearnedPositions?) -> Int {
+        guard case .placesOfTokens(let padding) = positions?.counting else { return length }
+        return inputIDs.map { ids in ids.count { $0 != padding } }.max() ?? 0
+    }
+
+    /// The members that say more than their default, by their names.
+    public var members: [(name: String, lists: [[Int]])] {
+        let all: [(name: String, lists: [[Int]]?)] = [
+            (Member.inputIDs.rawValue, inputIDs), (Member.attentionMask.rawValue, attentionMask),
+            (Member.tokenTypeIDs.rawValue, nonzeroTokenTypeIDs), (Member.positionIDs.rawValue, positionIDs),
+            (Member.decoderInputIDs.rawValue, decoder?.inputIDs),
+            (Member.decoderAttentionMask.rawValue, decoder.flatMap { _ in part(for: .decoder).attentionMask }),
+        ]
+        return all.compactMap { name, lists in lists.map { (name, $0) } }
+    }
+
     /// SHA-256 of the UTF-8 text `assay-tokens/1` and then one line a member that says more than its default, in the
-    /// order `input_ids`, `attention_mask`, `token_type_ids`, `position_ids`: a compact JSON array of the member's name
-    /// and its lists. The same for the same tokens however the file is written.
+    /// order `input_ids`, `attention_mask`, `token_type_ids`, `position_ids`, `decoder_input_ids`,
+    /// `decoder_attention_mask`: a compact JSON array of the member's name and its lists. The same for the same tokens
+    /// however the file is written.
     public var digest: Digest {
         var text = "assay-tokens/1\n"
-        for (member, lists) in [
-            (Member.inputIDs, inputIDs), (.attentionMask, attentionMask), (.tokenTypeIDs, nonzeroTokenTypeIDs),
-            (.positionIDs, positionIDs),
-        ] {
-            guard let lists else { continue }
+        for (name, lists) in members {
             let rows = lists.map { "[" + $0.map(String.init).joined(separator: ",") + "]" }.joined(separator: ",")
-            text += "[\"\(member.rawValue)\",[\(rows)]]\n"
+            text += "[\"\(name)\",[\(rows)]]\n"
         }
         return Digest.of(text)
     }
 
     // MARK: Private
 
-    enum Member: String, CaseIterable {
+    public enum Member: String, CaseIterable {
         case inputIDs = "input_ids"
         case attentionMask = "attention_mask"
         case tokenTypeIDs = "token_type_ids"
         case positionIDs = "position_ids"
+        case decoderInputIDs = "decoder_input_ids"
+        case decoderAttentionMask = "decoder_attention_mask"
     }
 
     private func checkShape(_ member: Member, _ lists: [[Int]]) throws(CheckpointError) {
@@ -128,6 +216,6 @@ public struct TokenBatch: Sendable, Equatable {
     }
 
     private func error(_ member: Member, expected: String, found: String) -> CheckpointError {
-        CheckpointError(source, .part(member.rawValue), expected: expected, found: found)
+        CheckpointError(source, .part(memberPrefix + member.rawValue), expected: expected, found: found)
     }
 }

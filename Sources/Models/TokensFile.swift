@@ -2,7 +2,7 @@ import AssayCheckpoints
 import SystemPackage
 
 /// A tokens file: a list of lists of token ids, or an object with `input_ids` and, where the model takes them,
-/// `attention_mask`, `token_type_ids` and `position_ids`.
+/// `attention_mask`, `token_type_ids`, `position_ids`, `decoder_input_ids` and `decoder_attention_mask`.
 public enum TokensFile {
     /// More bytes than any batch that could be run takes.
     static let maximumByteCount = 1 << 28
@@ -38,7 +38,20 @@ public enum TokensFile {
         }
         return try TokenBatch(
             inputIDs: inputIDs, attentionMask: members[.attentionMask], tokenTypeIDs: members[.tokenTypeIDs],
-            positionIDs: members[.positionIDs], source: path)
+            positionIDs: members[.positionIDs], decoder: try decoder(members, path), source: path)
+    }
+
+    private static func decoder(
+        _ members: [TokenBatch.Member: [[Int]]], _ path: FilePath
+    ) throws(CheckpointError) -> TokenBatch.DecoderTokens? {
+        let mask = members[.decoderAttentionMask]
+        if let ids = members[.decoderInputIDs] { return TokenBatch.DecoderTokens(inputIDs: ids, attentionMask: mask) }
+        guard mask == nil else {
+            throw CheckpointError(
+                path, .part(TokenBatch.Member.decoderAttentionMask.rawValue), expected: "decoder_input_ids beside it",
+                found: "no such member")
+        }
+        return nil
     }
 
     private static func lists(

@@ -6,6 +6,12 @@ public enum PackingRegistry {
         CompressedTensors.self
     ]
 
+    /// What to do with what others packed.
+    private static let remedies = [
+        "mxfp4": "; unpack the experts first: transformers reads the folder with Mxfp4Config(dequantize=True), and"
+            + " save_pretrained writes it plainly"
+    ]
+
     /// Requires that the quantization which a configuration speaks of, if any, is one that is read here: what others
     /// packed would pass for plain tensors.
     ///
@@ -16,7 +22,8 @@ public enum PackingRegistry {
         guard let method = value.object?["quant_method"]?.string, all.contains(where: { $0.name == method }) else {
             let found = value.object.map { $0["quant_method"]?.compactText.escapedForDisplay ?? "none" } ?? value.kind
             throw StructureError(
-                "quantization_config: expected a quant_method that is known (\(known)), found \(found)")
+                "quantization_config: expected a quant_method that is known (\(known)), found \(found)"
+                    + (value.object?["quant_method"]?.string.flatMap { remedies[$0] } ?? ""))
         }
     }
 }

@@ -98,6 +98,12 @@ public struct QuantizationPlan: Sendable {
         return (Self.work(weight, scheme, scaleType: ck_scale_type(outputs[1].elementType)!, options), outputs)
     }
 
+    /// The name of the weight that a plan makes some tensors of; nil where none does.
+    public static func weightName(ofParts outputs: [TensorInfo]) -> String? {
+        guard let packed = outputs.first?.name, packed.hasSuffix(".weight_packed") else { return nil }
+        return String(packed.dropLast("_packed".count))
+    }
+
     // MARK: - Decisions
 
     private static func decide(

@@ -173,6 +173,9 @@ public struct Inspection {
                 "blocks",
                 "\(summary.layerCount) layers, hidden \(summary.hiddenSize), \(summary.headCount) heads of"
                     + " \(summary.headDimension), inner \(summary.innerSize), \(summary.activation)")
+            if let experts = summary.experts {
+                add("experts", "\(experts.count) of inner \(experts.innerSize), \(experts.chosenCount) a token")
+            }
             add(
                 "vocabulary",
                 "\(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength))"
@@ -273,12 +276,19 @@ public struct Inspection {
         case nil: return nil
         case .refused(let sentence): return ["refused": .string(sentence)]
         case .known(let summary, let report):
+            let experts: JSONValue? = summary.experts.map {
+                [
+                    "count": JSONValue($0.count), "perToken": JSONValue($0.chosenCount),
+                    "innerSize": JSONValue($0.innerSize),
+                ]
+            }
             return [
                 "architecture": .string(summary.architecture), "parameters": JSONValue(summary.parameterCount),
                 "storage": .string(summary.storages),
                 "layers": JSONValue(summary.layerCount), "hiddenSize": JSONValue(summary.hiddenSize),
                 "heads": JSONValue(summary.headCount), "headDimension": JSONValue(summary.headDimension),
                 "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),
+                "experts": experts ?? .null,
                 "vocabulary": JSONValue(summary.vocabularySize), "context": JSONValue(summary.contextLength),
                 "headTied": .bool(summary.isHeadTied), "isComplete": .bool(report.isSound),
                 "missing": .array(report.missing.map { .string($0) }),

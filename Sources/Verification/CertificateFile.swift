@@ -11,9 +11,7 @@ public enum CertificateFile {
     /// `certificate.json` in a folder, `NAME.certificate.json` beside a file.
     public static func path(for subject: FilePath, isFolder: Bool) -> FilePath {
         let subject = subject.lexicallyNormalized()
-        return isFolder
-            ? subject.appending(folderName)
-            : subject.removingLastComponent().appending((subject.lastComponent?.string ?? "") + fileSuffix)
+        return isFolder ? subject.appending(folderName) : subject.beside(fileSuffix)
     }
 
     /// Where a certificate lies that may speak of a checkpoint, by the names alone: it is not read.

@@ -49,6 +49,20 @@ struct CommonOptions: ParsableArguments {
     }
 }
 
+/// The map of the subcommands whose source may have other names and shapes.
+struct MapOption: ParsableArguments {
+    @Option(
+        name: .customLong("map"),
+        help: """
+            Rename, join, cut and turn the tensors of SRC by the rules of this JSON file, before anything else is done or \
+            compared.
+            """,
+        completion: .file())
+    var path: String?
+
+    func read() throws -> TensorMap? { try path.map { try TensorMap(reading: FilePath(argument: $0)) } }
+}
+
 /// Options of the subcommands that write a checkpoint.
 struct OutputOptions: ParsableArguments {
     @Option(

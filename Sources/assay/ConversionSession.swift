@@ -63,10 +63,9 @@ struct ConversionSession {
     }
 
     private func checkPlaces() throws {
-        if output.certificate != "none" {
-            try CertificateFile.check(output.certificate.map { FilePath(argument: $0) }, for: plan)
-        }
         try plan.checkDestination()
+        guard output.certificate != "none" else { return }
+        try CertificateFile.check(output.certificate.map { FilePath(argument: $0) }, for: plan)
     }
 
     /// What is kept of an earlier run, in words.

@@ -42,10 +42,7 @@ struct Convert: ParsableCommand {
         completion: .list(Self.elementTypeNames))
     var dtype: String?
 
-    @Option(
-        name: .long,
-        help: "Rename, join, cut and turn tensors by the rules of this JSON file, before anything else is done.")
-    var map: String?
+    @OptionGroup var map: MapOption
 
     @Option(
         name: .long, parsing: .unconditional,
@@ -108,7 +105,7 @@ struct Convert: ParsableCommand {
             throw ValidationError("--in-place: changes metadata; use --set-metadata or --remove-metadata")
         }
         let others: [(name: String, isGiven: Bool)] = [
-            ("--to", format != nil), ("--dtype", dtype != nil), ("--map", map != nil),
+            ("--to", format != nil), ("--dtype", dtype != nil), ("--map", map.path != nil),
             ("--deflate", deflate != nil),
             ("--include", !include.isEmpty), ("--exclude", !exclude.isEmpty),
         ]
@@ -134,7 +131,7 @@ struct Convert: ParsableCommand {
         let configuration = try ModelConfiguration.read(of: checkpoint)
         let plan = try ConversionPlan.convert(
             checkpoint, options, to: dtype.flatMap { ElementType(spelling: $0) }, configuration: configuration,
-            map: map.map { try TensorMap(reading: FilePath(argument: $0)) })
+            map: map.read())
         try ConversionSession(plan: plan, operation: "convert", output: output, common: common).run()
     }
 

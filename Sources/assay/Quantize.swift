@@ -10,7 +10,8 @@ struct Quantize: ParsableCommand {
         commandName: "quantize", _superCommandName: "assay",
         abstract: "Quantize a model's linear weights: int8, int4 (compressed-tensors), or blocks of GGUF.",
         discussion: """
-            Embeddings, norms, biases and heads stay as they are; what a scheme does not fit is listed.
+            Embeddings, norms, biases and heads stay as they are; what a scheme does not fit is listed. With --map, the \
+            configuration, --keep, --include and --exclude speak of the tensors that come of it.
 
             Schemes: \(SchemeRegistry.names.joined(separator: ", ")). The last five are blocks of ggml, written as gguf.
 
@@ -19,6 +20,7 @@ struct Quantize: ParsableCommand {
               assay quantize gpt2/ gpt2-int4 --scheme int4-g32 --keep '*.mlp.*'
               assay quantize gpt2/ gpt2-q4_0.gguf --scheme q4_0
               assay quantize a.h5 b.safetensors --scheme int8 --include '*_proj.weight'
+              assay quantize foreign/ gpt2-int8 --scheme int8 --map names.json
             """)
 
     @Argument(help: "A model folder, or a checkpoint file with --include.", completion: .file())
@@ -36,6 +38,8 @@ struct Quantize: ParsableCommand {
         name: .long, help: "The type of the scales: f32, bf16, f16. It follows the weights unless given.",
         completion: .list(["f32", "bf16", "f16"]))
     var scaleType: String?
+
+    @OptionGroup var map: MapOption
 
     @Option(name: .long, help: "Weights to leave as they are ('*' and '?'); may be repeated.")
     var keep: [String] = []
@@ -104,7 +108,8 @@ struct Quantize: ParsableCommand {
             quantization: QuantizationOptions(
                 scaleType: scaleType.flatMap { ElementType(spelling: $0) }, searchesClipping: !keepsRange,
                 allowsNonFinite: allowNonFinite, threads: 1),
-            exceptions: keep.map { NamePattern($0) })
+            exceptions: keep.map { NamePattern($0) },
+            map: map.read())
         try ConversionSession(plan: quantization.plan, operation: "quantize", output: output, common: common).run()
     }
 }

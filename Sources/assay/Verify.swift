@@ -30,10 +30,7 @@ struct Verify: ParsableCommand {
         completion: .file())
     var against: String?
 
-    @Option(
-        name: .long,
-        help: "With --against: which tensors are which, where they were renamed, joined, cut or turned (a JSON file).")
-    var map: String?
+    @OptionGroup var map: MapOption
 
     @Option(
         name: .long,
@@ -67,7 +64,7 @@ struct Verify: ParsableCommand {
     func validate() throws {
         if tokens != nil, against == nil { throw ValidationError("--tokens: says nothing without --against SRC") }
         if overwrite, manifest == nil { throw ValidationError("--overwrite: says nothing without --manifest FILE") }
-        if map != nil, against == nil { throw ValidationError("--map: says nothing without --against SRC") }
+        if map.path != nil, against == nil { throw ValidationError("--map: says nothing without --against SRC") }
     }
 
     func run() throws {
@@ -91,7 +88,7 @@ struct Verify: ParsableCommand {
                 : VerificationText.text(report, checkpoint, width: Terminal.outputWidth ?? 80))
         if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
         if let manifest {
-            try FileManifest(of: checkpoint, writingTo: FilePath(argument: manifest), threads: common.threadCount)
+            try FileManifest(of: checkpoint, threads: common.threadCount)
                 .write(to: FilePath(argument: manifest), overwrite: overwrite)
         }
     }
@@ -99,7 +96,7 @@ struct Verify: ParsableCommand {
     private func evidence(of checkpoint: Checkpoint) throws -> Verifier.Evidence {
         var evidence = Verifier.Evidence(certificate: try findCertificate(of: checkpoint))
         evidence.source = try against.map { try common.open($0) }
-        evidence.map = try map.map { try TensorMap(reading: FilePath(argument: $0)) }
+        evidence.map = try map.read()
         evidence.tokens = try tokens.map { try TokensFile.read(FilePath(argument: $0)) }
         evidence.signature =
             switch signature {

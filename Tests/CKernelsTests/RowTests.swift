@@ -28,6 +28,9 @@ import Testing
         }
         collect { kernels.add_f32(x, x.reversed(), $0, x.count) }
         collect { kernels.multiply_f32(x, x.reversed(), $0, x.count) }
+        collect {
+            $0.update(from: x, count: x.count); kernels.clamp_f32($0, -1.5, 2, x.count)
+        }
         return outputs
     }
 
@@ -49,6 +52,9 @@ import Testing
         collect { kernels.log_softmax_rows_f64(input, $0, rows, columns) }
         collect {
             $0.update(from: outputs[3], count: x.count); kernels.round_f64_to_f32_in_place($0, x.count)
+        }
+        collect {
+            $0.update(from: input, count: x.count); kernels.clamp_f64($0, -.infinity, 2, x.count)
         }
         return outputs
     }
@@ -76,6 +82,7 @@ import Testing
         let deviation = (values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / count + 1e-5).squareRoot()
         let size = (values.reduce(0) { $0 + $1 * $1 } / count + 1e-6).squareRoot()
         let most = values.max()!, sum = values.reduce(0) { $0 + exp($1 - most) }
+        #expect(narrow[10] == x.map { min(max($0, -1.5), 2) } && wide[5] == values.map { min($0, 2) })
         for (i, value) in values.enumerated() {
             #expect(abs(wide[0][i] - ((value - mean) / deviation * Double(weight[i]) + Double(bias[i]))) < 1e-13)
             #expect(abs(wide[1][i] - value / size * Double(weight[i])) < 1e-13)

@@ -91,6 +91,7 @@ private func sha256(_ path: FilePath) throws -> String {
         let verification = try Verification(target, "--against", model.path)
         #expect(verification.exitCode == code, "\(verification.text)")
         #expect(verification.text.contains(words), "\(verification.text)")
+        try Trials.certificates.record(1)
     }
 
     private func backwards(_ value: JSONValue) -> JSONValue {
@@ -196,6 +197,7 @@ extension String {
         let verification = try Verification(pair.made, "--against", pair.model.path, "--tokens", pair.model.tokens)
         #expect(verification.exitCode == 3, "\(verification.text)")
         #expect(verification.names("other figures") == [name], "\(verification.text)")
+        try Trials.certificates.record(1)
     }
 
     /// A later one over the same takes the place of the first; of other tokens, or of none, each stands by itself.

@@ -159,6 +159,7 @@ private func certificate(_ path: String) throws -> JSONObject {
             #expect(outcome.errors.contains(words), "\(outcome.errors)")
         }
         #expect(work.names == ["bad.json"])
+        try Trials.maps.record(2)
     }
 }
 
@@ -198,6 +199,7 @@ private func certificate(_ path: String) throws -> JSONObject {
                 "old.1.norm.bias", "h.0.q.weight", "h.0.k.weight", "h.0.v.weight", "whole1 (4 to 7 of axis 1)",
             ])
         #expect(plain.names("not there, or of another shape") == ["strange"])
+        try Trials.maps.record(4)
     }
 
     /// Certificates that say something else than what was done.
@@ -223,6 +225,7 @@ private func certificate(_ path: String) throws -> JSONObject {
         #expect(verification.text.contains(words), "\(verification.text)")
         let mapped = try Verification(target.string, "--against", source, "--map", map)
         #expect(!mapped.names("from elsewhere, the certificate says").isEmpty, "\(mapped.text)")
+        try Trials.maps.record(1)
     }
 
     /// Half a tensor that vanishes is found though its name is there.

@@ -52,6 +52,29 @@ import Testing
         #expect(verified.exitCode == 0, "\(verified.output)\(verified.errors)")
     }
 
+    /// Which of both is meant nobody knows.
+    @Test(arguments: [["k=1", "k=2"], ["note=1", "k=2", "note=1"]]) func noEntryIsSetTwice(_ texts: [String]) throws {
+        let source = try safetensors("a.safetensors", padding: 60)
+        let edits = texts.flatMap { ["--set-metadata", $0] }
+        for words in [
+            ["convert", source.string, file("b.safetensors").string], ["convert", source.string, "--in-place"],
+            ["convert", Self.gguf.string, file("b.gguf").string],
+        ] {
+            let outcome = try AssayTool.run(words + edits)
+            #expect(outcome.exitCode == 64 && outcome.errors.contains("is set twice"), "\(outcome.errors)")
+        }
+        // Whatever type it is given.
+        let typed = try assay(
+            "convert", Self.gguf.string, file("b.gguf").string, "--set-metadata", "k:u32=1", "--set-metadata", "k=2")
+        #expect(typed.exitCode == 64, "\(typed.errors)")
+        #expect(work.names == ["a.safetensors"])
+        // Taken away and set anew is another thing.
+        let again = try assay(
+            "convert", source.string, file("b.safetensors").string, "--remove-metadata", "note", "--set-metadata",
+            "note=2")
+        #expect(again.exitCode == 0, "\(again.errors)")
+    }
+
     @Test func aHeaderWithoutRoomGrows() throws {
         let source = try safetensors("a.safetensors", padding: 0)
         let target = file("b.safetensors")

@@ -72,6 +72,25 @@ import Testing
         #expect(files.count == 1)
     }
 
+    /// The weight is quantized under one name, and stays what it was under the other.
+    @Test(arguments: [("q.safetensors", "int8"), ("q.zplanes", "q8_0"), ("q.gguf", "q8_0")])
+    func aSecondNameOfAWeightIsChosenByItself(_ name: String, _ scheme: String) throws {
+        let work = try TemporaryFolder()
+        var random = SeededRandom(seed: 3)
+        let header =
+            #"{"__metadata__":{"t.weight":"a.weight"},"#
+            + #""a.weight":{"dtype":"F32","shape":[4,32],"data_offsets":[0,512]}}"#
+        let data = random.floats(128, 1).withUnsafeBytes { Array($0) }
+        let source = try work.write("a.safetensors", SafetensorsBytes.file(header, data: data)).string
+        let target = work.path.appending(name)
+        try make("quantize", source, target.string, "--scheme", scheme, "--include", "a.weight")
+        let reader = try Checkpoint.open(target).reader
+        let kept = try #require(reader.contents.indexByName()["t.weight"])
+        #expect(try reader.bytes(of: kept) == data)
+        let verification = try Verification(target.string, "--against", source)
+        #expect(verification.exitCode == 0, "\(verification.text)")
+    }
+
     // MARK: Blocks
 
     /// The rows that the gguf package quantized, quantized here: the same bytes. Three of them no block can hold.

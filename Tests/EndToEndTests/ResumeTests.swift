@@ -15,6 +15,11 @@ import Testing
 @Suite struct Resuming {
     /// A checkpoint in five shards, of which the fourth is the largest, and an interrupted conversion of it.
     private struct Interrupted {
+        static let trials = Trials(
+            "Resume",
+            "interrupted runs gone on with: what was kept whole, damaged or lost, the source changed or touched, other options,"
+                + " versions and runs")
+
         let folder: TemporaryFolder
         var source: FilePath { folder.path.appending("source.safetensors") }
         var destination: FilePath { folder.path.appending("made") }
@@ -51,7 +56,10 @@ import Testing
 
         var command: [String] { ["convert", source.string, destination.string, "--resume"] + options }
 
-        func run(_ more: [String] = []) throws -> AssayTool.Outcome { try AssayTool.run(command + more) }
+        func run(_ more: [String] = []) throws -> AssayTool.Outcome {
+            try Self.trials.record(1)
+            return try AssayTool.run(command + more)
+        }
 
         static func shard(_ number: Int) -> String { "model-0000\(number)-of-00005.safetensors" }
 
@@ -289,9 +297,12 @@ import Testing
     @Test func survivesKillsAtRandomMoments() throws {
         let work = try Interrupted(count: 100_000)
         var random = SeededRandom(seed: UInt64(getpid()))
+        var count = 0
         for _ in 0..<8 where try SystemCall.status(work.destination) == nil {
-            _ = try AssayTool.kill(work.command, after: Double(random.next(below: 40)) / 1000)
+            let outcome = try AssayTool.kill(work.command, after: Double(random.next(below: 40)) / 1000)
+            if outcome.exitCode == -SIGKILL { count += 1 }
         }
+        try Trials("Resume", "`kill -9` at random moments, one after the other, each gone on with").record(count)
         if try SystemCall.status(work.destination) == nil || work.folder.names.contains("made.assay-partial") {
             let outcome = try work.run()
             #expect(outcome.exitCode == 0 || outcome.errors.contains("exists already"), "\(outcome.errors)")

@@ -5,6 +5,9 @@ import Testing
 
 /// What must never happen to anybody's files.
 @Suite struct Safety {
+    private static let trials = Trials(
+        "Safety", "outputs that would take the place of the source, of other inputs, or of what no conversion made")
+
     /// A folder around a model folder, and what was in the model's weights.
     private func model(in folder: TemporaryFolder) throws -> (path: FilePath, weights: [UInt8]) {
         let path = folder.path.appending("around").appending("model")
@@ -23,6 +26,7 @@ import Testing
         let outcome = try AssayTool.run(["convert", path.string, around.string, "--overwrite"])
         #expect(outcome.exitCode == 64, "\(outcome.errors)")
         #expect(try TestFiles.bytes(path.appending("model.safetensors")) == weights)
+        try Self.trials.record(1)
     }
 
     @Test func aFolderThatHoldsLinksToTheSourceIsNotReplaced() throws {
@@ -39,6 +43,7 @@ import Testing
         #expect(outcome.exitCode == 64)
         #expect(outcome.errors.contains("holds the source"), "\(outcome.errors)")
         #expect(try TestFiles.bytes(links.appending("model.safetensors")) == weights)
+        try Self.trials.record(1)
     }
 
     @Test func aFolderOfOtherThingsIsNotReplaced() throws {
@@ -51,6 +56,7 @@ import Testing
         #expect(outcome.exitCode == 64)
         #expect(outcome.errors.contains("does not look like a model folder"), "\(outcome.errors)")
         #expect(try SystemCall.names(in: precious) == ["thesis.txt"])
+        try Self.trials.record(1)
     }
 
     @Test func noOutputTakesThePlaceOfTheWeights() throws {
@@ -66,6 +72,7 @@ import Testing
             let outcome = try AssayTool.run(arguments)
             #expect(outcome.exitCode == 64, "\(arguments): \(outcome.errors)")
             #expect(try TestFiles.bytes(file) == weights)
+            try Self.trials.record(1)
         }
     }
 
@@ -92,6 +99,7 @@ import Testing
         #expect(folder.names.sorted() == ["around", "link"])
         #expect(try TestFiles.bytes(path.appending("model.safetensors")) == weights)
         #expect(try TestFiles.bytes(path.appending("certificate.json")) == own)
+        try Self.trials.record(1)
     }
 
     @Test func noOutputTakesThePlaceOfTheInput() throws {
@@ -106,6 +114,7 @@ import Testing
                     : ["run", path.string, "--tokens", tokens, "--capture", tokens, "--overwrite"])
             #expect(outcome.exitCode == 64 && outcome.errors.contains("is the input itself"), "\(outcome.errors)")
             #expect(try TestFiles.bytes(FilePath(tokens)) == bytes)
+            try Self.trials.record(1)
         }
     }
 

@@ -99,6 +99,7 @@ private func facts() throws -> JSONObject {
         let longer = try Verification(model.path)
         #expect(longer.exitCode == (ranges ? 2 : 3))
         #expect(longer.names(ranges ? "not whole in the manifest" : "other bytes") == [".hidden"])
+        try Trials.manifests.record(4)
     }
 
     @Test func whatIsIgnoredMayBeAnything() throws {
@@ -152,6 +153,7 @@ private func facts() throws -> JSONObject {
         #expect(verification.exitCode == code, "\(verification.text)")
         #expect(
             verification.errors.contains("model.sig") && verification.errors.contains(words), "\(verification.errors)")
+        try Trials.manifests.record(1)
     }
 
     @Test(
@@ -168,6 +170,7 @@ private func facts() throws -> JSONObject {
         // Left out, there is nothing to verify.
         let without = try AssayTool.run(["verify", model.path, "--signature", "none"])
         #expect(without.exitCode == 2 && without.errors.contains("nothing to verify"))
+        try Trials.manifests.record(1)
     }
 
     @Test func otherDigestsAreNotChecked() throws {

@@ -63,6 +63,9 @@ import Testing
             requirePlain(outcome.errors, "\(command)")
             if command.contains("--json") { _ = try JSONValue(parsing: Array(outcome.output.utf8)) }
         }
+        try Trials(
+            "Output", "names that would take over a terminal, through every command, on a terminal and into a pipe"
+        ).record(1)
     }
 
     @Test(arguments: [30, 60, 100]) func sentencesFitTheTerminal(_ width: Int) throws {

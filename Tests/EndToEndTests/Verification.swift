@@ -88,3 +88,16 @@ func replace(_ old: String, _ new: String, in path: FilePath) throws {
     try #require(pieces.count == 2, "\(text)")
     try TestFiles.write(Array((pieces[0] + new + pieces[1]).utf8), to: path)
 }
+
+extension Trials {
+    static let certificates = Trials(
+        "Proof", "certificates, and what they speak of, with a bit, a name, a transform or a figure changed",
+        findings: [
+            "a statement held of which nothing was looked at",
+            "the digest that was shown was the certificate's, not that of what was read",
+        ])
+    static let maps = Trials(
+        "Proof", "maps that do not fit, and tensors that came from elsewhere than a map or a certificate says")
+    static let manifests = Trials(
+        "Proof", "manifests that were changed after they were signed, and files that are not those of theirs")
+}

@@ -23,6 +23,7 @@ private let unrelated = TestFiles.fixtures.appending("golden").appending("safete
         #expect(!damaged.text.contains("as the certificate says"))
         let certified = whole.json["contentDigest"]?.string ?? ""
         #expect(damaged.text.contains("the certificate's content digest is \(certified)"), "\(damaged.text)")
+        try Trials.certificates.record(1)
     }
 
     @Test func withoutACertificateThereIsNothingToVerify() throws {
@@ -105,6 +106,7 @@ private let unrelated = TestFiles.fixtures.appending("golden").appending("safete
         let verification = try Verification(target.string)
         #expect(verification.exitCode == 3)
         #expect(verification.errors.contains("contentDigest"), "\(verification.errors)")
+        try Trials.certificates.record(1)
     }
 }
 
@@ -436,5 +438,6 @@ extension String {
         let said = verification.text + verification.errors
         #expect(said.contains(damage.words), "\(said)")
         #expect(said.contains(file.lastComponent!.string), "\(said)")
+        try Trials.certificates.record(1)
     }
 }

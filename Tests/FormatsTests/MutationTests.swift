@@ -31,7 +31,7 @@ import Testing
         var mutations = DamagedCopies(of: bases, seed: Self.seed)
         // A process for every file takes its time.
         let isSlow = ["hdf5", "keras"].contains(format)
-        let count = isSlow ? max(1, Self.count / 5) : Self.count
+        let count = isSlow ? max(1, Self.count / 2) : Self.count
         var readCount = 0
         for number in 0..<count {
             let (bytes, index) = mutations.next()

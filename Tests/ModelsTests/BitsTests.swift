@@ -1,13 +1,22 @@
+import AssayCheckpoints
 import AssayModels
 import AssayTensors
 import Testing
 
 /// The same bits for any number of threads, any batch, any dispatch level, whoever watches.
 @Suite struct BitsTests {
-    static let models = ["gpt2", "bert"]
+    static let models = ["gpt2", "bert", "gpt3", "bloom", "deepseek", "modernbert", "deberta"]
 
     private func model(_ name: String) throws -> Model {
-        try name == "gpt2" ? MadeUpModel.gpt2() : MadeUpModel.bert()
+        switch name {
+        case "gpt2": try MadeUpModel.gpt2()
+        case "gpt3": try MadeUpModel.gpt3()
+        case "bloom": try MadeUpModel.bloom()
+        case "deepseek": try MadeUpModel.deepSeek()
+        case "modernbert": try MadeUpModel.modernBERT()
+        case "deberta": try MadeUpModel.deberta()
+        default: try MadeUpModel.bert()
+        }
     }
 
     private func tokens(_ name: String) throws -> TokenBatch {
@@ -72,9 +81,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Profile.allCases)
-    func prefixGivesTheFirstRowsOfTheWhole(_ profile: Profile) throws {
-        let model = try MadeUpModel.gpt2()
+    @Test(arguments: ["gpt2", "gpt3", "bloom"], Profile.allCases)
+    func prefixGivesTheFirstRowsOfTheWhole(_ name: String, _ profile: Profile) throws {
+        let model = try model(name)
         let ids = MadeUpModel.ids(140, seed: 9)
         let settings = RunSettings(profile: profile, threads: 2)
         let whole = try Trace(model, TokenBatch(inputIDs: [ids]), settings)
@@ -86,6 +95,20 @@ import Testing
         }
     }
 
+    /// A band that no sequence reaches is none, bit for bit; one that is shorter by a token is one.
+    @Test(arguments: Profile.allCases)
+    func aBandAsLongAsTheSequenceGivesTheDenseResult(_ profile: Profile) throws {
+        let tokens = try tokens("gpt3")
+        func trace(_ band: Int, _ pattern: JSONValue) throws -> Trace {
+            try Trace(MadeUpModel.gpt3(band: band, pattern: pattern), tokens, RunSettings(profile: profile, threads: 2))
+        }
+        let dense = try trace(1, ["dense"])
+        #expect(try trace(tokens.length, ["banded"]) == dense)
+        #expect(try trace(1000, ["dense", "banded"]) == dense)
+        #expect(try trace(tokens.length - 1, ["banded"]) != dense)
+        #expect(try dense == Trace(MadeUpModel.gpt2(), tokens, RunSettings(profile: profile, threads: 2)))
+    }
+
     @Test(arguments: models, Profile.allCases)
     func observingChangesNothing(_ name: String, _ profile: Profile) throws {
         let runner = try BlockRunner(
@@ -94,8 +117,9 @@ import Testing
         let few = try Trace(runner, taps: TapPattern("layers.1.out,logits"))
         #expect(few.taps.map(\.name) == ["layers.1.out", "logits"])
         for tap in few.taps { #expect(all[tap.name] == tap, "\(tap.name)") }
-        var state = try runner.embed()
-        for layer in 0..<runner.layerCount { state = try runner.block(layer, [state])[0] }
+        var states: [HiddenState] = []
+        for step in runner.steps.dropLast() { states = try runner.advance(step, states) }
+        let state = states[0]
         #expect(bytes(state) == all["layers.1.out"]?.bytes)
     }
 
@@ -104,12 +128,14 @@ import Testing
     func statesOfOneCallDoNotTouchEachOther(_ name: String, _ profile: Profile) throws {
         let runner = try BlockRunner(
             model(name), tokens: tokens(name), settings: RunSettings(profile: profile, threads: 2))
-        let first = try runner.embed()
-        let second = try runner.block(0, [first])[0]
-        let together = try runner.block(1, [first, second])
-        #expect(bytes(together[0]) == bytes(try runner.block(1, [first])[0]))
-        #expect(bytes(together[1]) == bytes(try runner.block(1, [second])[0]))
-        let features = try runner.finish(together)
+        let (embed, finish) = (ForwardStep.embed(stack: 0), ForwardStep.finish(stack: 0))
+        func block(_ layer: Int) -> ForwardStep { .block(stack: 0, layer: layer) }
+        let first = try runner.advance(embed, [])[0]
+        let second = try runner.advance(block(0), [first])[0]
+        let together = try runner.advance(block(1), [first, second])
+        #expect(bytes(together[0]) == bytes(try runner.advance(block(1), [first])[0]))
+        #expect(bytes(together[1]) == bytes(try runner.advance(block(1), [second])[0]))
+        let features = try runner.advance(finish, together)
         try runner.forEachLogits(features) { rows, logits in
             try runner.forEachLogits([features[1]]) { otherRows, other in
                 if rows == otherRows { #expect(bytes(logits[1]) == bytes(other[0])) }
@@ -123,7 +149,8 @@ import Testing
         let tokens = try tokens("gpt2")
         let fast = try BlockRunner(model, tokens: tokens, settings: RunSettings(profile: .fast32))
         let exact = try BlockRunner(model, tokens: tokens, settings: RunSettings(profile: .ref64))
-        let state = try fast.embed()
+        let block = ForwardStep.block(stack: 0, layer: 0)
+        let state = try fast.advance(.embed(stack: 0), [])[0]
         let widened = try state.withNumbers { numbers in
             guard case .float32(let values) = numbers else { fatalError("fast32 gives float32") }
             let doubles = values.map(Double.init)
@@ -131,9 +158,9 @@ import Testing
                 try HiddenState(rowCount: state.rowCount, featureCount: state.featureCount, copying: .float64($0))
             }
         }
-        #expect(bytes(try exact.block(0, [state])[0]) == bytes(try exact.block(0, [widened])[0]))
-        #expect(bytes(try fast.block(0, [widened])[0]) == bytes(try fast.block(0, [state])[0]))
-        #expect(try exact.block(0, [state])[0].precision == .float64)
+        #expect(bytes(try exact.advance(block, [state])[0]) == bytes(try exact.advance(block, [widened])[0]))
+        #expect(bytes(try fast.advance(block, [widened])[0]) == bytes(try fast.advance(block, [state])[0]))
+        #expect(try exact.advance(block, [state])[0].precision == .float64)
     }
 
     private func bytes(_ state: HiddenState) -> [UInt8] { state.withNumbers { Array($0.bytes) } }

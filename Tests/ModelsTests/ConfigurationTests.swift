@@ -25,7 +25,9 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 
     static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
 
-    static let all: [BadConfiguration] = [
+    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts + ofEncoders
+
+    private static let ofGPT2AndBERT: [BadConfiguration] = [
         .init(
             [("model_type", "gpt5")],
             "config.json: model_type: expected one of \(modelTypes), found 'gpt5'"),
@@ -136,7 +138,9 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     }
 
     /// What says the same in another way, or nothing about the function.
-    static let harmless: [(String, [(String, JSONValue)])] = [
+    static let harmless = ofGPT2AndBERT + harmlessInTheGPTLine + harmlessWithExperts
+
+    private static let ofGPT2AndBERT: [(String, [(String, JSONValue)])] = [
         ("gpt2-odd-heads", [("n_inner", .null), ("torch_dtype", "float32"), ("dtype", .null)]),
         ("gpt2-odd-heads", [("n_inner", 96), ("n_ctx", 20), ("hidden_size", 24), ("unknown_but_null", .null)]),
         ("gpt2-odd-heads", [("scale_attn_weights", .null), ("layer_norm_epsilon", .init(0.00001))]),

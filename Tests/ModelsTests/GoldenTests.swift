@@ -10,11 +10,16 @@ import Testing
         try expect(trace, is: golden.taps("taps.safetensors"), within: 1e-5)
     }
 
-    /// What float32 rounding leaves: far below the tolerance that is promised.
+    /// What float32 rounding leaves, far below the tolerance that is promised: where a model makes more of it, no more than
+    /// a small multiple of what it leaves in the library.
     @Test(arguments: Golden.all, [Profile.ref32, .fast32])
     func everyTapIsWithinAFewRoundingsOfFloat64(_ golden: Golden, _ profile: Profile) throws {
         let trace = try Trace(golden.model(), golden.tokens(), RunSettings(profile: profile, threads: 2))
-        try expect(trace, is: golden.taps("taps64.safetensors"), within: 2e-6)
+        let (narrow, wide) = try (golden.taps("taps.safetensors"), golden.taps("taps64.safetensors"))
+        for (name, error) in trace.errors(against: wide) {
+            let library = relativeL2(try #require(narrow[name]), try #require(wide[name]))
+            #expect(error <= max(2e-6, 4 * library), "\(name)")
+        }
     }
 
     @Test(arguments: Golden.all)

@@ -15,7 +15,9 @@ struct Trap: Sendable, CustomTestStringConvertible {
     var weights: @Sendable (inout MemoryCheckpoint) -> Void = { _ in }
     var tokens: @Sendable (TokenBatch) throws -> TokenBatch = { $0 }
 
-    static let all: [Trap] = [
+    static let all = common + decoders + translators + gptLine + ofExperts + encoders
+
+    private static let common: [Trap] = [
         Trap(testDescription: "erf for tanh in gelu", golden: "gpt2-odd-heads", tap: "layers.0.mlp_act") {
             $0["activation_function"] = "gelu"
         },
@@ -130,5 +132,11 @@ extension MemoryCheckpoint {
         let (rows, columns) = (shape(name)[0], shape(name)[1])
         let result = (0..<values.count).map { values[$0 % rows * columns + $0 / rows] }
         set(name, [columns, rows], result)
+    }
+
+    /// Exchanges the first half of a tensor's rows and the second.
+    mutating func exchangeHalves(_ name: String) {
+        let values = self[name]
+        self[name] = Array(values[(values.count / 2)...] + values[..<(values.count / 2)])
     }
 }

@@ -28,7 +28,8 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         .init("{}", "expected input_ids, found no such member"),
         .init(
             "{\"input_ids\": [[1]], \"labels\": [[1]]}",
-            "expected only input_ids, attention_mask, token_type_ids, position_ids, found 'labels'"),
+            "expected only input_ids, attention_mask, token_type_ids, position_ids, decoder_input_ids, decoder_attention_mask, found 'labels'"
+        ),
         .init(
             "{\"input_ids\": [[1]], \"attention_mask\": [[1], [1]]}", "attention_mask: expected 1 sequences, found 2"),
         .init(
@@ -54,6 +55,15 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         .init(
             "{\"input_ids\": [[1]], \"token_type_ids\": [[3]]}",
             "token_type_ids: expected numbers from 0 to 2 (type_vocab_size), found 3 in sequence 0 at position 0"),
+        .init(
+            "{\"input_ids\": [[1]], \"decoder_input_ids\": [[3]]}",
+            "decoder_input_ids: expected none, as bert has no decoder, found some"),
+        .init(
+            "{\"input_ids\": [[1]], \"decoder_attention_mask\": [[1]]}",
+            "decoder_attention_mask: expected decoder_input_ids beside it, found no such member"),
+        .init(
+            "{\"input_ids\": [[1]], \"decoder_input_ids\": [[3], [4]]}",
+            "decoder_input_ids: expected 1 sequences, found 2"),
     ]
 }
 

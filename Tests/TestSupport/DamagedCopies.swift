@@ -127,7 +127,8 @@ public struct DamagedFormat: Sendable {
             "safetensors.zst", "golden/seekable-zstd", "checksums.safetensors.zst",
             "checksums-in-table.safetensors.zst", "uneven.safetensors.zst", "streamed.safetensors.zst"),
         DamagedFormat(
-            "hdf5", "golden/hdf5", "small-floats.h5", "layouts.h5", "attributes.h5", "v110-attributes.h5", "lzf.h5"),
+            "hdf5", "golden/hdf5", "small-floats.h5", "layouts.h5", "attributes.h5", "groups.h5", "chunked.h5",
+            "v110-attributes.h5", "v110-chunked.h5", "lzf.h5"),
         DamagedFormat("keras", "golden/keras", "keras3-narrow.keras"),
     ]
 

@@ -199,6 +199,9 @@ typedef struct {
     void (*rotate_f64)(double *x, const double *cosines, const double *sines, size_t pairs, int are_neighbours);
     void (*scale_f32)(float *x, float factor, size_t count);
     void (*scale_f64)(double *x, double factor, size_t count);
+    /// Numbers below `low` become that, and those above `high` that; not a number stays so.
+    void (*clamp_f32)(float *x, float low, float high, size_t count);
+    void (*clamp_f64)(double *x, double low, double high, size_t count);
 
     /// Between the types; the last rounds to float32 and keeps the value in float64.
     void (*widen_f32_f64)(const float *in, double *out, size_t count);

@@ -136,8 +136,8 @@ private final class RegularFile: ByteSource {
         let count = try SystemCall.read(descriptor, at: offset, into: buffer, path)
         guard count == buffer.count else {
             throw SystemError(
-                "read \(buffer.count) bytes at byte \(offset)", path, .ioError,
-                advice: "the file changed while it was being read (it was \(byteCount) bytes long when opened)")
+                "read \(buffer.count.inBytes) at byte \(offset)", path, .ioError,
+                advice: "the file changed while it was being read (it was \(byteCount.inBytes) long when opened)")
         }
         guard let cache else { return }
         cache.pass(count)

@@ -4,9 +4,7 @@ import SystemPackage
 /// the new one is complete. Meanwhile the file may be neither, and is not read.
 package enum InterruptedEdit {
     /// Where the old header of a file is kept.
-    package static func backup(of path: FilePath) -> FilePath {
-        path.removingLastComponent().appending((path.lastComponent?.string ?? "") + ".old-header")
-    }
+    package static func backup(of path: FilePath) -> FilePath { path.beside(".old-header") }
 
     /// - Throws: `CheckpointError` where the old header lies there.
     package static func refuse(_ path: FilePath) throws {

@@ -48,7 +48,7 @@ public final class OutputFile: Sendable {
     package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
         let count = try SystemCall.read(descriptor, at: offset, into: buffer, path)
         guard count == buffer.count else {
-            throw SystemError("read \(buffer.count) bytes back at byte \(offset)", path, .ioError)
+            throw SystemError("read \(buffer.count.inBytes) back at byte \(offset)", path, .ioError)
         }
     }
 

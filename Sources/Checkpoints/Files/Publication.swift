@@ -1,5 +1,9 @@
 import SystemPackage
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// Steps that put finished work in its place, of which either all are done or none: where one fails, those before it are
 /// taken back, the last one first.
 ///
@@ -71,5 +75,15 @@ extension FilePath {
     package var folder: FilePath {
         let folder = removingLastComponent()
         return folder.isEmpty ? "." : folder
+    }
+
+    /// A path beside this one: its name, byte for byte, and something more.
+    package func beside(_ suffix: String) -> FilePath {
+        let name = lastComponent?.withPlatformString { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
+        let bytes = (name ?? []) + Array(suffix.utf8) + [0]
+        return bytes.withUnsafeBytes {
+            removingLastComponent().pushing(
+                FilePath(platformString: $0.baseAddress!.assumingMemoryBound(to: CInterop.PlatformChar.self)))
+        }
     }
 }

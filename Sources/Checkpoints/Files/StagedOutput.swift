@@ -63,6 +63,7 @@ public final class StagedOutput: Sendable {
         guard status.kind == .folder else {
             throw UsageError("\(destination.forDisplay): \(destination.folder.forDisplay) is not a folder")
         }
+        try SystemCall.requireWritable(destination.folder, for: destination)
         return found
     }
 

@@ -116,6 +116,13 @@ package enum SystemCall {
         try retrying("open it for writing", path) { path.withPlatformString { open($0, O_RDWR | O_CLOEXEC) } }
     }
 
+    /// Requires that files can be made in a folder.
+    ///
+    /// - Parameter path: of the one that is to be, which the error names.
+    static func requireWritable(_ folder: FilePath, for path: FilePath) throws(SystemError) {
+        try retrying("write into its folder", path) { folder.withPlatformString { access($0, W_OK | X_OK) } }
+    }
+
     /// Creates a file that must not exist yet.
     package static func create(_ path: FilePath) throws(SystemError) -> CInt {
         try Temporaries.making { () throws(SystemError) -> CInt in try make(path) }
@@ -180,7 +187,7 @@ package enum SystemCall {
     ) throws(SystemError) {
         var done = 0
         while done < bytes.count {
-            let count = try retrying("write \(bytes.count - done) bytes at byte \(offset + done)", path) {
+            let count = try retrying("write \((bytes.count - done).inBytes) at byte \(offset + done)", path) {
                 pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
             }
             guard count > 0 else { throw SystemError("write", path, .ioError) }
@@ -243,7 +250,7 @@ package enum SystemCall {
     }
 
     package static func setLength(_ descriptor: CInt, _ byteCount: Int, _ path: FilePath) throws(SystemError) {
-        try retrying("make it \(byteCount) bytes long", path) { ftruncate(descriptor, off_t(byteCount)) }
+        try retrying("make it \(byteCount.inBytes) long", path) { ftruncate(descriptor, off_t(byteCount)) }
     }
 
     /// Renames; without `replacing`, fails where the destination exists, even when it appeared a moment ago.
@@ -395,7 +402,7 @@ package enum SystemCall {
     /// Reserves disk space, so that a full disk is noticed before the work; file systems that cannot are let be.
     package static func reserve(_ descriptor: CInt, _ byteCount: Int, _ path: FilePath) throws(SystemError) {
         guard byteCount > 0 else { return }
-        try retrying("reserve \(byteCount) bytes", path) { csystem_reserve(descriptor, off_t(byteCount)) }
+        try retrying("reserve \(byteCount.inBytes)", path) { csystem_reserve(descriptor, off_t(byteCount)) }
     }
 
     /// Drops the pages of a range of a file from the cache; those that are not on the disk yet begin to be written.

@@ -92,8 +92,15 @@ public struct TensorOrigin: Sendable, Equatable {
         if sources.count > 1 { return "merge" }
         if arrangement.slice != nil { return "split" }
         if arrangement.axes != nil { return "transpose" }
-        // A weight in several parts has their names.
-        return outputs.count == 1 && ExactName(outputs[0]) != ExactName(sources[0]) ? "rename" : nil
+        return outputs.allSatisfy { Self.isNamed($0, after: sources[0], isPart: outputs.count > 1) } ? nil : "rename"
+    }
+
+    /// Whether an output has the name of its source, or, as a part of a weight that was packed, that name and one word
+    /// more: "q.weight_scale" of "q.weight".
+    private static func isNamed(_ output: String, after source: String, isPart: Bool) -> Bool {
+        guard isPart else { return ExactName(output) == ExactName(source) }
+        return output.utf8.starts(with: source.utf8)
+            && !output.utf8.dropFirst(source.utf8.count).contains(UInt8(ascii: "."))
     }
 
     /// The members `source` or `sources`, and `mapping`, of a transform.

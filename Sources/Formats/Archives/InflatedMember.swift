@@ -76,6 +76,6 @@ final class InflatedMember: ByteSource {
 extension ZipMember {
     func inflationError(_ path: FilePath) -> CheckpointError {
         CheckpointError(
-            path, place, expected: "deflated data of exactly \(byteCount) bytes", found: "damaged data")
+            path, place, expected: "deflated data of exactly \(byteCount.inBytes)", found: "damaged data")
     }
 }

@@ -113,7 +113,7 @@ struct ZipArchive: Sendable {
         let data = begin + header.count + Int(header.number(28, UInt16.self))
         guard data <= end, member.storedByteCount <= end - data else {
             throw CheckpointError(
-                file.path, member.place, expected: "\(member.storedByteCount) bytes of data from byte \(data) on",
+                file.path, member.place, expected: "\(member.storedByteCount.inBytes) of data from byte \(data) on",
                 found: "\(max(0, end - data)) before the directory")
         }
         return data

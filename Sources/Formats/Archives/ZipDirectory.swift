@@ -146,17 +146,18 @@ struct ZipDirectory {
         guard member.headerOffset <= offset, member.storedByteCount <= offset - member.headerOffset else {
             throw CheckpointError(
                 path, member.place, expected: "data that ends before the directory at byte \(offset)",
-                found: "\(member.storedByteCount) bytes from byte \(member.headerOffset) on")
+                found: "\(member.storedByteCount.inBytes) from byte \(member.headerOffset) on")
         }
         switch member.method {
         case .stored where member.byteCount != member.storedByteCount:
             throw CheckpointError(
-                path, member.place, expected: "\(member.byteCount) bytes, as the member is stored whole",
+                path, member.place, expected: "\(member.byteCount.inBytes), as the member is stored whole",
                 found: "\(member.storedByteCount)")
         case .deflated where member.byteCount / Self.maximumRatio > member.storedByteCount + 1:
             throw CheckpointError(
                 path, member.place,
-                expected: "at most \(Self.maximumRatio) times \(member.storedByteCount) bytes, which deflate can give",
+                expected:
+                    "at most \(Self.maximumRatio) times \(member.storedByteCount.inBytes), which deflate can give",
                 found: "a declared size of \(member.byteCount)")
         default: return
         }

@@ -55,13 +55,13 @@ struct ZipEnd {
         guard size <= end, numbers.offset == UInt64(end - size) else {
             throw CheckpointError(
                 file.path, .part("zip directory"),
-                expected: "\(numbers.size) bytes that end at byte \(end), where the end record begins",
+                expected: "\(numbers.size.inBytes) that end at byte \(end), where the end record begins",
                 found: "offset \(numbers.offset); bytes are missing or were put before the archive")
         }
         guard numbers.count <= UInt64(size / ZipDirectory.entryByteCount) else {
             throw CheckpointError(
                 file.path, .part("zip directory"),
-                expected: "at most \(size / ZipDirectory.entryByteCount) members in \(size) bytes",
+                expected: "at most \(size / ZipDirectory.entryByteCount) members in \(size.inBytes)",
                 found: "\(numbers.count)")
         }
         directory = end - size..<end

@@ -76,6 +76,6 @@ public enum GGUF: CheckpointFormat {
         if name.isEmpty { return "is empty" }
         let byteCount = name.utf8.count
         return byteCount < maximumNameByteCount
-            ? nil : "has \(byteCount) bytes, llama.cpp reads at most \(maximumNameByteCount - 1)"
+            ? nil : "has \(byteCount.inBytes), llama.cpp reads at most \(maximumNameByteCount - 1)"
     }
 }

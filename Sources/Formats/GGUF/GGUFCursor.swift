@@ -26,7 +26,7 @@ struct GGUFCursor {
     mutating func take(_ count: Int, _ what: @autoclosure () -> String) throws -> ArraySlice<UInt8> {
         guard count >= 0, count <= bytesLeft else {
             throw error(
-                expected: "\(what()), \(count) bytes", found: "the file's end after \(bytesLeft); download it again")
+                expected: "\(what()), \(count.inBytes)", found: "the file's end after \(bytesLeft); download it again")
         }
         guard offset + count <= GGUF.maximumHeaderByteCount else {
             throw error(
@@ -59,7 +59,7 @@ struct GGUFCursor {
         guard length <= UInt64(min(limit, bytesLeft)) else {
             let bound =
                 limit < bytesLeft
-                ? "of at most \(limit) bytes" : "that ends inside the file (\(bytesLeft) bytes left)"
+                ? "of at most \(limit.inBytes)" : "that ends inside the file (\(bytesLeft.inBytes) left)"
             throw error(
                 at: start, expected: "\(what()) \(bound)",
                 found: "length \(length)" + (limit < bytesLeft ? "" : "; if the file is cut off, download it again"))

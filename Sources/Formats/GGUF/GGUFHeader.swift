@@ -34,7 +34,7 @@ struct GGUFHeader {
             tensorCount * Self.leastTensorByteCount + entryCount * Self.leastEntryByteCount <= left
         else {
             throw cursor.error(
-                at: start, expected: "as many tensors and metadata entries as \(left) bytes can hold",
+                at: start, expected: "as many tensors and metadata entries as \(left.inBytes) can hold",
                 found: "\(tensorCount) tensors and \(entryCount) entries")
         }
         metadata = try GGUFMetadataParser.parse(&cursor, count: Int(entryCount))
@@ -165,7 +165,7 @@ struct GGUFTensorParser {
             }
             guard next <= dataByteCount, info.byteCount <= dataByteCount - next else {
                 throw error(
-                    "\(info.byteCount) bytes of data at byte \(dataStart + next)",
+                    "\(info.byteCount.inBytes) of data at byte \(dataStart + next)",
                     "\(max(0, dataByteCount - next)): the file is cut off; download it again")
             }
             offsets.append(dataStart + next)
@@ -174,7 +174,7 @@ struct GGUFTensorParser {
         }
         let surplus = dataByteCount - next
         return (
-            offsets, dataStart, surplus > 0 ? ["\(surplus) bytes lie behind the last tensor; nobody reads them"] : []
+            offsets, dataStart, surplus > 0 ? ["\(surplus.inBytes) behind the last tensor, which nobody reads"] : []
         )
     }
 

@@ -35,7 +35,7 @@ enum GGUFLayout {
         try GGUF.requireRoom(header.count, in: old.dataStart, path)
         guard try FilePlace.padded(header.count, adding: 0, to: old.alignment) == old.dataStart else {
             throw UsageError(
-                "\(path.forDisplay): the header would be too short by \(old.dataStart - header.count) bytes, too few to fill;"
+                "\(path.forDisplay): the header would be too short by \((old.dataStart - header.count).inBytes), too few to fill;"
                     + " convert it to a new file, without --in-place")
         }
         return header + [UInt8](repeating: 0, count: old.dataStart - header.count)

@@ -194,7 +194,7 @@ struct GGUFMetadataParser {
         let count = try cursor.u64("the length of the array in \(what)")
         guard count <= UInt64(cursor.bytesLeft / items.leastByteCount) else {
             throw cursor.error(
-                at: start, expected: "an array in \(what) that ends inside the file (\(cursor.bytesLeft) bytes left)",
+                at: start, expected: "an array in \(what) that ends inside the file (\(cursor.bytesLeft.inBytes) left)",
                 found: "\(count) elements of type \(items.name)")
         }
         json += "{\"items\":\"\(items.name)\",\"value\":["

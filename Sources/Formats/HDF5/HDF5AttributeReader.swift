@@ -58,7 +58,7 @@ enum HDF5AttributeReader {
         let size = H5Tget_size(type.raw)
         guard count >= 0, size > 0, count <= HDF5Limits.attributeByteCount / size else {
             throw ListingFailure(
-                .init(place), "at most \(HDF5Limits.attributeByteCount) bytes", "\(count) elements of \(size) bytes")
+                .init(place), "at most \(HDF5Limits.attributeByteCount) bytes", "\(count) elements of \(size.inBytes)")
         }
         let values = try read(attribute.raw, type.raw, space.raw, kind, Int(count), size, place)
         let value = shape.isEmpty ? values[0] : "[\(values.joined(separator: ","))]"

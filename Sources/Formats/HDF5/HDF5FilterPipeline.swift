@@ -112,7 +112,7 @@ struct HDF5FilterPipeline: Sendable, Equatable {
             }
         }
         guard current.count == result.count else {
-            throw Damage(expected: "\(result.count) bytes", found: "\(current.count)")
+            throw Damage(expected: "\(result.count.inBytes)", found: "\(current.count)")
         }
         if !isInResult { result.copyMemory(from: current) }
     }
@@ -121,7 +121,7 @@ struct HDF5FilterPipeline: Sendable, Equatable {
     /// bytes exchanged; libhdf5 takes those too.
     private static func checked(_ bytes: UnsafeRawBufferPointer) throws -> UnsafeRawBufferPointer {
         guard bytes.count >= checksumByteCount else {
-            throw Damage(expected: "a checksum", found: "\(bytes.count) bytes")
+            throw Damage(expected: "a checksum", found: "\(bytes.count.inBytes)")
         }
         let data = UnsafeRawBufferPointer(rebasing: bytes.dropLast(checksumByteCount))
         let stored = bytes.loadUnaligned(fromByteOffset: data.count, as: UInt32.self).littleEndian
@@ -176,9 +176,9 @@ final class HDF5ChunkWorker {
         switch code {
         case LIBDEFLATE_SUCCESS where made == result.count: return
         case LIBDEFLATE_INSUFFICIENT_SPACE:
-            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count) bytes", found: "a longer one")
+            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count.inBytes)", found: "a longer one")
         case LIBDEFLATE_SUCCESS:
-            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count) bytes", found: "one of \(made)")
+            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count.inBytes)", found: "one of \(made)")
         default: throw HDF5FilterPipeline.Damage(expected: "a whole zlib stream", found: "damaged deflate data")
         }
     }

@@ -46,7 +46,7 @@ struct HDF5LayoutChecker {
         // An element of fewer than 8 bits still fills a byte in the file.
         let (storedByteCount, overflow) = shape.elementCount.multipliedReportingOverflow(by: type.size)
         guard !overflow else {
-            throw refuse(name, "a byte count below 2^63", "\(shape) elements of \(type.size) bytes")
+            throw refuse(name, "a byte count below 2^63", "\(shape) elements of \(type.size.inBytes)")
         }
         let (elementType, logicalShape) = try logicalType(of: dataset, type, shape, name)
         guard let info = TensorInfo(name: name, elementType: elementType, shape: logicalShape) else {
@@ -54,7 +54,7 @@ struct HDF5LayoutChecker {
         }
         let fill = dataset.fill ?? [UInt8](repeating: 0, count: type.size)
         guard fill.count == type.size else {
-            throw refuse(name, "a fill value of \(type.size) bytes", "\(fill.count)")
+            throw refuse(name, "a fill value of \(type.size.inBytes)", "\(fill.count)")
         }
         let storage = try storage(of: dataset, type, shape, storedByteCount, name)
         return HDF5Tensor(info: info, type: type, storage: storage, fill: fill, storedByteCount: storedByteCount)
@@ -103,7 +103,7 @@ struct HDF5LayoutChecker {
             elementType.byteCount(of: logical) == shape.elementCount
         else {
             throw refuse(
-                name, "the attribute \(HDF5Substitute.shapeAttribute) to be a shape of \(shape.elementCount) bytes",
+                name, "the attribute \(HDF5Substitute.shapeAttribute) to be a shape of \(shape.elementCount.inBytes)",
                 "\(JSONValue.array(values).compactText)")
         }
         return (elementType, logical)
@@ -118,7 +118,7 @@ struct HDF5LayoutChecker {
         case nil: throw refuse(name, "a layout", "none")
         case .compact(let bytes):
             guard bytes.count == byteCount else {
-                throw refuse(name, "\(byteCount) bytes of compact data", "\(bytes.count)")
+                throw refuse(name, "\(byteCount.inBytes) of compact data", "\(bytes.count)")
             }
             return .inline(bytes)
         case .contiguous(nil):
@@ -127,9 +127,9 @@ struct HDF5LayoutChecker {
         case .contiguous(let offset?):
             guard byteCount > 0 else { return .filled }
             guard dataset.storedByteCount == byteCount else {
-                throw refuse(name, "\(byteCount) bytes stored", "\(dataset.storedByteCount)")
+                throw refuse(name, "\(byteCount.inBytes) stored", "\(dataset.storedByteCount)")
             }
-            try check(offset, byteCount, "\(byteCount) bytes", name)
+            try check(offset, byteCount, byteCount.inBytes, name)
             return .inFile(offset)
         case .chunked(let chunks):
             let table = try table(chunks, type, shape, name)
@@ -147,13 +147,13 @@ struct HDF5LayoutChecker {
         guard HDF5Limits.allows(declared: declared, stored: stored),
             unstoredByteCount <= HDF5Limits.unstoredByteCount
         else {
-            throw refuse(name, "the declared data to be stored", "\(declared) bytes declared and \(stored) stored")
+            throw refuse(name, "the declared data to be stored", "\(declared.inBytes) declared and \(stored) stored")
         }
     }
 
     private func check(_ offset: Int, _ byteCount: Int, _ what: String, _ name: String) throws {
         guard offset >= 0, byteCount >= 0, byteCount <= file.byteCount, offset <= file.byteCount - byteCount else {
-            throw refuse(name, "\(what) at byte \(offset) inside the file", "a file of \(file.byteCount) bytes")
+            throw refuse(name, "\(what) at byte \(offset) inside the file", "a file of \(file.byteCount.inBytes)")
         }
     }
 
@@ -194,16 +194,18 @@ struct HDF5LayoutChecker {
 
     private func check(_ place: HDF5ChunkTable.Place, of table: HDF5ChunkTable, _ index: Int, _ name: String) throws {
         guard place.offset != -1 else { return }
-        try check(place.offset, place.byteCount, "chunk \(table.position(of: index)) of \(place.byteCount) bytes", name)
+        try check(
+            place.offset, place.byteCount, "chunk \(table.position(of: index)) of \(place.byteCount.inBytes)", name)
         let words = "chunk \(table.position(of: index))"
         switch table.pipeline.storedSize(of: table.chunkByteCount, mask: place.filterMask) {
         case .exactly(let size):
             guard place.byteCount == size else {
-                throw refuse(name, "\(size) bytes stored of \(words)", "\(place.byteCount)")
+                throw refuse(name, "\(size.inBytes) stored of \(words)", "\(place.byteCount)")
             }
         case .compressed:
             guard HDF5Limits.allows(declared: table.chunkByteCount, stored: place.byteCount) else {
-                throw refuse(name, "\(words) of \(table.chunkByteCount) bytes to be stored", "\(place.byteCount) bytes")
+                throw refuse(
+                    name, "\(words) of \(table.chunkByteCount.inBytes) to be stored", "\(place.byteCount.inBytes)")
             }
         }
     }

@@ -33,7 +33,7 @@ struct HDF5StoredType: Sendable, Equatable {
         case "enumeration": self = try Self.enumeration(description, size)
         case "compound": self = try Self.compound(description, size)
         case "opaque" where size == 2 && KerasBFloat16.isNoted(in: attributes): self.init(.bf16, size: size)
-        default: throw Refusal(found: "the type '\(name)' of \(size) bytes")
+        default: throw Refusal(found: "the type '\(name)' of \(size.inBytes)")
         }
     }
 
@@ -53,7 +53,7 @@ struct HDF5StoredType: Sendable, Equatable {
         guard let pair = types[size], precision == size * 8, description["offset"]?.int == 0,
             let isBig = isBigEndian(description, size)
         else {
-            throw Refusal(found: "an integer of \(precision ?? 0) bits in \(size) bytes")
+            throw Refusal(found: "an integer of \(precision ?? 0) bits in \(size.inBytes)")
         }
         return HDF5StoredType(isSigned ? pair.signed : pair.unsigned, size: size, isBigEndian: isBig)
     }
@@ -98,7 +98,7 @@ struct HDF5StoredType: Sendable, Equatable {
             let type = floats[fields], let isBig = isBigEndian(description, size)
         else {
             throw Refusal(
-                found: "a float of \(precision) bits in \(size) bytes (sign at bit \(sign), exponent of"
+                found: "a float of \(precision) bits in \(size.inBytes) (sign at bit \(sign), exponent of"
                     + " \(exponent[1]) bits at \(exponent[0]), mantissa of \(mantissa[1]) bits at \(mantissa[0]),"
                     + " bias \(bias))")
         }
@@ -114,7 +114,7 @@ struct HDF5StoredType: Sendable, Equatable {
     }
 
     private static func compound(_ description: JSONObject, _ size: Int) throws -> HDF5StoredType {
-        let refusal = Refusal(found: "a compound type of \(size) bytes that is not a complex number of two F32")
+        let refusal = Refusal(found: "a compound type of \(size.inBytes) that is not a complex number of two F32")
         guard size == 8, let members = description["members"]?.array, members.count == 2 else { throw refusal }
         var parts: [HDF5StoredType] = []
         for (member, (name, offset)) in zip(members, [("r", 0), ("i", 4)]) {

@@ -29,7 +29,7 @@ enum LZF {
             made += count
         }
         guard made == result.count else {
-            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count) bytes", found: "one of \(made)")
+            throw HDF5FilterPipeline.Damage(expected: "a stream of \(result.count.inBytes)", found: "one of \(made)")
         }
     }
 
@@ -38,6 +38,6 @@ enum LZF {
     }
 
     private static func tooLong(_ result: UnsafeMutableRawBufferPointer) -> HDF5FilterPipeline.Damage {
-        HDF5FilterPipeline.Damage(expected: "a stream of \(result.count) bytes", found: "a longer one")
+        HDF5FilterPipeline.Damage(expected: "a stream of \(result.count.inBytes)", found: "a longer one")
     }
 }

@@ -43,7 +43,7 @@ struct NumPyHeader {
         guard data == source.byteCount - byteCount else {
             let found = source.byteCount - byteCount
             throw refuse(
-                "data", "\(data) bytes (\(elementType.name) \(shape))",
+                "data", "\(data.inBytes) (\(elementType.name) \(shape))",
                 "\(found)\(found < data ? ": the file is cut off; download it again" : ": something else follows the array")"
             )
         }
@@ -70,7 +70,7 @@ struct NumPyHeader {
         }
         guard length <= source.byteCount - begin else {
             throw refuse(
-                "byte 8", "a header that ends inside the \(source.byteCount) bytes there are", "\(length) bytes")
+                "byte 8", "a header that ends inside the \(source.byteCount.inBytes) there are", "\(length.inBytes)")
         }
         return (begin, try source.bytes(begin..<begin + length))
     }

@@ -39,7 +39,7 @@ struct PickleStream {
 
     /// - Throws: before anything is allocated, where so many bytes are not there.
     mutating func bytes(_ count: Int) throws -> [UInt8] {
-        guard count >= 0, count <= limit - position else { throw shortage("\(count) bytes") }
+        guard count >= 0, count <= limit - position else { throw shortage("\(count.inBytes)") }
         let start = position - bufferStart
         defer { position += count }
         if start + count <= buffer.count { return Array(buffer[start..<start + count]) }
@@ -71,6 +71,6 @@ struct PickleStream {
         return PickleFault(
             offset: position, expected: isCapped ? "a pickle of at most \(Self.maximumByteCount) bytes" : expected,
             found: isCapped
-                ? "a longer one" : "\(limit - position) bytes; the pickle is cut off; download the file again")
+                ? "a longer one" : "\((limit - position).inBytes); the pickle is cut off; download the file again")
     }
 }

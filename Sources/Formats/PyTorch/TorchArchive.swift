@@ -88,8 +88,8 @@ struct TorchArchive {
         guard storage.byteCount == source.byteCount else {
             throw CheckpointError(
                 archive.file.path, place,
-                expected: "\(storage.count) elements of \(storage.elementByteCount) bytes, as the pickle says",
-                found: "\(source.byteCount) bytes")
+                expected: "\(storage.count) elements of \(storage.elementByteCount.inBytes), as the pickle says",
+                found: "\(source.byteCount.inBytes)")
         }
         return source
     }
@@ -102,7 +102,7 @@ struct TorchArchive {
         func refuse(_ found: String) -> CheckpointError {
             CheckpointError(archive.file.path, place, expected: "a JSON list of pairs of texts", found: found)
         }
-        guard source.byteCount <= Self.maximumMetadataByteCount else { throw refuse("\(source.byteCount) bytes") }
+        guard source.byteCount <= Self.maximumMetadataByteCount else { throw refuse("\(source.byteCount.inBytes)") }
         let value: JSONValue
         do {
             value = try JSONValue(parsing: source.bytes(0..<source.byteCount))

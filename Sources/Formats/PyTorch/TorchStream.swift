@@ -55,7 +55,7 @@ struct TorchStream {
         guard position == file.byteCount else {
             throw CheckpointError(
                 file.path, .byte(position), expected: "the file to end with the last storage",
-                found: "\(file.byteCount - position) bytes more")
+                found: "\((file.byteCount - position).inBytes) more")
         }
         return result
     }
@@ -75,8 +75,8 @@ struct TorchStream {
         let left = file.byteCount - position - 8
         guard let byteCount = storage.byteCount, byteCount <= left else {
             throw CheckpointError(
-                file.path, place, expected: "\(storage.count) elements of \(storage.elementByteCount) bytes",
-                found: "\(left) bytes: the file is cut off; download it again")
+                file.path, place, expected: "\(storage.count) elements of \(storage.elementByteCount.inBytes)",
+                found: "\(left.inBytes): the file is cut off; download it again")
         }
         return position + 8..<position + 8 + byteCount
     }
@@ -90,8 +90,8 @@ struct TorchStream {
         guard range.byteCount == storage.byteCount else {
             throw CheckpointError(
                 path, .part("storage '\(storage.key.escapedForDisplay)'"),
-                expected: "\(range.byteCount) bytes wherever it is named",
-                found: "\(storage.count) elements of \(storage.elementByteCount) bytes")
+                expected: "\(range.byteCount.inBytes) wherever it is named",
+                found: "\(storage.count) elements of \(storage.elementByteCount.inBytes)")
         }
         return range
     }

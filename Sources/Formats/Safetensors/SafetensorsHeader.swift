@@ -55,7 +55,7 @@ struct SafetensorsHeader {
         let prefix = try file.prefix(8)
         guard prefix.count == 8 else {
             throw CheckpointError(
-                file.path, .byte(0), expected: "8 bytes of header length", found: "a file of \(prefix.count) bytes")
+                file.path, .byte(0), expected: "8 bytes of header length", found: "a file of \(prefix.count.inBytes)")
         }
         let length = length(prefix)
         guard length <= UInt64(maximumByteCount) else {
@@ -65,7 +65,7 @@ struct SafetensorsHeader {
         }
         guard length <= UInt64(file.byteCount - 8) else {
             throw CheckpointError(
-                file.path, .byte(0), expected: "a header that ends inside the file of \(file.byteCount) bytes",
+                file.path, .byte(0), expected: "a header that ends inside the file of \(file.byteCount.inBytes)",
                 found: "a header length of \(length); if the file is cut off, download it again")
         }
         guard length >= 2 else {
@@ -95,7 +95,7 @@ struct SafetensorsHeader {
             guard start == end else {
                 throw CheckpointError(
                     path, .tensor(entry.info.name), expected: "data_offsets that begin at \(end), without a hole",
-                    found: "\(start), which leaves \(start - end) bytes that belong to no tensor")
+                    found: "\(start), which leaves a hole of \((start - end).inBytes) that belongs to no tensor")
             }
             end = entry.range.upperBound
             previous = entry
@@ -110,14 +110,15 @@ struct SafetensorsHeader {
         if end > dataByteCount {
             throw CheckpointError(
                 path, last.map { .tensor($0.info.name) } ?? .file,
-                expected: "\(end) bytes of data behind the header",
-                found: "\(dataByteCount): the file is cut off, \(end - dataByteCount) bytes are missing; download it"
+                expected: "\(end.inBytes) of data behind the header",
+                found:
+                    "\(dataByteCount), which is \((end - dataByteCount).inBytes) less: the file is cut off; download it"
                     + " again")
         }
         guard end < dataByteCount else { return nil }
         let surplus = dataByteCount - end
         return CheckpointError(
             path, .part("end"), expected: "the file to end with the last tensor",
-            found: "\(surplus) bytes more; if they are not wanted, cut them off with 'truncate -s -\(surplus) FILE'")
+            found: "\(surplus.inBytes) more; if they are not wanted, cut them off with 'truncate -s -\(surplus) FILE'")
     }
 }

@@ -132,7 +132,7 @@ struct SafetensorsHeaderParser {
         let range = offsets[0]..<offsets[1]
         guard range.count == info.byteCount else {
             throw refuse(
-                "data_offsets that span \(info.byteCount) bytes (\(type.name) \(shape))", "\(range.count)")
+                "data_offsets that span \(info.byteCount.inBytes) (\(type.name) \(shape))", "\(range.count)")
         }
         return SafetensorsHeader.Entry(info: info, range: range)
     }

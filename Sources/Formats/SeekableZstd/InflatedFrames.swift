@@ -56,7 +56,7 @@ final class InflatedFrames: ByteSource {
             let found = table.content(index).count
             let isLast = index == table.frameCount - 1
             guard isLast ? found <= size : found == size else {
-                throw fault(index, "\(size) bytes of content, as in the first frame", "\(found)")
+                throw fault(index, "\(size.inBytes) of content, as in the first frame", "\(found)")
             }
         }
     }
@@ -103,7 +103,7 @@ final class InflatedFrames: ByteSource {
         let wanted = offset..<offset + buffer.count
         guard wanted.lowerBound >= 0, wanted.upperBound <= byteCount else {
             throw CheckpointError(
-                file.path, place, expected: "at least \(wanted.upperBound) bytes of content", found: "\(byteCount)")
+                file.path, place, expected: "at least \(wanted.upperBound.inBytes) of content", found: "\(byteCount)")
         }
         let frames = table.frame(holding: wanted.lowerBound)...table.frame(holding: wanted.upperBound - 1)
         let target = Target(buffer: buffer)

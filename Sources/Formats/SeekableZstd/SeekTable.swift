@@ -92,8 +92,8 @@ struct SeekTable: Sendable {
         let dataByteCount = entries.lowerBound - Self.headerByteCount - range.lowerBound
         guard frameByteCount == dataByteCount else {
             throw fault(
-                "a seek table whose frames fill the \(dataByteCount) bytes before it",
-                "frames of \(frameByteCount) bytes")
+                "a seek table whose frames fill the \(dataByteCount.inBytes) before it",
+                "frames of \(frameByteCount.inBytes)")
         }
     }
 
@@ -119,8 +119,8 @@ struct SeekTable: Sendable {
         let tableByteCount = byteCount + footerByteCount
         guard tableByteCount + headerByteCount <= range.count else {
             throw fault(
-                "a seek table of \(frameCount) frames, \(tableByteCount + headerByteCount) bytes long",
-                "data of \(range.count) bytes")
+                "a seek table of \(frameCount) frames, \((tableByteCount + headerByteCount).inBytes) long",
+                "data of \(range.count.inBytes)")
         }
         let start = range.upperBound - tableByteCount
         let header = try file.bytes(start - headerByteCount..<start)
@@ -129,7 +129,7 @@ struct SeekTable: Sendable {
         else {
             throw fault(
                 "the seek table of \(frameCount) frames to begin at byte \(start - headerByteCount) with a skippable frame"
-                    + " of \(tableByteCount) bytes", "other bytes")
+                    + " of \(tableByteCount.inBytes)", "other bytes")
         }
         return start..<start + byteCount
     }
@@ -151,7 +151,7 @@ struct SeekTable: Sendable {
             let longest = content == 0 ? Int(UInt32.max) + Self.headerByteCount : 2 * content + Self.freeByteCount
             guard length >= Self.leastFrameByteCount, length <= longest else {
                 throw fault(
-                    "frame \(index) to be from \(Self.leastFrameByteCount) to \(longest) bytes long", "\(length)")
+                    "frame \(index) to be from \(Self.leastFrameByteCount) to \(longest.inBytes) long", "\(length)")
             }
             append(
                 frameByteCount: length, contentByteCount: content,

@@ -32,7 +32,8 @@ struct ShardedReader: CheckpointReader {
         let bytes = contents.tensors.reduce(0) { $0 + ($1.aliasOf == nil ? $1.byteCount : 0) }
         if let totalSize = index.totalSize, totalSize != .null, totalSize.double != Double(bytes) {
             contents.warnings.append(
-                "the index says total_size \(totalSize.compactText.escapedForDisplay), the tensors have \(bytes) bytes")
+                "the index says total_size \(totalSize.compactText.escapedForDisplay), the tensors have \(bytes.inBytes)"
+            )
         }
     }
 

@@ -14,7 +14,7 @@ enum FrameWalk {
         if let footer = try offsetOfFooter(in: file) {
             let end = footer + ZPlanesFooter.byteCount
             return end < file.byteCount
-                ? "\(file.byteCount - end) bytes behind the footer; cut the file to \(end) bytes to use it"
+                ? "\((file.byteCount - end).inBytes) behind the footer; cut the file to \(end.inBytes) to use it"
                 : "the end of the file inside the footer, which begins at byte \(footer); download it again"
         }
         var offset = ZPlanesMark.head.byteCount
@@ -96,7 +96,7 @@ enum FrameWalk {
             guard length <= gap.upperBound - offset - 8 else {
                 throw CheckpointError(
                     file.path, .byte(offset), expected: "a skippable frame that ends by byte \(gap.upperBound)",
-                    found: "one of \(length) bytes")
+                    found: "one of \(length.inBytes)")
             }
             offset += 8 + length
         }

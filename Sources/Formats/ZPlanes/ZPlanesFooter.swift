@@ -83,7 +83,7 @@ struct ZPlanesFooter: Equatable {
         guard !overflow, end == UInt64(start), offset >= UInt64(ZPlanesMark.head.byteCount) else {
             throw CheckpointError(
                 file.path, .part("footer"), expected: "an index that ends at byte \(start), where the footer begins",
-                found: "\(length) bytes at byte \(offset)")
+                found: "\(length.inBytes) at byte \(offset)")
         }
         index = Int(offset)..<start
         textByteCount = try TextFrame.bound(
@@ -104,7 +104,7 @@ enum TextFrame {
         let allowed = min(limit, proportion)
         guard byteCount <= UInt64(allowed) else {
             throw CheckpointError(
-                file, .part(what), expected: "at most \(allowed) bytes of text in a frame of \(frameByteCount)",
+                file, .part(what), expected: "at most \(allowed.inBytes) of text in a frame of \(frameByteCount)",
                 found: "\(byteCount)")
         }
         return Int(byteCount)

@@ -110,7 +110,7 @@ struct ZPlanesIndexParser {
             throw CheckpointError(
                 file, place,
                 expected: "data between byte \(ZPlanesMark.head.byteCount) and the index at byte \(dataEnd)",
-                found: "\(count) bytes at byte \(offset)")
+                found: "\(count.inBytes) at byte \(offset)")
         }
         return offset..<end
     }
@@ -281,7 +281,7 @@ struct ZPlanesIndexParser {
 
     private func frameByteCount(_ scanner: inout JSONScanner) throws -> Int {
         let count = try scanner.integer()
-        guard count > 0, count <= dataEnd else { throw error("frames of 1 to \(dataEnd) bytes", "\(count)") }
+        guard count > 0, count <= dataEnd else { throw error("frames of 1 to \(dataEnd.inBytes)", "\(count)") }
         return count
     }
 
@@ -310,7 +310,7 @@ struct ZPlanesIndexParser {
         let count = info.byteCount / size + (info.byteCount.isMultiple(of: size) ? 0 : 1)
         guard records.count == count else {
             throw CheckpointError(
-                file, place, expected: "\(count) chunks of \(size) bytes for \(info.byteCount) bytes of data",
+                file, place, expected: "\(count) chunks of \(size.inBytes) for \(info.byteCount.inBytes) of data",
                 found: "\(records.count)")
         }
         for (index, record) in records.enumerated() {

@@ -25,7 +25,7 @@ struct CBORDecoder {
         guard decoder.offset == bytes.count else {
             throw Fault(
                 offset: decoder.offset, expected: "the end of the value",
-                found: "\(bytes.count - decoder.offset) bytes more")
+                found: "\((bytes.count - decoder.offset).inBytes) more")
         }
         return value
     }
@@ -99,7 +99,7 @@ struct CBORDecoder {
     private func checkedCount(_ count: UInt64, leastByteCount: Int, at start: Int) throws -> Int {
         guard count <= UInt64((bytes.count - offset) / leastByteCount) else {
             throw Fault(
-                offset: start, expected: "what fits into the \(bytes.count - offset) bytes left",
+                offset: start, expected: "what fits into the \((bytes.count - offset).inBytes) left",
                 found: "a length of \(count)")
         }
         return Int(count)
@@ -107,7 +107,7 @@ struct CBORDecoder {
 
     private mutating func number(byteCount: Int) throws -> UInt64 {
         guard bytes.count - offset >= byteCount else {
-            throw Fault(offset: offset, expected: "\(byteCount) bytes more", found: "the end")
+            throw Fault(offset: offset, expected: "\(byteCount.inBytes) more", found: "the end")
         }
         defer { offset += byteCount }
         return bytes[offset..<offset + byteCount].reduce(0) { $0 << 8 | UInt64($1) }

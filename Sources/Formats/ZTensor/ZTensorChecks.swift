@@ -49,7 +49,7 @@ struct ZTensorChecks {
         guard part.blob.upperBound <= end else {
             throw fault(
                 object, "\(what) to end by byte \(end), before the footer",
-                "\(part.blob.count) bytes at byte \(part.blob.lowerBound)")
+                "\(part.blob.count.inBytes) at byte \(part.blob.lowerBound)")
         }
         if let logical = part.logical, let type = ZTensorType.logical(named: logical), type.storage != part.storage {
             throw fault(object, "\(what) of type \(logical) to be stored as \(type.storage)", part.storage)
@@ -101,7 +101,7 @@ struct ZTensorChecks {
             guard dense <= stored.saturatingMultiply(Self.maximumRatio).saturatingAdd(Self.freeByteCount) else {
                 throw fault(
                     object, "sparse matrices of at most \(Self.maximumRatio) times their stored bytes",
-                    "\(stored) bytes stored for a shape of \(object.shape)")
+                    "\(stored.inBytes) stored for a shape of \(object.shape)")
             }
         }
     }
@@ -128,7 +128,7 @@ struct ZTensorChecks {
         guard wanted == part.byteCount else {
             throw fault(
                 object,
-                "\(wanted.map { "\($0)" } ?? "more than 2^63") bytes in part '\(part.name.escapedForDisplay)' for \(elementCount) elements of \(type.logical ?? type.storage)",
+                "\(wanted?.inBytes ?? "more than 2^63 bytes") in part '\(part.name.escapedForDisplay)' for \(elementCount) elements of \(type.logical ?? type.storage)",
                 "\(part.byteCount)")
         }
     }
@@ -156,7 +156,7 @@ struct ZTensorChecks {
         guard !overflow else { throw fault(object, "fewer rows than 2^64 - 1", "\(object.shape[0])") }
         try checkSize(pointers, object, count)
         guard indices.byteCount % width == 0 else {
-            throw fault(object, "indices of whole \(indices.storage) numbers", "\(indices.byteCount) bytes")
+            throw fault(object, "indices of whole \(indices.storage) numbers", "\(indices.byteCount.inBytes)")
         }
         try checkSize(values, object, UInt64(indices.byteCount / width))
     }

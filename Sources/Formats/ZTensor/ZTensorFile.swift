@@ -71,7 +71,7 @@ enum ZTensorFile {
         }
         let end = UInt64(file.byteCount - footerByteCount)
         guard offset <= end, length <= end - offset else {
-            throw fault("a manifest that ends by byte \(end), before the footer", "\(length) bytes at byte \(offset)")
+            throw fault("a manifest that ends by byte \(end), before the footer", "\(length.inBytes) at byte \(offset)")
         }
         return Footer(manifest: Int(offset)..<Int(offset + length), hash: hash)
     }

@@ -55,7 +55,7 @@ struct ZTensorManifest: Sendable {
         if name.isEmpty { return "is empty" }
         if name.utf8.contains(0) { return "contains a NUL" }
         let count = name.utf8.count
-        return count > maximumNameByteCount ? "has \(count) bytes, more than \(maximumNameByteCount)" : nil
+        return count > maximumNameByteCount ? "has \(count.inBytes), more than \(maximumNameByteCount)" : nil
     }
 
     // MARK: Reading

@@ -60,7 +60,7 @@ final class ZTensorSources: Sendable {
             source, part.blob, Self.rules, place: .tensor(tensor), inflater: inflater)
         guard frames.byteCount == part.byteCount else {
             throw CheckpointError(
-                source.path, .tensor(tensor), expected: "\(part.byteCount) bytes once decoded, as the manifest says",
+                source.path, .tensor(tensor), expected: "\(part.byteCount.inBytes) once decoded, as the manifest says",
                 found: "a seek table of \(frames.byteCount)")
         }
         return opened.withLock { opened in
@@ -89,14 +89,14 @@ final class ZTensorSources: Sendable {
         let path = Self.path(ofShard: name, of: file.path)
         guard try SystemCall.status(path) != nil else {
             throw StructureError(
-                "\(file.path.forDisplay): shard '\(name.escapedForDisplay)' is missing: expected \(path.forDisplay), \(shard.byteCount) bytes"
+                "\(file.path.forDisplay): shard '\(name.escapedForDisplay)' is missing: expected \(path.forDisplay), \(shard.byteCount.inBytes)"
                     + " of the digest \(shard.digest); put it there")
         }
         let found = try InputFile(path)
         guard found.byteCount == shard.byteCount else {
             throw CheckpointError(
                 path, .file,
-                expected: "\(shard.byteCount) bytes, as \(file.path.forDisplay) says of its shard"
+                expected: "\(shard.byteCount.inBytes), as \(file.path.forDisplay) says of its shard"
                     + " '\(name.escapedForDisplay)'",
                 found: "\(found.byteCount): another file, or cut off; download it again")
         }

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayPackings
 
 /// GPT-2: norms before the sublayers, learned positions, causal attention, weights stored [in, out].
 ///
@@ -9,59 +10,51 @@ enum GPT2: Architecture {
     static func spec(
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
     ) throws -> TransformerSpec {
-        let hiddenSize = try configuration.size("n_embd", or: "hidden_size")
-        let headCount = try configuration.size("n_head", or: "num_attention_heads")
-        guard hiddenSize % headCount == 0 else {
-            throw configuration.error("n_head", expected: "a divisor of n_embd \(hiddenSize)", found: "\(headCount)")
-        }
-        let headDimension = hiddenSize / headCount
-        let contextLength = try configuration.size("n_positions", or: "max_position_embeddings")
-        if let maskLength = try configuration.optionalSize("n_ctx"), maskLength != contextLength {
-            throw configuration.error("n_ctx", expected: "n_positions \(contextLength)", found: "\(maskLength)")
-        }
-        let norm = NormSpec(epsilon: try configuration.epsilon("layer_norm_epsilon", default: 1e-5))
-        let isScaled = try configuration.bool("scale_attn_weights", default: true)
-        let isTied = try configuration.bool("tie_word_embeddings", default: true)
-        let modelClass = try configuration.architectureClass(among: ["GPT2LMHeadModel", "GPT2Model"])
-        // The order of the operations changes, for half precision's sake; the function does not.
-        _ = try configuration.bool("reorder_and_upcast_attn", default: false)
-        let spec = TransformerSpec(
-            architecture: modelType,
-            vocabularySize: try configuration.size("vocab_size"),
-            hiddenSize: hiddenSize,
-            layerCount: try configuration.size("n_layer", or: "num_hidden_layers"),
-            contextLength: contextLength,
-            embedding: EmbeddingSpec(positions: LearnedPositions()),
-            blocks: BlockPattern(
-                BlockSpec(
-                    attentionNorms: BlockSpec.Norms(before: norm),
-                    attention: AttentionSpec(
-                        headCount: headCount, keyValueHeadCount: headCount, headDimension: headDimension,
-                        baseScale: isScaled ? 1 / Double(headDimension).squareRoot() : 1,
-                        isScaledByInverseLayer: try configuration.bool(
-                            "scale_attn_by_inverse_layer_idx", default: false),
-                        isCausal: true, projection: .joined),
-                    feedForwardNorms: BlockSpec.Norms(before: norm),
-                    feedForward: FeedForwardSpec(
-                        innerSize: try configuration.optionalSize("n_inner") ?? 4 * hiddenSize,
-                        activation: try configuration.activation("activation_function", default: .geluTanh)))),
-            finalNorm: norm,
-            poolerActivation: nil,
-            head: modelClass == "GPT2Model" ? nil : HeadSpec(isTied: isTied))
-        try configuration.require("add_cross_attention", false, because: "cross attention is not supported")
-        try configuration.require("is_encoder_decoder", false, because: "this architecture is a decoder")
-        try configuration.requireEmpty("pruned_heads", because: "pruned heads are not supported")
-        try configuration.finish(
-            harmless: [
-                "attn_pdrop", "embd_pdrop", "resid_pdrop", "is_decoder", "n_special", "predict_special_tokens",
-            ],
-            harmlessPrefixes: ["summary_"])
+        let gpt = try configuration.gpt2()
+        let spec = try configuration.gptSpec(
+            modelType, gpt, contextLength: try configuration.gptContextLength(), positions: LearnedPositions(),
+            isTied: true, modelClasses: ("GPT2LMHeadModel", "GPT2Model"))
+        try configuration.finishGPT2()
         return spec
     }
 
-    static let naming = Naming(
-        prefix: "transformer.",
-        modules: [
+    static let naming = Naming.gpt(orientation: .inputOutput)
+}
+
+extension ConfigurationReader {
+    /// GPT-2's block.
+    ///
+    /// - Parameter headDimensionKey: a key that may give heads another size than their share of the hidden size.
+    mutating func gpt2(headDimensionKey: String? = nil) throws(StructureError) -> GPTConfiguration {
+        var gpt = try gpt(.gpt2, activation: .geluTanh, headDimensionKey: headDimensionKey)
+        gpt.block.attention.projection = .joined
+        if try !bool("scale_attn_weights", default: true) { gpt.block.attention.baseScale = 1 }
+        gpt.block.attention.isScaledByInverseLayer = try bool("scale_attn_by_inverse_layer_idx", default: false)
+        // The order of the operations changes, for half precision's sake; the function does not.
+        _ = try bool("reorder_and_upcast_attn", default: false)
+        return gpt
+    }
+
+    /// Requires that nothing but GPT-2's keys is left.
+    mutating func finishGPT2() throws(StructureError) {
+        try requireWholeDecoder()
+        try finish(
+            harmless: HarmlessKeys.gptDropouts.union(["is_decoder", "n_special", "predict_special_tokens"]),
+            harmlessPrefixes: ["summary_"])
+    }
+}
+
+extension Naming {
+    /// The names that GPT-2 gave and many have taken over.
+    ///
+    /// - Parameters:
+    ///   - attention: what stands before the names of the causal mask and its fill value, which checkpoints of old
+    ///     versions hold.
+    static func gpt(
+        _ others: [ModuleName] = [], without: Set<Module> = [], orientation: WeightOrientation = .outputInput,
+        attention: String = "h.{i}.attn"
+    ) -> Naming {
+        let common = [
             ModuleName(.tokenEmbedding, hf: "wte"),
             ModuleName(.positionEmbedding, hf: "wpe"),
             ModuleName(.attentionNorm, hf: "h.{i}.ln_1"),
@@ -72,8 +65,10 @@ enum GPT2: Architecture {
             ModuleName(.feedForwardOutput, hf: "h.{i}.mlp.c_proj"),
             ModuleName(.finalNorm, hf: "ln_f"),
             ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
-        ],
-        linearOrientation: .inputOutput,
-        // The causal mask and its fill value, as checkpoints of old versions hold them.
-        buffers: ["h.{i}.attn.bias", "h.{i}.attn.masked_bias"])
+        ]
+        let replaced = without.union(others.map(\.module))
+        return Naming(
+            prefix: "transformer.", modules: common.filter { !replaced.contains($0.module) } + others,
+            linearOrientation: orientation, buffers: [attention + ".bias", attention + ".masked_bias"])
+    }
 }

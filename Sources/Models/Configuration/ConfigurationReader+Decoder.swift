@@ -29,11 +29,12 @@ extension ConfigurationReader {
     ///   - keyValueHeadCount: where `num_key_value_heads` is absent; nil for as many as of queries. Null always means that.
     ///   - headDimension: where `head_dim` is absent; nil for the hidden size divided among the heads.
     ///   - isPartial: whether `partial_rotary_factor` may leave a part of each head unturned.
+    ///   - partialDefault: the share that is turned, where that key is absent.
     ///   - activationKey: what the key of the activation is called.
     ///   - rotation: where it was read already.
     mutating func decoder(
         epsilon: Double, epsilonKey: String = "rms_norm_eps", base: Double, keyValueHeadCount: Int? = nil,
-        headDimension: Int? = nil, isPartial: Bool = false,
+        headDimension: Int? = nil, isPartial: Bool = false, partialDefault: Double = 1,
         activationKey: String = "hidden_act", activation: Activation = .silu, rotation: RotarySpec? = nil
     ) throws -> DecoderConfiguration {
         let hiddenSize = try size("hidden_size")
@@ -45,6 +46,7 @@ extension ConfigurationReader {
                 found: "\(keyValueHeadCount)")
         }
         let headDimension = try sizeOrNone("head_dim", default: headDimension) ?? share(of: hiddenSize, headCount)
+        try checkWidth(ofHeads: headCount, headDimension, "head_dim")
         return DecoderConfiguration(
             hiddenSize: hiddenSize, headDimension: headDimension,
             norm: NormSpec(.rootMeanSquare, epsilon: try self.epsilon(epsilonKey, default: epsilon)),
@@ -52,7 +54,9 @@ extension ConfigurationReader {
                 headCount: headCount, keyValueHeadCount: keyValueHeadCount, headDimension: headDimension,
                 baseScale: 1 / Double(headDimension).squareRoot(), isCausal: true, hasInputBias: false,
                 hasOutputBias: false,
-                rotary: try rotation ?? rotary(headDimension: headDimension, base: base, isPartial: isPartial)),
+                rotary: try rotation
+                    ?? rotary(
+                        headDimension: headDimension, base: base, isPartial: isPartial, partialDefault: partialDefault)),
             feedForward: FeedForwardSpec(
                 innerSize: try size("intermediate_size"),
                 activation: try self.activation(activationKey, default: activation),
@@ -66,6 +70,14 @@ extension ConfigurationReader {
                 found: "\(headCount)")
         }
         return hiddenSize / headCount
+    }
+
+    /// Requires that the features of all heads can be counted, and those of queries, keys and values together.
+    func checkWidth(ofHeads headCount: Int, _ headDimension: Int, _ key: String) throws(StructureError) {
+        guard headCount * headDimension > Self.largestSize else { return }
+        throw error(
+            key, expected: "at most \(Self.largestSize / headCount) for each of \(headCount) heads",
+            found: "\(headDimension)")
     }
 
     /// Gives all projections of attention biases, or none, as `attention_bias` says.

@@ -4,17 +4,21 @@ extension ConfigurationReader {
     /// The rotations, in either generation's keys: `rope_parameters`, or `rope_theta` and `rope_scaling`.
     ///
     /// - Parameters:
-    ///   - base: where `rope_theta` is absent.
-    ///   - isPartial: whether `partial_rotary_factor` may leave a part of each head unturned.
+    ///   - base: where its key is absent.
+    ///   - baseKey: what its key is called in the older generation.
+    ///   - isPartial: whether a part of each head may be left unturned.
+    ///   - partialKey: what the key of the share that is turned is called in the older generation.
     mutating func rotary(
-        headDimension: Int, base: Double, isPartial: Bool = false, partialDefault: Double = 1
+        headDimension: Int, base: Double, baseKey: String = "rope_theta", isPartial: Bool = false,
+        partialKey: String = "partial_rotary_factor", partialDefault: Double = 1
     ) throws(StructureError) -> RotarySpec {
         let older = try object("rope_scaling")
-        let base = try positiveNumber("rope_theta") ?? base
-        let factor = try positiveNumber("partial_rotary_factor") ?? partialDefault
+        let base = try positiveNumber(baseKey) ?? base
+        let factor = try positiveNumber(partialKey) ?? partialDefault
         let lengths = try rotaryLengths()
         var parameters = try object("rope_parameters") ?? older
-        return try rotary(&parameters, headDimension, base: base, isPartial: isPartial, share: factor, lengths)
+        return try rotary(
+            &parameters, headDimension, base: base, isPartial: isPartial, share: factor, shareKey: partialKey, lengths)
     }
 
     /// What scalings may need to know of the model: the length it is for, and the one it was trained on.
@@ -32,48 +36,65 @@ extension ConfigurationReader {
     /// The rotations that one object of parameters says; nil for none said.
     func rotary(
         _ parameters: inout ConfigurationReader?, _ headDimension: Int, base: Double, isPartial: Bool = false,
-        share: Double = 1, _ lengths: RotaryLengths
+        share: Double = 1, shareKey: String = "partial_rotary_factor", _ lengths: RotaryLengths
     ) throws(StructureError) -> RotarySpec {
         guard var inner = parameters else {
-            let dimension = try turnedFeatures(headDimension, isPartial, share)
+            let dimension = try turnedFeatures(headDimension, isPartial, share, shareKey)
             return RotarySpec(base: base, dimension: dimension)
         }
         let base = try inner.positiveNumber("rope_theta") ?? base
-        let share = try inner.positiveNumber("partial_rotary_factor") ?? share
-        let dimension = try inner.turnedFeatures(headDimension, isPartial, share)
+        let innerKey = "partial_rotary_factor"
+        let dimension =
+            if let share = try inner.positiveNumber(innerKey) {
+                try inner.turnedFeatures(headDimension, isPartial, share, innerKey)
+            } else { try turnedFeatures(headDimension, isPartial, share, shareKey) }
         let scaling = try inner.rotaryScaling(lengths, dimension: dimension)
         try inner.finishPart()
         return RotarySpec(base: base, dimension: dimension, scaling: scaling)
     }
 
-    /// Gemma 3's rotations: of layers that see everything, and of those that see a window.
+    /// Gemma 3's rotations.
     mutating func gemmaRotations() throws(StructureError) -> (whole: RotarySpec, windowed: RotarySpec) {
-        let headDimension = try sizeOrNone("head_dim", default: 256) ?? 256
+        try rotations(
+            headDimension: try sizeOrNone("head_dim", default: 256) ?? 256, base: ("rope_theta", 1_000_000),
+            windowBase: ("rope_local_base_freq", 10_000), isWindowStretched: false)
+    }
+
+    /// The rotations of layers that see everything, and of those that see a window.
+    ///
+    /// - Parameters:
+    ///   - base: the older key of the first's base, and what it is where absent.
+    ///   - windowBase: the same of the second's.
+    ///   - isWindowStretched: whether the older `rope_scaling` is for both.
+    mutating func rotations(
+        headDimension: Int, base: (key: String, fallback: Double), windowBase: (key: String, fallback: Double),
+        isWindowStretched: Bool
+    ) throws(StructureError) -> (whole: RotarySpec, windowed: RotarySpec) {
         let lengths = try rotaryLengths()
-        let (base, windowBase) = (try positiveNumber("rope_theta"), try positiveNumber("rope_local_base_freq"))
+        let (older, olderWindow) = (try positiveNumber(base.key), try positiveNumber(windowBase.key))
         var whole = try object("rope_scaling")
-        var windowed: ConfigurationReader?
+        var windowed = isWindowStretched ? whole : nil
         if var both = try object("rope_parameters") {
             whole = try both.object("full_attention") ?? whole
-            windowed = try both.object("sliding_attention")
+            windowed = try both.object("sliding_attention") ?? windowed
             try both.finishPart()
         }
         return (
-            try rotary(&whole, headDimension, base: base ?? 1_000_000, lengths),
-            try rotary(&windowed, headDimension, base: windowBase ?? 10_000, lengths)
+            try rotary(&whole, headDimension, base: older ?? base.fallback, lengths),
+            try rotary(&windowed, headDimension, base: olderWindow ?? windowBase.fallback, lengths)
         )
     }
 
     private func turnedFeatures(
-        _ headDimension: Int, _ isPartial: Bool, _ factor: Double
+        _ headDimension: Int, _ isPartial: Bool, _ factor: Double, _ key: String
     ) throws(StructureError) -> Int {
         guard factor <= 1, isPartial || factor == 1 else {
-            throw error("partial_rotary_factor", expected: isPartial ? "at most 1" : "1", found: "\(factor)")
+            throw error(key, expected: isPartial ? "at most 1" : "1", found: "\(factor)")
         }
         let dimension = Int(Double(headDimension) * factor)
         guard dimension > 0, dimension % 2 == 0 else {
             throw error(
-                "partial_rotary_factor", expected: "an even number of a head's \(headDimension) features to be turned",
+                key, expected: "an even number of a head's \(headDimension) features to be turned",
                 found: "\(dimension)")
         }
         return dimension

@@ -107,8 +107,21 @@ public struct ConfigurationReader {
         return list.map { $0! }
     }
 
+    /// A list of anything.
+    mutating func list(_ key: String) throws(StructureError) -> [JSONValue]? {
+        guard let value = take(key) else { return nil }
+        guard let list = value.array else { throw error(key, expected: "a list", found: Self.show(value)) }
+        return list
+    }
+
     /// Whether the key stands, null or not.
     func has(_ key: String) -> Bool { object[key] != nil }
+
+    /// Whether the key stands and is null.
+    func isNull(_ key: String) -> Bool { object[key] == .null }
+
+    /// Whether the key's value is a text.
+    func isText(_ key: String) -> Bool { object[key]?.string != nil }
 
     /// The value of a key as messages show it.
     func shown(_ key: String) -> String { object[key].map(Self.show) ?? "no such key" }

@@ -29,6 +29,9 @@ enum HarmlessKeys {
         "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens",
     ]
 
+    /// What GPT-2 and its kin call the shares that training drops.
+    static let gptDropouts: Set<String> = ["attn_pdrop", "embd_pdrop", "resid_pdrop"]
+
     /// What the library hands back, and how it computes it.
     private static let outputs: Set<String> = [
         "output_hidden_states", "output_attentions", "output_scores", "output_past", "return_dict",

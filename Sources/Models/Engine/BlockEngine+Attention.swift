@@ -3,40 +3,45 @@ import AssayTensors
 /// Scaled dot-product attention, every sequence and head alone.
 extension BlockEngine {
     /// Keys are counted from the sequence's first position that is read, so padding before a sequence changes no bit of
-    /// it. A row that may see no key (padding before a causal sequence) sees all keys alike, as in transformers, whose
-    /// mask swallows every score; a sink then takes all.
+    /// it. What a row does that may see no key (padding before a causal sequence, or farther than a window from what is read)
+    /// is the specification's to say; a sink then takes all.
     func attend(
-        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>
+        _ q: Matrix<S>, _ k: Matrix<S>, _ v: Matrix<S>, _ spec: AttentionSpec, _ layer: Int, _ biases: ScoreBiases<S>,
+        keys keySequences: Sequences? = nil
     ) throws -> Matrix<S> {
-        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: q.columnCount)
+        let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
         let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
             $0..<min($0 + Self.queryRowCount, sequences.length)
         }
         let scale = spec.scale(layer: layer)
-        Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
+        let keySequences = keySequences ?? sequences
+        let length = keySequences.length
+        try Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
             let head = index / blocks.count % spec.headCount
             let sequence = index / blocks.count / spec.headCount
-            let keys = sequences.keys[sequence]
-            let place = Place(sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension)
-            let blind = spec.isCausal ? rows.clamped(to: 0..<keys.range.lowerBound) : rows.clamped(to: 0..<0)
-            let seeing = rows.clamped(to: blind.upperBound..<rows.upperBound)
-            if !blind.isEmpty {
-                let all = Sequences.Keys(range: 0..<sequences.length, mask: nil)
-                let end = spec.hasSinks ? 0 : sequences.length
-                attend(
-                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, blind, result, begins: nil,
-                    ends: [Int](repeating: end, count: blind.count))
+            let keys = keySequences.keys[sequence]
+            let place = Place(
+                sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
+            let seeing = rows.filter {
+                keys.contain(readOneIn: spec.sight(of: $0, length))
+                    && !(spec.isPaddingBlind && !tokens.isRead(sequence: sequence, position: $0))
             }
-            if !seeing.isEmpty {
-                let end = keys.range.upperBound
-                let begins = spec.window.map { window in
-                    seeing.map { min(max(keys.range.lowerBound, $0 - window + 1), end) }
-                }
-                attend(
+            for run in seeing.runs {
+                let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
+                try attend(
                     Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
-                    seeing, result, begins: begins, ends: seeing.map { spec.isCausal ? min($0 + 1, end) : end })
+                    run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
+                    ends: sights.map(\.upperBound))
+            }
+            guard seeing.count < rows.count else { return }
+            for row in rows where !seeing.contains(row) {
+                let all = keys.seenBlindly(by: row, spec, length: length)
+                try attend(
+                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, row..<row + 1, result, begins: nil,
+                    ends: [spec.hasSinks ? 0 : length])
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -51,6 +56,9 @@ extension BlockEngine {
         var head: Int
         var keyHead: Int
         var width: Int
+        var valueWidth: Int
+        /// The row of the sequence's first key.
+        var firstKey: Int
     }
 
     private struct Inputs {
@@ -66,23 +74,31 @@ extension BlockEngine {
     /// Some rows of one head of one sequence.
     private func attend(
         _ inputs: Inputs, _ place: Place, _ rows: Range<Int>, _ result: Matrix<S>, begins: [Int]?, ends: [Int]
-    ) {
+    ) throws {
         let (q, k, v) = (inputs.q, inputs.k, inputs.v)
-        let row = place.sequence * sequences.length
-        let first = row + rows.lowerBound
+        let distances = try inputs.biases.disentangled.map {
+            try scores($0, q, k, sequence: place.sequence, head: place.head, rows)
+        }
+        defer { withExtendedLifetime(distances) {} }
+        let row = place.firstKey
+        let first = place.sequence * sequences.length + rows.lowerBound
         let (queryColumn, keyColumn) = (place.head * place.width, place.keyHead * place.width)
+        let (outColumn, valueColumn) = (place.head * place.valueWidth, place.keyHead * place.valueWidth)
         withPointer(to: inputs.keys.mask) { mask in
             withPointer(to: begins) { begins in
                 withPointer(to: ends) { ends in
                     S.attend(
                         kernels,
                         HeadRows(
-                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + keyColumn,
-                            out: result.row(first) + queryColumn, queryStride: q.columnCount,
-                            keyStride: k.columnCount, rows: rows.count, width: place.width, scale: inputs.scale,
+                            q: q.row(first) + queryColumn, k: k.row(row) + keyColumn, v: v.row(row) + valueColumn,
+                            out: result.row(first) + outColumn, queryStride: q.columnCount,
+                            keyStride: k.columnCount, valueStride: v.columnCount, outStride: result.columnCount,
+                            rows: rows.count, width: place.width, valueWidth: place.valueWidth, scale: inputs.scale,
                             keyBegin: inputs.keys.range.lowerBound, begins: begins, ends: ends!, mask: mask,
-                            bias: inputs.biases.ofKeys?.row(place.sequence * inputs.biases.headCount + place.head),
-                            softCap: inputs.softCap, sink: inputs.biases.sinks.map { $0.pointer + place.head }))
+                            bias: distances.map { UnsafePointer($0.pointer) }
+                                ?? inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
+                            biasStride: distances?.columnCount ?? inputs.biases.rowStride, softCap: inputs.softCap,
+                            sink: inputs.biases.sinks.map { $0.pointer + place.head }))
                 }
             }
         }
@@ -93,13 +109,70 @@ extension BlockEngine {
     }
 }
 
+extension AttentionSpec {
+    /// The keys that a position may see, padded or not.
+    fileprivate func sight(of position: Int, _ length: Int) -> Range<Int> {
+        let end = isCausal ? position + 1 : min(length, window.map { position + $0 } ?? length)
+        return max(0, window.map { position - $0 + 1 } ?? 0)..<end
+    }
+}
+
+extension Sequences.Keys {
+    fileprivate func isRead(_ position: Int) -> Bool { range.contains(position) && mask?[position] != 0 }
+
+    /// Whether a position within `sight` is read.
+    fileprivate func contain(readOneIn sight: Range<Int>) -> Bool {
+        let within = sight.clamped(to: range)
+        return mask.map { $0[within].contains(1) } ?? !within.isEmpty
+    }
+
+    /// The keys that a position attends to alike that sees none.
+    fileprivate func seenBlindly(by position: Int, _ spec: AttentionSpec, length: Int) -> Self {
+        let sight = spec.sight(of: position, length)
+        func isSeen(_ key: Int) -> Bool {
+            switch spec.whenBlind {
+            case .everything: true
+            case .readKeys: isRead(key)
+            case .keysMaskedOnce: sight.contains(key) != (isRead(key) && key <= position)
+            }
+        }
+        return Self(range: 0..<length, mask: (0..<length).map { isSeen($0) ? 1 : 0 })
+    }
+}
+
+extension [Int] {
+    /// Ascending numbers as ranges without holes.
+    fileprivate var runs: [Range<Int>] {
+        reduce(into: []) { runs, number in
+            if runs.last?.upperBound == number {
+                runs[runs.count - 1] = runs[runs.count - 1].lowerBound..<number + 1
+            } else {
+                runs.append(number..<number + 1)
+            }
+        }
+    }
+}
+
 /// What is added to scores, and what takes part in the softmax beside them.
 struct ScoreBiases<S: Scalar>: Sendable {
     /// [sequences · heads, length]: what is added to the scores of a key.
     var ofKeys: Matrix<S>?
     var headCount = 0
+    /// [heads, 2 length - 1]: what is added for keys from length - 1 positions before the query to as many behind it.
+    var ofDistances: Matrix<S>?
+    /// What scores of distances are made of, each of its own.
+    var disentangled: DistanceScores<S>?
     /// A score a head.
     var sinks: Matrix<S>?
+
+    /// What is added to the scores of a row, from key 0 on.
+    func of(_ sequence: Int, _ head: Int, firstRow: Int) -> UnsafePointer<S>? {
+        if let ofKeys { return UnsafePointer(ofKeys.row(sequence * headCount + head)) }
+        return ofDistances.map { UnsafePointer($0.row(head) + $0.columnCount / 2 - firstRow) }
+    }
+
+    /// From a row's to the next's.
+    var rowStride: Int { ofDistances == nil ? 0 : -1 }
 }
 
 extension BlockEngine {
@@ -107,6 +180,7 @@ extension BlockEngine {
     func scoreBiases(_ spec: AttentionSpec, _ layer: Int) throws -> ScoreBiases<S> {
         var biases = ScoreBiases<S>(headCount: spec.headCount)
         if let linear = spec.linearBias { biases.ofKeys = try keyBiases(linear, spec, layer) }
+        if let relative = spec.relativeBias { biases.ofDistances = try distanceBiases(relative, spec) }
         if spec.hasSinks {
             let sinks = try Matrix<S>(rowCount: 1, columnCount: spec.headCount)
             S.take(
@@ -114,6 +188,17 @@ extension BlockEngine {
             biases.sinks = sinks
         }
         return biases
+    }
+
+    private func distanceBiases(_ relative: RelativeBias, _ spec: AttentionSpec) throws -> Matrix<S> {
+        let length = sequences.length
+        let buckets = (1 - length..<length).map(relative.bucket)
+        let table = try vector(WeightSlot(.relativeBias)).widened
+        let result = try Matrix<S>(rowCount: spec.headCount, columnCount: buckets.count)
+        for head in 0..<spec.headCount {
+            S.take(kernels, buckets.map { table[$0 * spec.headCount + head] }, result.row(head), buckets.count)
+        }
+        return result
     }
 
     /// Positions count from a sequence's first key that is read, and only those that are.
@@ -124,10 +209,11 @@ extension BlockEngine {
         for sequence in 0..<sequences.count {
             let places = LearnedPositions(counting: .readPlaces).rows(of: tokens, sequence: sequence)
             for (head, slope) in slopes.enumerated() {
-                let biases = places.map { linear.rounded(slope * Double(max(0, $0))) * factor }
+                let biases = places.map { linear.rounded(slope * linear.rounded(Double(max(0, $0)))) * factor }
                 S.take(kernels, biases, result.row(sequence * spec.headCount + head), biases.count)
             }
         }
+        roundRows(of: result, 0..<result.rowCount)
         return result
     }
 }

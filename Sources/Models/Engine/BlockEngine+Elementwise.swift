@@ -7,7 +7,7 @@ extension BlockEngine {
     func normalize(
         _ inputs: [Matrix<S>], _ slot: WeightSlot, _ norm: NormSpec, groupCount: Int = 1
     ) throws -> [Matrix<S>] {
-        let weight = try vector(slot, offset: norm.gainOffset)
+        let weight = norm.hasGain ? try vector(slot, offset: norm.gainOffset) : nil
         let bias = norm.hasBias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
         return try inputs.map { input in
             let result = try Matrix<S>(rowCount: input.rowCount, columnCount: input.columnCount)
@@ -29,7 +29,7 @@ extension BlockEngine {
         case .shared: return try normalize(inputs, slot, spec.norm, groupCount: headCount)
         case .ofAllHeads: return try normalize(inputs, slot, spec.norm)
         case .ofEveryHead:
-            let weight = try vector(slot, offset: spec.norm.gainOffset)
+            let weight = spec.norm.hasGain ? try vector(slot, offset: spec.norm.gainOffset) : nil
             let bias = spec.norm.hasBias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
             return try inputs.map { input in
                 let result = try Matrix<S>(rowCount: input.rowCount, columnCount: input.columnCount)
@@ -58,7 +58,7 @@ extension BlockEngine {
     }
 
     private func normalize(
-        _ input: UnsafePointer<S>, _ weight: BorrowedVector, _ bias: BorrowedVector?, _ norm: NormSpec,
+        _ input: UnsafePointer<S>, _ weight: BorrowedVector?, _ bias: BorrowedVector?, _ norm: NormSpec,
         _ result: UnsafeMutablePointer<S>, _ rows: Int, _ columns: Int
     ) {
         func run(_ weight: UnsafePointer<Float>?, _ bias: UnsafePointer<Float>?) {
@@ -66,23 +66,24 @@ extension BlockEngine {
         }
         // The kernel takes gain and bias in float32; wider ones are applied afterwards. So is the bias of a
         // root-mean-square norm, which the kernel does not know.
-        if weight.doubles != nil || bias?.doubles != nil {
+        if weight?.doubles != nil || bias?.doubles != nil {
             run(nil, nil)
             for row in 0..<rows { applyWide(weight, bias, to: result + row * columns, columns) }
             return
         }
-        weight.floats.withUnsafeBufferPointer { weight in
-            guard let bias else { return run(weight.baseAddress, nil) }
-            bias.floats.withUnsafeBufferPointer { run(weight.baseAddress, $0.baseAddress) }
-        }
+        withFloats(weight) { weight in withFloats(bias) { run(weight, $0) } }
     }
 
     private func applyWide(
-        _ weight: BorrowedVector, _ bias: BorrowedVector?, to row: UnsafeMutablePointer<S>, _ count: Int
+        _ weight: BorrowedVector?, _ bias: BorrowedVector?, to row: UnsafeMutablePointer<S>, _ count: Int
     ) {
-        withWide(weight) { S.multiply(kernels, row, $0, row, count) }
-        guard let bias else { return }
-        withWide(bias) { S.add(kernels, row, $0, row, count) }
+        if let weight { withWide(weight) { S.multiply(kernels, row, $0, row, count) } }
+        if let bias { withWide(bias) { S.add(kernels, row, $0, row, count) } }
+    }
+
+    private func withFloats(_ vector: BorrowedVector?, _ body: (UnsafePointer<Float>?) -> Void) {
+        guard let vector else { return body(nil) }
+        vector.floats.withUnsafeBufferPointer { body($0.baseAddress) }
     }
 
     /// The values in the engine's type, which is float64 where any vector is wide.
@@ -108,6 +109,42 @@ extension BlockEngine {
         }
     }
 
+    /// Numbers outside a range become its nearest end, in place.
+    func clamp(_ matrices: [Matrix<S>], _ range: ClosedRange<Double>) {
+        for matrix in matrices {
+            forEachRows(of: matrix) { rows in
+                S.clamp(
+                    kernels, matrix.row(rows.lowerBound), range.lowerBound, range.upperBound,
+                    rows.count * matrix.columnCount)
+            }
+        }
+    }
+
+    /// A number added to every element, in place.
+    func add(_ number: Double, to matrices: [Matrix<S>]) -> [Matrix<S>] {
+        guard number != 0 else { return matrices }
+        for matrix in matrices {
+            let row = [Float](repeating: Float(number), count: matrix.columnCount)
+            forEachRows(of: matrix) { rows in
+                S.addRow(kernels, matrix.row(rows.lowerBound), row, rows.count, matrix.columnCount)
+                roundRows(of: matrix, rows)
+            }
+        }
+        return matrices
+    }
+
+    /// Every other column, from the first or the second on.
+    func everyOther(_ matrix: Matrix<S>, from first: Int) throws -> Matrix<S> {
+        let result = try Matrix<S>(rowCount: matrix.rowCount, columnCount: matrix.columnCount / 2)
+        forEachRows(of: result) { rows in
+            for row in rows {
+                let (from, to) = (matrix.row(row) + first, result.row(row))
+                for column in 0..<result.columnCount { to[column] = from[2 * column] }
+            }
+        }
+        return result
+    }
+
     /// The products of elements, pair by pair, into the second.
     func multiply(_ a: [Matrix<S>], _ b: [Matrix<S>]) -> [Matrix<S>] {
         zip(a, b).map { a, b in
@@ -117,6 +154,19 @@ extension BlockEngine {
                 roundRows(of: b, rows)
             }
             return b
+        }
+    }
+
+    /// The same row added to every row, in place.
+    func add(row: BorrowedVector, to values: [Matrix<S>]) {
+        for matrix in values {
+            forEachRows(of: matrix) { rows in
+                for index in rows {
+                    let result = matrix.row(index)
+                    withWide(row) { S.add(kernels, result, $0, result, matrix.columnCount) }
+                }
+                roundRows(of: matrix, rows)
+            }
         }
     }
 
@@ -134,17 +184,51 @@ extension BlockEngine {
         return b
     }
 
+    /// Through the projection of the embeddings, where it stands in a place.
+    func projected(_ values: [Matrix<S>], _ place: EmbeddingProjection.Place) throws -> [Matrix<S>] {
+        guard let projection = spec.embedding.projection, projection.place == place else { return values }
+        return try linear(values, WeightSlot(.embeddingProjection), bias: projection.hasBias)
+    }
+
     /// The sum of a row for every token, its kind and its position, in the order of the library that owns the model:
     /// tokens and kinds first.
     func embeddings() throws -> Matrix<S> {
         var result = try gather(WeightSlot(.tokenEmbedding), tokens.inputIDs.flatMap { $0 })
+        result = try projected([result], .ofTokens)[0]
         if let scale = spec.embedding.scale { multiply(result, by: scale) }
         if spec.embedding.tokenTypeCount > 0 {
             let kinds = tokens.tokenTypeIDs?.flatMap { $0 } ?? [Int](repeating: 0, count: rowCount)
             result = add(try gather(WeightSlot(.tokenTypeEmbedding), kinds), to: result)
         }
+        if let sinusoids = spec.embedding.sinusoids {
+            let places = tokens.positionIDs?.flatMap { $0 } ?? (0..<rowCount).map { $0 % sequences.length }
+            return add(try vectors(of: places, sinusoids), to: result)
+        }
         guard let positions = spec.embedding.positions else { return result }
         return add(try gather(WeightSlot(.positionEmbedding), positions.rows(of: tokens)), to: result)
+    }
+
+    /// Numbers of float32, as tables of them are stored.
+    private func vectors(of places: [Int], _ sinusoids: SinusoidalPositions) throws -> Matrix<S> {
+        let width = spec.hiddenSize
+        let sineCount = (width + 1) / 2
+        let frequencies = (0..<sineCount).map {
+            PortableMath.exponential(-Double(2 * $0) / Double(width) * PortableMath.logarithm(10_000))
+        }
+        let result = try Matrix<S>(rowCount: places.count, columnCount: width)
+        var (sines, cosines) = (frequencies, frequencies)
+        for (row, place) in places.enumerated() {
+            let angles = frequencies.map { Double(place) * $0 }
+            kernels.pointer.pointee.sine_f64(angles, &sines, sines.count)
+            kernels.pointer.pointee.cosine_f64(angles, &cosines, cosines.count)
+            let values = (0..<width).map { column in
+                let isSine = sinusoids.isInterleaved ? column % 2 == 0 : column < sineCount
+                let pair = sinusoids.isInterleaved ? column / 2 : isSine ? column : column - sineCount
+                return Double(Float(isSine ? sines[pair] : cosines[pair]))
+            }
+            S.take(kernels, values, result.row(row), width)
+        }
+        return result
     }
 
     /// The values themselves times a factor, where there is one.
@@ -168,10 +252,18 @@ extension BlockEngine {
         }
     }
 
+    /// Zeros where nothing is read.
+    func clearPadding(of matrix: Matrix<S>) {
+        guard let mask = tokens.attentionMask else { return }
+        for (row, isRead) in mask.joined().enumerated() where isRead == 0 {
+            matrix.row(row).update(repeating: S.zero, count: matrix.columnCount)
+        }
+    }
+
     /// Rows of a table; equal ones are read once, in ascending order, which suits every format.
-    private func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
+    func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
         let table = try borrow(slot)
-        let result = try Matrix<S>(rowCount: ids.count, columnCount: spec.hiddenSize)
+        let result = try Matrix<S>(rowCount: ids.count, columnCount: table.tensor.shape.rowElementCount)
         let order = ids.indices.sorted { (ids[$0], $0) < (ids[$1], $1) }
         let ranges = Parallel.ranges(order.count, parts: 4 * threads)
         try Parallel.forEach(ranges.count, threads: threads) { part in
@@ -189,7 +281,7 @@ extension BlockEngine {
     }
 
     private func read(_ table: BorrowedWeight, row: Int, into result: UnsafeMutablePointer<S>) throws {
-        let count = spec.hiddenSize
+        let count = table.tensor.shape.rowElementCount
         if table.isWide {
             try table.read(
                 rows: row..<row + 1,
@@ -204,12 +296,14 @@ extension BlockEngine {
 }
 
 extension LearnedPositions {
+    /// Rows before that of a given position 0: where padding is told from tokens, positions that are given are rows;
+    /// otherwise places.
+    var offsetOfGiven: Int { if case .placesOfTokens = counting { 0 } else { offset } }
+
     /// The rows of the table for every token, sequence by sequence.
     func rows(of tokens: TokenBatch) -> [Int] {
         if let given = tokens.positionIDs {
-            // Where padding is told from tokens, positions that are given are rows; otherwise places.
-            let base = if case .placesOfTokens = counting { 0 } else { offset }
-            return given.flatMap { $0.map { $0 + base } }
+            return given.flatMap { $0.map { $0 + offsetOfGiven } }
         }
         return tokens.inputIDs.indices.flatMap { rows(of: tokens, sequence: $0) }
     }

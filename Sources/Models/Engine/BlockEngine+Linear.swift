@@ -5,7 +5,8 @@ import AssayTensors
 /// Products with a weight matrix: `y = x W + b`, one matrix in memory at a time.
 ///
 /// A matrix stored [out, in] is never whole in memory: each piece of work reads the rows of some outputs, packs them and
-/// multiplies. One stored [in, out] is read whole first, as every output needs every row.
+/// multiplies. One stored [in, out] is read whole first, as every output needs every row, and one of a stack, too, of which
+/// it is a row.
 extension BlockEngine {
     /// One product for every input.
     func linear(_ inputs: [Matrix<S>], _ slot: WeightSlot, bias: Bool = true) throws -> [Matrix<S>] {
@@ -18,8 +19,8 @@ extension BlockEngine {
         _ inputs: [Matrix<S>], _ slot: WeightSlot, slices: [[Range<Int>]]?, bias: Bool = true
     ) throws -> [[Matrix<S>]] {
         let weight = try borrow(slot)
-        let whole = weight.orientation == .inputOutput ? try weight.readWhole(threads: threads) : nil
-        let bias = bias ? try vector(WeightSlot(slot.module, layer: slot.layer, .bias)) : nil
+        let whole = weight.isReadWhole ? try weight.readWhole(threads: threads) : nil
+        let bias = bias ? try vector(slot.bias) : nil
         return try (slices ?? [[0..<weight.outputCount]]).map { ranges in
             let width = ranges.reduce(0) { $0 + $1.count }
             let results = try inputs.map { try Matrix<S>(rowCount: $0.rowCount, columnCount: width) }
@@ -51,8 +52,10 @@ extension BlockEngine {
         var start = 0
         if let whole {
             buffer = whole
-            strides = MatrixStrides(input: weight.outputCount, output: 1)
-            start = outputs.lowerBound
+            let isTurned = weight.orientation == .inputOutput
+            strides =
+                isTurned ? MatrixStrides(input: weight.outputCount, output: 1) : MatrixStrides(input: 1, output: inputs)
+            start = outputs.lowerBound * strides.output
         } else {
             buffer = try ByteBuffer(byteCount: outputs.count * inputs * weight.elementByteCount)
             try weight.read(rows: outputs, into: buffer.bytes)
@@ -124,7 +127,10 @@ extension BlockEngine {
 
     /// The matrix of a slot.
     func borrow(_ slot: WeightSlot) throws -> BorrowedWeight {
-        guard let tensor = model.tensor(slot), let entry = model.table.entries.first(where: { $0.slot == slot }) else {
+        let slot = slot.of(role)
+        let shared = model.spec.shared(slot)
+        guard let tensor = model.tensor(slot), let entry = model.table[shared] ?? model.table[shared.ofAllExperts]
+        else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }
         return BorrowedWeight(tensor, entry.orientation ?? .outputInput, precision: weightPrecision)
@@ -132,6 +138,7 @@ extension BlockEngine {
 
     /// - Parameter offset: is added to every element.
     func vector(_ slot: WeightSlot, offset: Double = 0) throws -> BorrowedVector {
+        let slot = slot.of(role)
         guard let tensor = model.tensor(slot) else {
             preconditionFailure("the table was checked, but \(slot) is missing")
         }

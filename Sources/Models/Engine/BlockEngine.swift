@@ -3,41 +3,48 @@ import AssayCheckpoints
 import AssayPackings
 import AssayTensors
 
-/// The steps of a forward pass in one number type.
+/// The steps of one stack of a forward pass in one number type.
 ///
 /// Under `ref32` the type is float64, every number is one of float32, and `roundsToFloat32` says that every operation's
 /// result is rounded to it once.
 struct BlockEngine<S: Scalar>: Engine {
     let model: Model
+    /// The model's, with this stack alone; pooler and head where it is the last.
+    let spec: TransformerSpec
     let tokens: TokenBatch
     let sequences: Sequences
-    let plan: TapPlan
+    /// Those of the stack before, which cross attention reads.
+    let memorySequences: Sequences?
     let kernels: KernelTable
     let threads: Int
     let roundsToFloat32: Bool
     /// Of every kind of block that has rotary positions.
     private let rotations: [Rotation<S>?]
 
-    var spec: TransformerSpec { model.spec }
+    var role: StackSpec.Role { spec.stacks[0].role }
     var rowCount: Int { sequences.count * sequences.length }
 
-    /// - Throws: `UsageError` where this machine lacks the dispatch level; `StructureError` where copies of weights
-    ///   differ.
-    init(_ model: Model, _ tokens: TokenBatch, _ settings: RunSettings) throws {
+    /// - Parameter parts: what every stack is fed.
+    /// - Throws: `UsageError` where this machine lacks the dispatch level.
+    init(_ model: Model, _ parts: [TokenBatch], stack: Int, _ settings: RunSettings) throws {
         guard let table = ck_math_at(settings.level.kernelLevel) else {
             throw UsageError("dispatch level '\(settings.level.rawValue)': this machine cannot run it")
         }
-        try model.checkCopies()
+        let isLast = stack == model.spec.stacks.count - 1
         self.model = model
+        spec = TransformerSpec(
+            architecture: model.spec.architecture, stacks: [model.spec.stacks[stack]],
+            poolerActivation: isLast ? model.spec.poolerActivation : nil, head: isLast ? model.spec.head : nil)
+        let tokens = parts[stack]
         self.tokens = tokens
         sequences = Sequences(tokens)
-        plan = TapPlan(model.spec, tokens)
+        memorySequences = stack == 0 ? nil : Sequences(parts[stack - 1])
         kernels = KernelTable(pointer: table)
         threads = max(1, settings.threads)
         roundsToFloat32 = settings.profile == .ref32
         let positions =
             tokens.positionIDs?.flatMap { $0 } ?? (0..<tokens.batchCount * tokens.length).map { $0 % tokens.length }
-        rotations = try model.spec.blocks.kinds.map { [kernels] block in
+        rotations = try spec.blocks.kinds.map { [kernels] block in
             try block.attention.rotary.map {
                 try Rotation(
                     $0, positions: positions, kernels, isRounded: settings.profile != .ref64)
@@ -48,13 +55,12 @@ struct BlockEngine<S: Scalar>: Engine {
     // MARK: Steps
 
     func embed(_ observe: TapObserver?) throws -> HiddenState {
-        let embedding = try embeddings()
-        let result =
-            if let norm = spec.embedding.norm { try normalize([embedding], WeightSlot(.embeddingNorm), norm)[0] } else {
-                embedding
-            }
-        try show([result], .embed, nil, observe)
-        return try state(result)
+        var result = try projected([embeddings()], .beforeNorm)
+        if let norm = spec.embedding.norm { result = try normalize(result, WeightSlot(.embeddingNorm), norm) }
+        result = try projected(result, .behindNorm)
+        if spec.embedding.isZeroAtPadding { clearPadding(of: result[0]) }
+        try show(result, .embed, nil, observe)
+        return try state(result[0])
     }
 
     func block(_ layer: Int, _ states: [HiddenState], _ observe: TapObserver?) throws -> [HiddenState] {
@@ -62,7 +68,7 @@ struct BlockEngine<S: Scalar>: Engine {
         let inputs = try states.map { try matrix($0) }
         let result =
             switch block.arrangement {
-            case .sequential: try sequential(block, layer, inputs, observe)
+            case .sequential: try sequential(block, layer, inputs, states.map(\.memory), observe)
             case .parallel: try parallel(block, layer, inputs, observe)
             }
         try show(result, .out, layer, observe)
@@ -70,7 +76,7 @@ struct BlockEngine<S: Scalar>: Engine {
     }
 
     private func sequential(
-        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ memories: [HiddenState?], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
         func residual(
             _ inputs: [Matrix<S>], _ norms: BlockSpec.Norms, _ places: NormPlaces,
@@ -78,14 +84,20 @@ struct BlockEngine<S: Scalar>: Engine {
         ) throws -> [Matrix<S>] {
             let entering = try normalized(inputs, norms.before, places.norm, layer, observe)
             let leaving = try normalized(sublayer(entering), norms.after, places.postNorm, layer, observe)
-            let sums = try sum(inputs, scaled(leaving, by: block.residualScale))
+            let kept = block.residual == .normed ? entering : inputs
+            let sums = try sum(kept, scaled(leaving, by: block.residualScale))
             return try normalized(sums, norms.afterResidual, places.norm, layer, observe)
         }
-        let middle = try residual(inputs, block.attentionNorms, .attention) {
+        var middle = try residual(inputs, block.attentionNorms, .attention) {
             try attention(block.attention, layer, $0, observe)
         }
+        if let cross = block.cross {
+            middle = try residual(middle, cross.norms, .cross) {
+                try crossAttention(cross.attention, layer, $0, memories, observe)
+            }
+        }
         return try residual(middle, block.feedForwardNorms, .feedForward) {
-            try feedForward(block.feedForward, layer, $0, observe)
+            try feedForward(block, layer, $0, observe)
         }
     }
 
@@ -101,7 +113,7 @@ struct BlockEngine<S: Scalar>: Engine {
             second.before == nil
             ? entering : try normalized(inputs, second.before, NormPlaces.feedForward.norm, layer, observe)
         let fed = try normalized(
-            feedForward(block.feedForward, layer, read, observe), second.after, NormPlaces.feedForward.postNorm, layer,
+            feedForward(block, layer, read, observe), second.after, NormPlaces.feedForward.postNorm, layer,
             observe)
         let sums = try sum(attended, fed)
         return try sum(inputs, scaled(sums, by: block.residualScale))
@@ -126,6 +138,9 @@ struct BlockEngine<S: Scalar>: Engine {
             NormPlaces(
                 norm: (.attentionNorm, .attentionNorm), postNorm: (.attentionPostNorm, .attentionPostNorm))
         }
+        static var cross: NormPlaces {
+            NormPlaces(norm: (.crossNorm, .crossNorm), postNorm: (.crossNorm, .crossNorm))
+        }
         static var feedForward: NormPlaces {
             NormPlaces(
                 norm: (.feedForwardNorm, .feedForwardNorm), postNorm: (.feedForwardPostNorm, .feedForwardPostNorm))
@@ -144,16 +159,18 @@ struct BlockEngine<S: Scalar>: Engine {
             try show(pooled, .pooler, nil, observe)
         }
         if let transform = spec.head?.transform {
-            result = try linear(result, WeightSlot(.headTransform))
+            result = try linear(result, WeightSlot(.headTransform), bias: transform.hasBias)
             try apply(transform.activation, result)
-            result = try normalize(result, WeightSlot(.headNorm), transform.norm)
+            if let norm = transform.norm { result = try normalize(result, WeightSlot(.headNorm), norm) }
         }
+        if spec.head?.width != nil { result = try linear(result, WeightSlot(.headProjection), bias: false) }
         return try result.map(state)
     }
 
     func logits(_ features: [HiddenState], _ rows: Range<Int>) throws -> [HiddenState] {
         let inputs = try features.map { try matrix($0, rows: rows) }
         let result = try linear(inputs, WeightSlot(.head), bias: spec.head?.hasBias == true)
+        if spec.head?.hasBiasRow == true { add(row: try vector(WeightSlot(.headBiasRow)), to: result) }
         return try softCapped(scaled(result, by: spec.head?.scale), at: spec.head?.softCap).map(state)
     }
 
@@ -162,7 +179,7 @@ struct BlockEngine<S: Scalar>: Engine {
     private func attention(
         _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        var (q, k, v) = try projections(attention, layer, inputs)
+        var (q, k, v) = try projections(attention, layer, inputs, observe)
         try show(q, .query, layer, observe)
         try show(k, .key, layer, observe)
         try show(v, .value, layer, observe)
@@ -175,7 +192,8 @@ struct BlockEngine<S: Scalar>: Engine {
         if let rotation = rotations[spec.blocks.kind(of: layer)] {
             for matrix in q + k { rotate(matrix, rotation, headDimension: attention.headDimension) }
         }
-        let biases = try scoreBiases(attention, layer)
+        var biases = try scoreBiases(attention, layer)
+        biases.disentangled = try distanceScores(attention, layer)
         let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer, biases) }
         let output = WeightSlot(.attentionOutput, layer: layer)
         let result = try linear(attended, output, bias: attention.hasOutputBias)
@@ -183,58 +201,108 @@ struct BlockEngine<S: Scalar>: Engine {
         return result
     }
 
-    private typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
-
-    private func projections(_ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>]) throws -> Projections {
-        let hasBias = attention.hasInputBias
-        func project(_ module: Module) throws -> [Matrix<S>] {
-            try linear(inputs, WeightSlot(module, layer: layer), bias: hasBias)
+    /// Attention of the rows to what the stack before gave.
+    private func crossAttention(
+        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ memories: [HiddenState?],
+        _ observe: TapObserver?
+    ) throws -> [Matrix<S>] {
+        guard let memorySequences else { preconditionFailure("cross attention in the first stack") }
+        let memories = try memories.map { try matrix($0!) }
+        func project(_ inputs: [Matrix<S>], _ module: Module, bias: Bool) throws -> [Matrix<S>] {
+            try linear(inputs, WeightSlot(module, layer: layer), bias: bias)
         }
-        if attention.projection == .separate { return try (project(.query), project(.key), project(.value)) }
+        let hasBias = attention.hasInputBias
+        let q = try project(inputs, .crossQuery, bias: hasBias)
+        let k = try project(memories, .crossKey, bias: hasBias && attention.hasKeyBias)
+        let v = try project(memories, .crossValue, bias: hasBias)
+        try show(q, .crossQuery, layer, observe)
+        try show(k, .crossKey, layer, observe, rows: memorySequences)
+        try show(v, .crossValue, layer, observe, rows: memorySequences)
+        let biases = try scoreBiases(attention, layer)
+        let attended = try q.indices.map {
+            try attend(q[$0], k[$0], v[$0], attention, layer, biases, keys: memorySequences)
+        }
+        let result = try project(attended, .crossOutput, bias: attention.hasOutputBias)
+        try show(result, .crossOutput, layer, observe)
+        return result
+    }
+
+    typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
+
+    private func projections(
+        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+    ) throws -> Projections {
+        if let latent = attention.latent { return try projections(latent, attention, layer, inputs, observe) }
+        let hasBias = attention.hasInputBias
+        func project(_ module: Module, bias: Bool) throws -> [Matrix<S>] {
+            try linear(inputs, WeightSlot(module, layer: layer), bias: bias)
+        }
+        if attention.projection == .separate {
+            return try (
+                project(.query, bias: hasBias), project(.key, bias: hasBias && attention.hasKeyBias),
+                project(.value, bias: hasBias)
+            )
+        }
         let parts = try linear(
             inputs, WeightSlot(.queryKeyValue, layer: layer), slices: attention.joinedSlices, bias: hasBias)
         return (parts[0], parts[1], parts[2])
     }
 
     private func feedForward(
-        _ spec: FeedForwardSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        func project(_ inputs: [Matrix<S>], _ module: Module) throws -> [Matrix<S>] {
-            try linear(inputs, WeightSlot(module, layer: layer), bias: spec.hasBias)
+        let result: [Matrix<S>]
+        if let experts = block.experts {
+            result = try self.experts(experts, block.feedForward, layer, inputs, observe)
+        } else {
+            let slots = FeedForwardSlots(layer: layer)
+            let inner = try inner(block.feedForward, slots, inputs)
+            try show(inner, .activation, layer, observe)
+            result = try linear(inner, slots.output, bias: block.feedForward.hasBias)
         }
-        let inner: [Matrix<S>]
-        switch spec.gating {
-        case .none:
-            inner = try project(inputs, .feedForwardInput)
-            try apply(spec.activation, inner)
-        case .separate:
-            let gates = try project(inputs, .feedForwardGate)
-            try apply(spec.activation, gates)
-            inner = multiply(gates, try project(inputs, .feedForwardInput))
-        case .joined:
-            let slices = [[0..<spec.innerSize], [spec.innerSize..<2 * spec.innerSize]]
-            let parts = try linear(
-                inputs, WeightSlot(.feedForwardGateInput, layer: layer), slices: slices, bias: spec.hasBias)
-            try apply(spec.activation, parts[0])
-            inner = multiply(parts[0], parts[1])
-        }
-        try show(inner, .activation, layer, observe)
-        let result = try project(inner, .feedForwardOutput)
         try show(result, .feedForwardOutput, layer, observe)
         return result
     }
 
+    /// What enters a feed-forward's last projection.
+    func inner(_ spec: FeedForwardSpec, _ slots: FeedForwardSlots, _ inputs: [Matrix<S>]) throws -> [Matrix<S>] {
+        func project(_ slot: WeightSlot) throws -> [Matrix<S>] { try linear(inputs, slot, bias: spec.hasBias) }
+        func gated(_ gates: [Matrix<S>], _ inputs: [Matrix<S>]) throws -> [Matrix<S>] {
+            if let clamp = spec.clamp {
+                self.clamp(gates, -.infinity...clamp)
+                self.clamp(inputs, -clamp...clamp)
+            }
+            try apply(spec.activation, gates)
+            return multiply(gates, add(spec.inputOffset, to: inputs))
+        }
+        switch spec.gating {
+        case .none:
+            let inner = try project(slots.input)
+            try apply(spec.activation, inner)
+            return inner
+        case .separate: return try gated(project(slots.gate), project(slots.input))
+        case .joined:
+            let slices = [[0..<spec.innerSize], [spec.innerSize..<2 * spec.innerSize]]
+            let parts = try linear(inputs, slots.gateInput, slices: slices, bias: spec.hasBias)
+            return try gated(parts[0], parts[1])
+        case .alternating:
+            let both = try project(slots.gateInput)
+            return try gated(both.map { try everyOther($0, from: 0) }, both.map { try everyOther($0, from: 1) })
+        }
+    }
+
     // MARK: In and out
 
-    private func show(
-        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?
+    func show(
+        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?, rows: Sequences? = nil
     ) throws {
         guard let observe else { return }
+        let rows = rows ?? sequences
         for (index, matrix) in values.enumerated() {
             let shape =
                 point == .pooler
-                ? [sequences.count, matrix.columnCount] : [sequences.count, sequences.length, matrix.columnCount]
-            let tap = PlannedTap(name: point.name(layer: layer), shape: shape)
+                ? [rows.count, matrix.columnCount] : [rows.count, rows.length, matrix.columnCount]
+            let tap = PlannedTap(name: point.name(role, layer: layer), shape: shape)
             try state(matrix).withNumbers {
                 try observe(index, TapValues(tap: tap, rows: 0..<matrix.rowCount, values: $0))
             }

@@ -6,6 +6,8 @@ struct Rotation<S: Scalar>: Sendable {
     let cosines: Matrix<S>
     let sines: Matrix<S>
     let isInterleaved: Bool
+    /// Features of a head before the first that is turned.
+    let offset: Int
 
     /// - Parameters:
     ///   - positions: of every row.
@@ -17,6 +19,7 @@ struct Rotation<S: Scalar>: Sendable {
         cosines = try Matrix<S>(rowCount: positions.count, columnCount: frequencies.count)
         sines = try Matrix<S>(rowCount: positions.count, columnCount: frequencies.count)
         isInterleaved = rotary.isInterleaved
+        offset = rotary.offset
         let factor = rotary.scaling.attentionFactor
         var values = frequencies
         func take(_ row: UnsafeMutablePointer<S>) {
@@ -130,11 +133,11 @@ extension RotaryScaling {
 }
 
 extension BlockEngine {
-    /// Turns the first features of every head of every row in place.
+    /// Turns features of every head of every row in place.
     func rotate(_ matrix: Matrix<S>, _ rotation: Rotation<S>, headDimension: Int) {
         forEachRows(of: matrix) { rows in
             for row in rows {
-                for column in stride(from: 0, to: matrix.columnCount, by: headDimension) {
+                for column in stride(from: rotation.offset, to: matrix.columnCount, by: headDimension) {
                     S.rotate(
                         kernels, matrix.row(row) + column, rotation.cosines.row(row), rotation.sines.row(row),
                         rotation.cosines.columnCount, isInterleaved: rotation.isInterleaved)

@@ -4,6 +4,7 @@ import AssayCKernels
 protocol Scalar: BitwiseCopyable, Sendable {
     static var precision: Precision { get }
     static var zero: Self { get }
+    static func double(_ value: Self) -> Double
     static func panelWidth(_ k: KernelTable) -> Int
     static func packedCount(_ k: KernelTable, _ inputs: Int, _ outputs: Int) -> Int
     static func pack(
@@ -34,6 +35,12 @@ protocol Scalar: BitwiseCopyable, Sendable {
         _ sines: UnsafePointer<Self>, _ pairs: Int, isInterleaved: Bool)
     static func addRow(
         _ k: KernelTable, _ x: UnsafeMutablePointer<Self>, _ bias: UnsafePointer<Float>, _ rows: Int, _ columns: Int)
+    /// Softmax over every row.
+    static func softmax(
+        _ k: KernelTable, _ x: UnsafePointer<Self>, _ out: UnsafeMutablePointer<Self>, _ rows: Int, _ columns: Int)
+    static func sigmoid(_ k: KernelTable, _ x: UnsafePointer<Self>, _ out: UnsafeMutablePointer<Self>, _ count: Int)
+    /// Numbers below `low` become that, and those above `high` that.
+    static func clamp(_ k: KernelTable, _ x: UnsafeMutablePointer<Self>, _ low: Double, _ high: Double, _ count: Int)
     static func apply(_ k: KernelTable, _ function: Activation, _ x: UnsafeMutablePointer<Self>, _ count: Int)
     static func attend(_ k: KernelTable, _ head: HeadRows<Self>)
     static func widen(_ k: KernelTable, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Self>, _ count: Int)
@@ -57,12 +64,15 @@ struct HeadRows<S: Scalar> {
     var k: UnsafePointer<S>
     var v: UnsafePointer<S>
     var out: UnsafeMutablePointer<S>
-    /// Of queries and results.
     var queryStride: Int
-    /// Of keys and values.
     var keyStride: Int
+    var valueStride: Int
+    var outStride: Int
     var rows: Int
+    /// Of queries and keys.
     var width: Int
+    /// Of values and results.
+    var valueWidth: Int
     var scale: Double
     var keyBegin: Int
     /// For every row, the first key that it may see, `keyBegin` at least; nil for that one.
@@ -86,6 +96,7 @@ struct KernelTable: @unchecked Sendable {  // reason: a constant table of functi
 
 extension Float: Scalar {
     static var precision: Precision { .float32 }
+    static func double(_ value: Float) -> Double { Double(value) }
     static func panelWidth(_ k: KernelTable) -> Int { k.pointer.pointee.panel_width_f32 }
     static func packedCount(_ k: KernelTable, _ inputs: Int, _ outputs: Int) -> Int {
         k.pointer.pointee.packed_count_f32(inputs, outputs)
@@ -148,6 +159,17 @@ extension Float: Scalar {
     ) {
         k.pointer.pointee.add_row_f32(x, bias, rows, columns)
     }
+    static func softmax(
+        _ k: KernelTable, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ rows: Int, _ columns: Int
+    ) {
+        k.pointer.pointee.softmax_rows_f32(x, out, rows, columns)
+    }
+    static func sigmoid(_ k: KernelTable, _ x: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ count: Int) {
+        k.pointer.pointee.sigmoid_f32(x, out, count)
+    }
+    static func clamp(_ k: KernelTable, _ x: UnsafeMutablePointer<Float>, _ low: Double, _ high: Double, _ count: Int) {
+        k.pointer.pointee.clamp_f32(x, Float(low), Float(high), count)
+    }
     static func apply(_ k: KernelTable, _ function: Activation, _ x: UnsafeMutablePointer<Float>, _ count: Int) {
         let table = k.pointer.pointee
         switch function {
@@ -165,8 +187,8 @@ extension Float: Scalar {
     static func attend(_ k: KernelTable, _ head: HeadRows<Float>) {
         var arguments = ck_attention_f32(
             q: head.q, q_stride: head.queryStride, k: head.k, k_stride: head.keyStride, v: head.v,
-            v_stride: head.keyStride, out: head.out, out_stride: head.queryStride, rows: head.rows, width: head.width,
-            value_width: head.width,
+            v_stride: head.valueStride, out: head.out, out_stride: head.outStride, rows: head.rows, width: head.width,
+            value_width: head.valueWidth,
             scale: Float(head.scale), key_begin: head.keyBegin,
             begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
             end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: head.bias,
@@ -192,6 +214,7 @@ extension Float: Scalar {
 
 extension Double: Scalar {
     static var precision: Precision { .float64 }
+    static func double(_ value: Double) -> Double { value }
     static func panelWidth(_ k: KernelTable) -> Int { k.pointer.pointee.panel_width_f64 }
     static func packedCount(_ k: KernelTable, _ inputs: Int, _ outputs: Int) -> Int {
         k.pointer.pointee.packed_count_f64(inputs, outputs)
@@ -256,6 +279,21 @@ extension Double: Scalar {
     ) {
         k.pointer.pointee.add_row_f64(x, bias, rows, columns)
     }
+    static func softmax(
+        _ k: KernelTable, _ x: UnsafePointer<Double>, _ out: UnsafeMutablePointer<Double>, _ rows: Int, _ columns: Int
+    ) {
+        k.pointer.pointee.softmax_rows_f64(x, out, rows, columns)
+    }
+    static func sigmoid(
+        _ k: KernelTable, _ x: UnsafePointer<Double>, _ out: UnsafeMutablePointer<Double>, _ count: Int
+    ) {
+        k.pointer.pointee.sigmoid_f64(x, out, count)
+    }
+    static func clamp(
+        _ k: KernelTable, _ x: UnsafeMutablePointer<Double>, _ low: Double, _ high: Double, _ count: Int
+    ) {
+        k.pointer.pointee.clamp_f64(x, low, high, count)
+    }
     static func apply(_ k: KernelTable, _ function: Activation, _ x: UnsafeMutablePointer<Double>, _ count: Int) {
         let table = k.pointer.pointee
         switch function {
@@ -273,8 +311,8 @@ extension Double: Scalar {
     static func attend(_ k: KernelTable, _ head: HeadRows<Double>) {
         var arguments = ck_attention_f64(
             q: head.q, q_stride: head.queryStride, k: head.k, k_stride: head.keyStride, v: head.v,
-            v_stride: head.keyStride, out: head.out, out_stride: head.queryStride, rows: head.rows, width: head.width,
-            value_width: head.width,
+            v_stride: head.valueStride, out: head.out, out_stride: head.outStride, rows: head.rows, width: head.width,
+            value_width: head.valueWidth,
             scale: head.scale, key_begin: head.keyBegin,
             begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
             end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: head.bias,

@@ -20,6 +20,8 @@ struct BorrowedWeight: Sendable {
     }
 
     var elementByteCount: Int { isWide ? 8 : 4 }
+    /// Whether it is read before any part of it is used.
+    var isReadWhole: Bool { orientation == .inputOutput || tensor is StackedTensor }
 
     /// Some rows as stored.
     func read(rows: Range<Int>, into bytes: UnsafeMutableRawBufferPointer) throws {
@@ -34,7 +36,8 @@ struct BorrowedWeight: Sendable {
     func readWhole(threads: Int) throws -> ByteBuffer {
         let rowByteCount = tensor.shape.rowElementCount * elementByteCount
         let buffer = try ByteBuffer(byteCount: tensor.shape.rowCount * rowByteCount)
-        let parts = max(1, min(threads * 4, buffer.bytes.count / Self.smallestReadByteCount))
+        let parts =
+            tensor is StackedTensor ? 1 : max(1, min(threads * 4, buffer.bytes.count / Self.smallestReadByteCount))
         let ranges = Parallel.ranges(tensor.shape.rowCount, parts: parts)
         try Parallel.forEach(ranges.count, threads: threads) { part in
             let rows = ranges[part]

@@ -4,6 +4,8 @@ public struct AttentionSpec: Sendable, Equatable {
     /// Heads of keys and values; each serves as many heads of queries that stand next to one another.
     public var keyValueHeadCount: Int
     public var headDimension: Int
+    /// Features of a head's values; nil for as many as of its keys.
+    public var valueDimension: Int?
     /// What the products of queries and keys are multiplied by, before `isScaledByInverseLayer`.
     public var baseScale: Double
     /// Whether layer i, counted from 0, divides its scale by i + 1.
@@ -12,11 +14,20 @@ public struct AttentionSpec: Sendable, Equatable {
     public var softCap: Double?
     /// Whether a position sees only itself and what stands before it.
     public var isCausal: Bool
-    /// How many positions a causal one sees, itself among them; nil for all.
+    /// A position sees others that are fewer places away than this: before it and, unless attention is causal, behind it;
+    /// nil for all.
     public var window: Int?
+    /// Whether padding sees no key; else it sees what is read.
+    public var isPaddingBlind = false
+    /// What a position attends to that sees no key.
+    public var whenBlind = WhenBlind.everything
     public var projection = Projection.separate
+    /// Keys and values made of narrower vectors; nil for straight from what enters. The projection is separate.
+    public var latent: LatentSpec?
     /// Whether the projections to queries, keys and values have biases, and whether that of the output has one.
     public var hasInputBias = true
+    /// Whether keys have a bias where queries and values do.
+    public var hasKeyBias = true
     public var hasOutputBias = true
     /// Norms of queries and keys behind the projection and before rotation; nil for none.
     public var headNorm: HeadNorm?
@@ -24,8 +35,23 @@ public struct AttentionSpec: Sendable, Equatable {
     public var rotary: RotarySpec?
     /// Positions as a bias of the scores; nil for none.
     public var linearBias: LinearBias?
+    /// Distances as scores of vectors of their own; nil for none.
+    public var disentangled: DisentangledAttention?
+    /// Positions as a learned bias of the scores, one table a stack; nil for none.
+    public var relativeBias: RelativeBias?
     /// Whether each head has a score of its own that takes its share of the softmax and brings no value.
     public var hasSinks = false
+
+    /// What a position attends to, to each alike, whose every key is padding or out of its sight: one in padding. It depends on
+    /// how the library that owns the model masks scores.
+    public enum WhenBlind: String, Sendable {
+        /// All positions: a sum that swallows every score masks them.
+        case everything
+        /// The positions that are read: what padding masks swallows more than what causality does.
+        case readKeys
+        /// The positions that either padding or their place masks: what both mask has twice the weight.
+        case keysMaskedOnce
+    }
 
     /// How queries, keys and values are projected.
     public enum Projection: String, Sendable {
@@ -52,20 +78,35 @@ public struct AttentionSpec: Sendable, Equatable {
         public var gains: Gains
     }
 
+    /// The same to what an encoder gave: everything is seen.
+    var forCrossing: AttentionSpec {
+        var result = self
+        result.isCausal = false
+        result.window = nil
+        result.rotary = nil
+        result.relativeBias = nil
+        return result
+    }
+
     public func scale(layer: Int) -> Double {
         isScaledByInverseLayer ? baseScale / Double(layer + 1) : baseScale
     }
 
-    /// Features of the queries, and of keys and of values.
+    /// Features of a head's values.
+    public var valueHeadDimension: Int { valueDimension ?? headDimension }
+
+    /// Features of the queries, of the keys, of the values, and of what the heads give together.
     public var queryWidth: Int { headCount * headDimension }
-    public var keyValueWidth: Int { keyValueHeadCount * headDimension }
+    public var keyWidth: Int { keyValueHeadCount * headDimension }
+    public var valueWidth: Int { keyValueHeadCount * valueHeadDimension }
+    public var outputWidth: Int { headCount * valueHeadDimension }
 
     /// Queries that a head of keys serves.
     var groupSize: Int { headCount / keyValueHeadCount }
 
     /// The outputs of a joined projection that are queries, keys and values, in order; none of a separate one.
     public var joinedSlices: [[Range<Int>]] {
-        let (q, kv, width) = (queryWidth, keyValueWidth, headDimension)
+        let (q, kv, width) = (queryWidth, keyWidth, headDimension)
         switch projection {
         case .separate: return []
         case .joined: return [[0..<q], [q..<q + kv], [q + kv..<q + 2 * kv]]
@@ -95,5 +136,57 @@ public struct LinearBias: Sendable, Equatable {
     public init(isRoundedToBFloat16: Bool = false, isScaled: Bool = false) {
         self.isRoundedToBFloat16 = isRoundedToBFloat16
         self.isScaled = isScaled
+    }
+}
+
+/// A bias of every head for the bucket in which the distance from query to key falls: half of the buckets are a distance
+/// each, the others grow logarithmically up to `maximumDistance`.
+///
+/// - Source: Raffel et al. 2020, "Exploring the Limits of Transfer Learning" (arXiv 1910.10683), section 2.1;
+///   `_relative_position_bucket` of transformers 5, in float32 as there, which decides at the edges of buckets.
+public struct RelativeBias: Sendable, Equatable {
+    public var bucketCount: Int
+    public var maximumDistance: Int
+    /// Whether keys behind the query have buckets of their own, half of all.
+    public var isBidirectional: Bool
+
+    /// - Precondition: there are at least 2 buckets a direction, and the distance is more than half of those.
+    public init(bucketCount: Int, maximumDistance: Int, isBidirectional: Bool) {
+        self.bucketCount = bucketCount
+        self.maximumDistance = maximumDistance
+        self.isBidirectional = isBidirectional
+    }
+
+    /// The bucket of a key that stands `distance` positions behind the query.
+    func bucket(_ distance: Int) -> Int {
+        let count = isBidirectional ? bucketCount / 2 : bucketCount
+        let first = isBidirectional && distance > 0 ? count : 0
+        let length = isBidirectional ? abs(distance) : max(0, -distance)
+        let exactCount = count / 2
+        if length < exactCount { return first + length }
+        let logarithm = Float(PortableMath.logarithm(Double(Float(length) / Float(exactCount))))
+        let whole = Float(PortableMath.logarithm(Double(maximumDistance) / Double(exactCount)))
+        let further = logarithm / whole * Float(count - exactCount)
+        return first + min(exactCount + Int(further), count - 1)
+    }
+}
+
+/// Disentangled attention: contents meet distances beside contents. With r the row of the distance between query i and key
+/// j in the table of `DistanceEmbedding`, K and Q its projections to keys and queries, head by head:
+/// `score(i, j) = (q_i · k_j + q_i · K_r + k_j · Q_r) · scale`.
+///
+/// - Source: He et al. 2021, "DeBERTa" (arXiv 2006.03654), equation 4.
+public struct DisentangledAttention: Sendable, Equatable {
+    /// Whether queries meet distances as keys: the second term.
+    public var hasDistanceKeys: Bool
+    /// Whether keys meet distances as queries: the third term.
+    public var hasDistanceQueries: Bool
+    /// Whether distances are projected as contents are; else by matrices of their own.
+    public var sharesProjections: Bool
+
+    public init(hasDistanceKeys: Bool, hasDistanceQueries: Bool, sharesProjections: Bool) {
+        self.hasDistanceKeys = hasDistanceKeys
+        self.hasDistanceQueries = hasDistanceQueries
+        self.sharesProjections = sharesProjections
     }
 }

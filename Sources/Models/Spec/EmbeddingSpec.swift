@@ -1,20 +1,99 @@
-/// The sum of token, position and, where `tokenTypeCount` is not zero, token type embeddings, then the norm.
+/// The sum of token, position and, where `tokenTypeCount` is not zero, token type embeddings, then the norm; vectors of
+/// another width than the hidden states go through a projection.
 public struct EmbeddingSpec: Sendable, Equatable {
-    /// Vectors of positions that are added; nil where attention alone knows of positions.
+    /// Vectors of positions that are looked up and added; nil for none.
     public var positions: LearnedPositions?
+    /// Vectors of positions that are computed and added; nil for none.
+    public var sinusoids: SinusoidalPositions?
     public var tokenTypeCount = 0
+    /// Whether vectors of tokens are those of the stack before.
+    public var isShared = false
+    /// The way to the hidden size; nil where the vectors have it.
+    public var projection: EmbeddingProjection?
+    /// Whether padding enters the first block as zeros.
+    public var isZeroAtPadding = false
+    /// Vectors of distances, which attention reads; nil for none.
+    public var distances: DistanceEmbedding?
     /// What the vectors of tokens are multiplied by before anything is added; nil for nothing.
     public var scale: Double?
     public var norm: NormSpec?
 
     public init(
-        positions: LearnedPositions? = nil, tokenTypeCount: Int = 0, scale: Double? = nil, norm: NormSpec? = nil
+        positions: LearnedPositions? = nil, tokenTypeCount: Int = 0, scale: Double? = nil, norm: NormSpec? = nil,
+        projection: EmbeddingProjection? = nil, isZeroAtPadding: Bool = false, distances: DistanceEmbedding? = nil
     ) {
         self.positions = positions
         self.tokenTypeCount = tokenTypeCount
         self.scale = scale
         self.norm = norm
+        self.projection = projection
+        self.isZeroAtPadding = isZeroAtPadding
+        self.distances = distances
     }
+}
+
+/// A linear layer from the width of the embeddings to the hidden size.
+public struct EmbeddingProjection: Sendable, Equatable {
+    public enum Place: String, Sendable {
+        /// Vectors of tokens go through it before others, as wide as the hidden size, are added.
+        case ofTokens
+        /// The sum goes through it, then the norm.
+        case beforeNorm
+        /// The sum is normed, as wide as the embeddings, and then goes through it.
+        case behindNorm
+    }
+
+    /// Features of the embeddings.
+    public var inputSize: Int
+    public var hasBias: Bool
+    public var place: Place
+
+    public init(inputSize: Int, hasBias: Bool, place: Place) {
+        self.inputSize = inputSize
+        self.hasBias = hasBias
+        self.place = place
+    }
+}
+
+/// A table with a vector for every distance between a query and a key, [2 · span, hidden], for all layers.
+///
+/// The row of a distance d, place of the query less place of the key, is `bucket(d) + span`, kept within the table.
+public struct DistanceEmbedding: Sendable, Equatable {
+    public var span: Int
+    /// How far distances share rows; nil where each has its own.
+    public var buckets: LogarithmicBuckets?
+    /// The norm of the vectors, with a gain of its own.
+    public var norm: NormSpec?
+
+    public init(span: Int, buckets: LogarithmicBuckets? = nil, norm: NormSpec? = nil) {
+        self.span = span
+        self.buckets = buckets
+        self.norm = norm
+    }
+}
+
+/// Distances up to `middle` are their own buckets; from there to `greatest` they share `middle - 1` more, the farther the
+/// more of them: `⌈ln(d / middle) / ln(greatest / middle) · (middle − 1)⌉ + middle`, with the sign of the distance.
+///
+/// - Source: `make_log_bucket_position` of transformers 5, whose numbers are float32 whatever the model's type.
+public struct LogarithmicBuckets: Sendable, Equatable {
+    public var middle: Int
+    public var greatest: Int
+
+    public init(middle: Int, greatest: Int) {
+        self.middle = middle
+        self.greatest = greatest
+    }
+}
+
+/// Sines and cosines of `position / 10000^(2m / hidden)` for m up to half of the features.
+///
+/// - Source: Vaswani et al. 2017, "Attention Is All You Need" (arXiv 1706.03762), section 3.5.
+public struct SinusoidalPositions: Sendable, Equatable {
+    /// Whether sine and cosine alternate, as in the paper; else all sines stand before all cosines.
+    public var isInterleaved: Bool
+
+    public init(isInterleaved: Bool) { self.isInterleaved = isInterleaved }
 }
 
 /// A table with a vector for every position.
@@ -38,25 +117,39 @@ public struct LearnedPositions: Sendable, Equatable {
     }
 }
 
-/// Logits: a product with [vocabulary, hidden], the token embedding itself where `isTied`.
+/// Logits: a product with [outputs, features], the token embedding itself where `isTied`.
 public struct HeadSpec: Sendable, Equatable {
-    /// A linear layer, an activation and a norm before the product, as in BERT's masked language model.
+    /// A linear layer, an activation and perhaps a norm before the product, as in BERT's masked language model.
     public struct Transform: Sendable, Equatable {
         public var activation: Activation
-        public var norm: NormSpec
+        public var norm: NormSpec?
+        /// Features that it gives; nil for the hidden size.
+        public var outputSize: Int?
+        public var hasBias = true
     }
 
     public var isTied: Bool
     public var hasBias: Bool
+    /// Whether a row [1, vocabulary] is added besides.
+    public var hasBiasRow = false
     public var transform: Transform?
+    /// Features that a linear layer without bias makes of hidden ones before the product; nil for no such layer.
+    public var width: Int?
     /// What logits are multiplied by; nil for nothing.
     public var scale: Double?
     /// Logits z become `cap · tanh(z / cap)`; nil for as they are.
     public var softCap: Double?
+    /// Logits of a position, where they are not one a token: ELECTRA's discriminator has 1, whether the token was replaced.
+    public var outputCount: Int?
+
+    /// Features that the product reads; nil for the hidden size.
+    public var inputSize: Int? { width ?? transform?.outputSize }
 
     public init(
-        isTied: Bool, hasBias: Bool = false, transform: Transform? = nil, scale: Double? = nil, softCap: Double? = nil
+        isTied: Bool, hasBias: Bool = false, transform: Transform? = nil, scale: Double? = nil, softCap: Double? = nil,
+        outputCount: Int? = nil
     ) {
+        self.outputCount = outputCount
         self.isTied = isTied
         self.hasBias = hasBias
         self.transform = transform

@@ -1,4 +1,4 @@
-/// Rotary position embeddings: the pairs of a head's first `dimension` features are turned by `position · frequency`.
+/// Rotary position embeddings: the pairs of `dimension` features of a head are turned by `position · frequency`.
 ///
 /// - Source: Su et al. 2021, "RoFormer" (arXiv 2104.09864), equation 34; pairs as `rotate_half` of transformers makes them.
 public struct RotarySpec: Sendable, Equatable {
@@ -6,6 +6,8 @@ public struct RotarySpec: Sendable, Equatable {
     public var base: Double
     /// Even; features of a head beyond it are left.
     public var dimension: Int
+    /// Features of a head before the first that is turned.
+    public var offset = 0
     /// Whether a pair are neighbours, 2m and 2m + 1; else m and m + dimension / 2.
     public var isInterleaved = false
     public var scaling = RotaryScaling.none

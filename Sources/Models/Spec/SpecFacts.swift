@@ -9,24 +9,29 @@ enum SpecFacts {
     /// Members that have members of their own worth a line each.
     private static func isRoom(_ value: Any) -> Bool {
         value is EmbeddingSpec || value is BlockSpec || value is AttentionSpec || value is FeedForwardSpec
-            || value is HeadSpec
+            || value is ExpertsSpec || value is LatentSpec || value is HeadSpec || value is BlockSpec.Cross
     }
 
     fileprivate static func list(_ room: Any, _ place: String, _ suffix: String) -> [(name: String, value: String)] {
         Mirror(reflecting: room).children.flatMap { child -> [(name: String, value: String)] in
             let name = place + words(child.label ?? "")
             let value = unwrapped(child.value)
-            if let blocks = value as? BlockPattern { return list(of: blocks) }
+            if let stacks = value as? [StackSpec] {
+                return stacks.flatMap { list($0, $0.role == .only ? "" : $0.role.rawValue + " ", "") }
+            }
+            if let blocks = value as? BlockPattern { return list(of: blocks, place) }
+            if value is StackSpec.Role { return [] }
             if let value, isRoom(value) { return list(value, name + " ", suffix) }
             return [(name + suffix, value.map(say) ?? "none")]
         }
     }
 
-    private static func list(of blocks: BlockPattern) -> [(name: String, value: String)] {
+    private static func list(of blocks: BlockPattern, _ place: String) -> [(name: String, value: String)] {
         let order = blocks.order.map { "\($0 + 1)" }.joined(separator: " ")
-        return [("kinds of blocks", "\(blocks.kinds.count)"), ("order of blocks", order)]
+        return [(place + "kinds of blocks", "\(blocks.kinds.count)"), (place + "order of blocks", order)]
+            + (blocks.sharing.map { [(place + "weights of layers", say($0.sets))] } ?? [])
             + blocks.kinds.enumerated().flatMap { number, block in
-                list(block, "", blocks.kinds.count == 1 ? "" : " of kind \(number + 1)")
+                list(block, place, blocks.kinds.count == 1 ? "" : " of kind \(number + 1)")
             }
     }
 

@@ -3,9 +3,70 @@
 ///
 /// An architecture's file makes it from `config.json`. Everything else reads it: the forward pass, the table of
 /// tensors, the counts of `inspect`. It knows no names of tensors and no formats.
+///
+/// The members of the last stack, for most models the only one, are the specification's own: `spec.layerCount`.
+@dynamicMemberLookup
 public struct TransformerSpec: Sendable, Equatable {
     /// `model_type` of the configuration: "gpt2".
     public var architecture: String
+    /// In the order in which they run; what the last one gives goes on to the pooler and the head.
+    public private(set) var stacks: [StackSpec]
+    /// The activation of the pooler: a linear layer over the first token of every sequence.
+    public var poolerActivation: Activation?
+    /// What makes logits of the hidden states; nil for a bare body.
+    public var head: HeadSpec?
+
+    /// - Precondition: there is at least one stack, and no role is taken twice.
+    public init(
+        architecture: String, stacks: [StackSpec], poolerActivation: Activation? = nil, head: HeadSpec? = nil
+    ) {
+        precondition(!stacks.isEmpty && Set(stacks.map(\.role)).count == stacks.count)
+        self.architecture = architecture
+        self.stacks = stacks
+        self.poolerActivation = poolerActivation
+        self.head = head
+    }
+
+    /// A model of one stack.
+    public init(
+        architecture: String, vocabularySize: Int, hiddenSize: Int, layerCount: Int, contextLength: Int,
+        embedding: EmbeddingSpec, blocks: BlockPattern, finalNorm: NormSpec?, poolerActivation: Activation? = nil,
+        head: HeadSpec?
+    ) {
+        let stack = StackSpec(
+            vocabularySize: vocabularySize, hiddenSize: hiddenSize, layerCount: layerCount,
+            contextLength: contextLength, embedding: embedding, blocks: blocks, finalNorm: finalNorm)
+        self.init(architecture: architecture, stacks: [stack], poolerActivation: poolerActivation, head: head)
+    }
+
+    public subscript<T>(dynamicMember member: WritableKeyPath<StackSpec, T>) -> T {
+        get { stacks[stacks.count - 1][keyPath: member] }
+        set { stacks[stacks.count - 1][keyPath: member] = newValue }
+    }
+
+    /// Logits of a position: one a token, unless the head says otherwise.
+    public var logitCount: Int { head?.outputCount ?? stacks[stacks.count - 1].vocabularySize }
+
+    /// The stack with a role, where there is one.
+    public subscript(role: StackSpec.Role) -> StackSpec? {
+        get { stacks.first { $0.role == role } }
+        set {
+            guard let newValue, let index = stacks.firstIndex(where: { $0.role == role }) else { return }
+            stacks[index] = newValue
+        }
+    }
+}
+
+/// Blocks one behind the other, with what makes their first input and the norm behind the last.
+public struct StackSpec: Sendable, Equatable {
+    /// What a stack is for, where a model has more than one; its taps and the slots of its weights bear the name.
+    public enum Role: String, Sendable, CaseIterable {
+        case only
+        /// Its results are what the decoder's cross attention reads.
+        case encoder, decoder
+    }
+
+    public var role = Role.only
     public var vocabularySize: Int
     public var hiddenSize: Int
     public var layerCount: Int
@@ -15,10 +76,11 @@ public struct TransformerSpec: Sendable, Equatable {
     public var blocks: BlockPattern
     /// The norm behind the last block, where there is one.
     public var finalNorm: NormSpec?
-    /// The activation of the pooler: a linear layer over the first token of every sequence.
-    public var poolerActivation: Activation?
-    /// What makes logits of the hidden states; nil for a bare body.
-    public var head: HeadSpec?
+
+    /// Sets of weights of the layers.
+    var weightSetCount: Int { blocks.weightSetCount(layerCount) }
+    /// Layers behind the last, for tokens further ahead: their tensors may stand, and are not computed.
+    public var aheadLayerCount = 0
 }
 
 /// The blocks of all layers: few kinds, in an order that repeats itself.
@@ -27,6 +89,8 @@ public struct BlockPattern: Sendable, Equatable {
     public var kinds: [BlockSpec]
     /// Layer i is of the kind `order[i % order.count]`.
     public var order: [Int]
+    /// Which layers have their weights in common; nil where each has its own.
+    public var sharing: WeightSharing?
 
     /// The same block in every layer.
     public init(_ block: BlockSpec) {
@@ -45,6 +109,31 @@ public struct BlockPattern: Sendable, Equatable {
 
     /// The position in `kinds` of a layer's block.
     func kind(of layer: Int) -> Int { order[layer % order.count] }
+
+    /// The set of weights that a layer uses; slots of weights count sets, not layers.
+    public func weightSet(of layer: Int) -> Int { sharing?.sets[layer] ?? layer }
+
+    /// How many sets of weights that many layers have.
+    func weightSetCount(_ layerCount: Int) -> Int { sharing?.setCount ?? layerCount }
+
+    /// The block of a set of weights.
+    func block(ofSet set: Int) -> BlockSpec { self[sharing.map { $0.sets.firstIndex(of: set) ?? 0 } ?? set] }
+}
+
+/// Layers that use the same weights.
+public struct WeightSharing: Sendable, Equatable {
+    /// The set of weights of every layer.
+    public var sets: [Int]
+    /// Sets that stand, whether a layer uses them or not.
+    public var setCount: Int
+    /// Sets that bear the name of one group.
+    public var setsPerGroup: Int
+
+    public init(sets: [Int], setCount: Int, setsPerGroup: Int) {
+        self.sets = sets
+        self.setCount = setCount
+        self.setsPerGroup = setsPerGroup
+    }
 }
 
 /// An attention sublayer and a feed-forward sublayer, with residual connections and norms.
@@ -62,6 +151,13 @@ public struct BlockSpec: Sendable, Equatable {
         }
     }
 
+    /// A sublayer whose queries are the block's and whose keys and values are the encoder's.
+    public struct Cross: Sendable, Equatable {
+        public var norms: Norms
+        /// Never causal, without window, rotation or a joined projection.
+        public var attention: AttentionSpec
+    }
+
     public enum Arrangement: String, Sendable {
         /// The feed-forward reads what the attention sublayer leaves.
         case sequential
@@ -70,11 +166,24 @@ public struct BlockSpec: Sendable, Equatable {
         case parallel
     }
 
+    public enum Residual: String, Sendable {
+        /// What enters the sublayer's norm.
+        case entering
+        /// What leaves it.
+        case normed
+    }
+
     public var arrangement = Arrangement.sequential
+    /// What results are added to where sublayers follow one another.
+    public var residual = Residual.entering
     public var attentionNorms: Norms
     public var attention: AttentionSpec
+    /// Attention to what the encoder gave, between the two sublayers; nil for none.
+    public var cross: Cross?
     public var feedForwardNorms: Norms
     public var feedForward: FeedForwardSpec
+    /// Where there are several feed-forwards, and `feedForward` is each of them; nil for one.
+    public var experts: ExpertsSpec?
     /// What a sublayer's result is multiplied by before it is added; nil for nothing.
     public var residualScale: Double?
 }
@@ -92,13 +201,17 @@ public struct NormSpec: Sendable, Equatable {
     public var epsilon: Double
     /// What is added to the stored gain: 1 where gains are stored as distances from 1.
     public var gainOffset = 0.0
+    public var hasGain: Bool
     public var hasBias: Bool
 
     /// - Parameter hasBias: nil for what the kind usually has.
-    public init(_ kind: Kind = .layer, epsilon: Double, gainOffset: Double = 0, hasBias: Bool? = nil) {
+    public init(
+        _ kind: Kind = .layer, epsilon: Double, gainOffset: Double = 0, hasGain: Bool = true, hasBias: Bool? = nil
+    ) {
         self.kind = kind
         self.epsilon = epsilon
         self.gainOffset = gainOffset
+        self.hasGain = hasGain
         self.hasBias = hasBias ?? (kind == .layer)
     }
 }

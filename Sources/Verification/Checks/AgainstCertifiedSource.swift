@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayConversion
 import AssayFormats
 import AssayModels
+import AssayPackings
 import AssayTensors
 
 /// A source, held against a certificate; and what its tensors become when the recorded transforms are done again.
@@ -202,7 +203,10 @@ private struct MappedTensors {
         else { return nil }
         parts.append(part)
         infos.append(info)
-        return Recomputation.step(transform.operation, infos.count - 1, of: contents, outputs: outputs)
+        let (made, position) = (contents, infos.count - 1)
+        let weight = PlainTensor(reader: RearrangedReader(source.reader, [part], tensors: [info]), index: 0)
+        return try Recomputation.step(transform.operation, position, of: made, outputs: outputs)
+            ?? Recomputation.quantizeStep(transform.operation, position, of: made, weight: weight, outputs: outputs)
     }
 
     private var contents: CheckpointContents {

@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayConversion
 import AssayFormats
+import AssayQuantization
 
 /// What a certificate says of where tensors come from, held against a map that was given.
 struct CertifiedMapping {
@@ -19,12 +20,16 @@ struct CertifiedMapping {
     }
 
     func check() -> VerifiedStatement {
-        let single = certificate.transforms.filter { $0.outputs.count == 1 }
+        let outputs = NameMap(certificate.destinationTensors.map { ($0.info.name, $0.info) })
+        let elsewhere = certificate.transforms.filter { transform in
+            // A weight that was packed is known by its parts.
+            let name = QuantizationPlan.weightName(ofParts: transform.outputs.compactMap { outputs[$0] })
+            return origins[name ?? transform.outputs[0]] != transform.origin
+        }
         var statement = VerifiedStatement(
-            "the tensors come from where \(map.path.forDisplay) says", checked: single.count)
+            "the tensors come from where \(map.path.forDisplay) says", checked: certificate.transforms.count)
         statement.add(
-            "from elsewhere, the certificate says",
-            single.filter { origins[$0.outputs[0]] != $0.origin }.map { $0.outputs[0] }, .structureDiffers)
+            "from elsewhere, the certificate says", elsewhere.map { $0.outputs[0] }, .structureDiffers)
         return statement
     }
 }

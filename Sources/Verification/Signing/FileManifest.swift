@@ -66,14 +66,14 @@ public struct FileManifest: Sendable, Equatable {
 }
 
 extension FileManifest {
-    /// Takes the digests of all files of a model, in the order of the package: by the components of their paths.
+    /// Takes the digests of all files of a checkpoint's folder, or of the file that it is, in the order of the package: by
+    /// the components of their paths.
     ///
-    /// - Parameters:
-    ///   - root: a folder or a single file.
-    ///   - ignored: paths, relative to the folder, that do not belong to it beside those that never do.
-    /// - Throws: `CheckpointError` where there is what is neither file nor folder; `SystemError`.
-    public init(of root: FilePath, ignoring ignored: [String] = [], threads: Int) throws {
-        var serialization = Serialization(ignoredPaths: Self.usualIgnoredPaths + ignored)
+    /// - Throws: `UsageError` where it is some files of a folder; `CheckpointError` where there is what is neither file
+    ///   nor folder; `SystemError`.
+    public init(of checkpoint: Checkpoint, threads: Int) throws {
+        let root = try checkpoint.signedRoot()
+        var serialization = Serialization(ignoredPaths: Self.usualIgnoredPaths)
         let tree = try ModelFiles(in: root)
         serialization.allowsLinks = !tree.links.isEmpty
         let files = tree.files.filter { !serialization.ignores($0) }
@@ -84,18 +84,6 @@ extension FileManifest {
         name = try SystemCall.resolved(root).lastComponent?.string ?? "/"
         resources = zip(files, digests.all).map { Resource(file: $0, range: nil, digest: $1) }
         self.serialization = serialization
-    }
-
-    /// The manifest of a checkpoint: of its folder, or of the file that it is.
-    ///
-    /// - Parameter output: where it will be written, which is no part of it.
-    /// - Throws: as `init(of:ignoring:threads:)`; `UsageError` where it is some files of a folder.
-    public init(of checkpoint: Checkpoint, writingTo output: FilePath, threads: Int) throws {
-        let root = try checkpoint.signedRoot()
-        let (place, home) = (try SystemCall.resolvedAsFarAsItExists(output), try SystemCall.resolved(root))
-        var inside = place
-        let ignored = inside.removePrefix(home) && place != home ? [inside.string] : []
-        try self.init(of: root, ignoring: ignored, threads: threads)
     }
 
     /// Checks, before the work, that a manifest of a checkpoint can be written. It may take the place of a manifest that

@@ -132,6 +132,20 @@ import Testing
         ).record(orders.count)
     }
 
+    /// A folder that takes nothing is said before the work, and by the name that the user gave.
+    @Test(arguments: [FaultCase.toEveryFormat[0], FaultCase.folders[0], FaultCase.resumed])
+    func inAFolderThatTakesNothingNameTheDestination(_ fault: FaultCase) throws {
+        let work = try fault.prepare()
+        let before = try FolderState(of: work.path)
+        let outcome = try fault.run(work, ["access=fail 13"])
+        let destination = work.path.appending(fault.destination).string
+        #expect(outcome.exitCode == 4)
+        #expect(
+            outcome.errors.hasPrefix("error: \(destination): cannot write into its folder: Permission denied;")
+                && outcome.errors.filter { $0 == "\n" }.count == 1, "\(outcome.errors)")
+        #expect(try FolderState(of: work.path) == before)
+    }
+
     /// A disk that breaks for good while a file is changed where it lies: the old header is kept, and the file not read
     /// before that is put back.
     @Test func inPlaceForGoodLeaveTheOldHeader() throws {

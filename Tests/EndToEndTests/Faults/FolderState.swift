@@ -25,9 +25,13 @@ struct FolderState: Equatable, Sendable {
     }
 
     /// Makes a folder hold this, and nothing else.
-    func restore(_ folder: FilePath) throws {
-        for name in try SystemCall.names(in: folder) { SystemCall.removeTree(folder.appending(name)) }
-        for (name, entry) in entries.sorted(by: { $0.key < $1.key }) {
+    ///
+    /// - Parameter untouched: names of what is there already, and keeps its times.
+    func restore(_ folder: FilePath, but untouched: [String] = []) throws {
+        for name in try SystemCall.names(in: folder) where !untouched.contains(name) {
+            SystemCall.removeTree(folder.appending(name))
+        }
+        for (name, entry) in without(untouched).entries.sorted(by: { $0.key < $1.key }) {
             switch entry {
             case .folder: try SystemCall.makeFolder(folder.pushing(FilePath(name)))
             case .file(let bytes): try TestFiles.write(bytes, to: folder.pushing(FilePath(name)))

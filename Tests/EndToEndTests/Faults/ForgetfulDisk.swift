@@ -7,7 +7,8 @@ import Testing
 /// to have kept of that.
 ///
 /// What was done to a file, or to the entries of a folder, is kept once that was flushed. Of the rest anything may be lost:
-/// a folder keeps a first part of its changes, a file any of its writes, the last of them cut short.
+/// a folder keeps a first part of its changes, a file any of its writes, the last of them cut short. What is moved from one
+/// folder into another may be in both, or in none.
 struct ForgetfulDisk {
     private enum Node {
         case file([UInt8])
@@ -77,10 +78,17 @@ struct ForgetfulDisk {
             case "mkdir": add(folder, .entry(name, make(call.numbers.1, .folder([:]), &self)), isOfFolder: true)
             case "remove", "unlink", "rmdir": add(folder, .entry(name, nil), isOfFolder: true)
             case "rename", "renameWithoutReplacing", "exchange":
-                // Nothing wanders from one folder into another.
-                try #require(call.numbers.0 == call.inode)
-                add(
-                    folder, call.name == "exchange" ? .exchange(name, other) : .move(name, other), isOfFolder: true)
+                let target = node(call.numbers.0)
+                if target == folder {
+                    add(
+                        folder, call.name == "exchange" ? .exchange(name, other) : .move(name, other),
+                        isOfFolder: true)
+                } else {
+                    try #require(call.name != "exchange")
+                    let moved: Int = try #require(entry(name, in: folder))
+                    add(target, .entry(other, moved), isOfFolder: true)
+                    add(folder, .entry(name, nil), isOfFolder: true)
+                }
             case "pwrite": add(folder, .write(offset: call.numbers.0, bytes: call.data), isOfFolder: false)
             case "ftruncate": add(folder, .length(call.numbers.0, isLeast: false), isOfFolder: false)
             case "fallocate":
@@ -90,6 +98,14 @@ struct ForgetfulDisk {
             default: break
             }
         }
+    }
+
+    /// What a name in a folder stands for after all steps.
+    private func entry(_ name: String, in folder: Int) -> Int? {
+        var node = initial[folder] ?? made[folder]
+        for step in steps where step.node == folder { Self.apply(step.change, to: &node, isCut: false) }
+        guard case .folder(let entries) = node else { return nil }
+        return entries[name]
     }
 
     private mutating func add(_ node: Int, _ change: Change, isOfFolder: Bool) {

@@ -3,6 +3,10 @@ import AssayTestSupport
 import SystemPackage
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// What a run had done when the power failed, as far as it was flushed, and any part of the rest.
 @Suite(.enabled(if: !AssayTool.isWatched)) struct PowerLosses {
     private static let trials = Trials(
@@ -11,7 +15,7 @@ import Testing
             "files in the inner folders of a model were not made durable before the folder was published"
         ])
 
-    @Test(arguments: FaultCase.all) func leaveOldOrNew(_ fault: FaultCase) throws {
+    @Test(arguments: FaultCase.all + [FaultCase.resumed]) func leaveOldOrNew(_ fault: FaultCase) throws {
         let work = try fault.prepare()
         let log = try TemporaryFolder()
         let before = try FolderState(of: work.path)
@@ -21,15 +25,52 @@ import Testing
         try disk.replay(RecordedCall.all(in: log.path.appending("all")))
         var random = SeededRandom(seed: 8)
         var found: [String] = []
+        var states: [FolderState] = []
+        // By step: what was finished is kept, but for the last.
+        var finished: [Int: [Int]] = [:]
         let count = disk.forEachLoss(&random) { step, isLast, state in
             if let wrong = fault.fault(in: state, before: before, after: after) { found.append("\(step): \(wrong)") }
             // A run that said it was done is done.
-            guard isLast, state.withoutTemporaries != after else { return }
-            found.append("at the end: \(state.differences(from: after))")
+            if isLast, state.withoutTemporaries != after {
+                found.append("at the end: \(state.differences(from: after))")
+            }
+            guard fault.isResumed else { return }
+            states.append(state)
+            if let count = Self.finishedCount(state, of: fault) { finished[step, default: []].append(count) }
         }
         #expect(found.isEmpty, "\(found.count) of \(count): \(found.prefix(5))")
         #expect(count > 30)
         try Self.trials.record(count)
+        guard fault.isResumed else { return }
+        #expect(finished.values.allSatisfy { $0.max()! - $0.min()! <= 1 }, "\(finished)")
+        let whole = finished.values.compactMap { $0.max() }.max()
+        #expect(whole! > 1 && finished.values.contains { $0.min() == whole })
+        try goOn(fault, states, in: work, before, after)
+    }
+
+    /// How many files are known to be finished, where the run is not over.
+    private static func finishedCount(_ state: FolderState, of fault: FaultCase) -> Int? {
+        guard state.part(fault.destination).entries.isEmpty else { return nil }
+        return state.part("\(fault.destination).assay-partial/finished").entries.keys.count { $0.hasSuffix("json") }
+    }
+
+    /// Goes on from what the disk may hold: from a sample of it, or, with `ASSAY_FAULTS`, from all.
+    private func goOn(
+        _ fault: FaultCase, _ states: [FolderState], in work: TemporaryFolder, _ before: FolderState,
+        _ after: FolderState
+    ) throws {
+        var random = SeededRandom(seed: 9)
+        let chosen =
+            getenv("ASSAY_FAULTS") == nil ? Array(states.shuffled(using: &random).prefix(80)) : states
+        let sources = before.entries.keys.filter { !$0.contains("/") }
+        var found: [String] = []
+        for state in chosen {
+            try state.restore(work.path, but: sources)
+            guard let wrong = try fault.faultGoingOn(in: work, after: after) else { continue }
+            found.append("\(state.without(sources).entries.keys.sorted()): \(wrong)")
+        }
+        #expect(found.isEmpty, "\(found.count) of \(chosen.count): \(found.prefix(5).joined(separator: "\n"))")
+        try Trials("Power loss", "such states of an interrupted run, gone on with by `--resume`").record(chosen.count)
     }
 
     /// The disk itself forgets: of a file that was never flushed nothing need be left.

@@ -49,6 +49,8 @@ import Testing
         #expect(outcome.output.isEmpty && outcome.errors.isEmpty)
         #expect(clock.now - begin < .seconds(1))
         #expect(work.names == ["a.safetensors"])
+        try Trials("Crashes", "SIGINT, SIGTERM, SIGHUP while all threads work: gone without a trace in a second")
+            .record(1)
     }
 
     /// nohup, and shells for what runs in the background, ask for that.

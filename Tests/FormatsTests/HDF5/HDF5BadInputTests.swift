@@ -407,43 +407,4 @@ import Testing
             #expect(error?.found == found)
         }
     }
-
-    // MARK: H03 and more of its kind
-
-    /// 137 files that were made to crash or hang libhdf5.
-    @Test(.enabled(if: getenv("ASSAY_CORPUS") != nil, "ASSAY_CORPUS names no folder"))
-    func filesMadeToCrashTheLibraryCostASentence() throws {
-        let folder = FilePath(String(cString: getenv("ASSAY_CORPUS"))).appending("hdf5-cve")
-        let names = try SystemCall.names(in: folder).filter { $0 != "COPYING" }
-        #expect(names.count == 137)
-        Parallel.forEach(names.count, threads: 4) { index in
-            let start = time(nil)
-            _ = Self.sentence(folder.appending(names[index]))
-            #expect(time(nil) - start <= 10, "\(names[index])")
-        }
-    }
-
-    /// Bytes of good files changed at random: a sentence or a result, and never more than a few seconds.
-    @Test func damagedFilesCostASentence() throws {
-        let folder = try TemporaryFolder()
-        let seed: UInt64 = 77
-        print("damagedFilesCostASentence: seed \(seed)")
-        let names = ["chunked.h5", "attributes.h5", "groups.h5", "v110-chunked.h5", "lzf.h5", "../keras/keras3.keras"]
-        let bases = try names.map { try Self.golden($0) }
-        var random = SeededRandom(seed: seed)
-        var files: [[UInt8]] = []
-        for number in 0..<180 {
-            var bytes = bases[number % bases.count]
-            for _ in 0..<Int.random(in: 1...4, using: &random) {
-                bytes[Int.random(in: 0..<bytes.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
-            }
-            files.append(bytes)
-        }
-        let list = files
-        try Parallel.forEach(list.count, threads: 4) { index in
-            let path = folder.path.appending("\(index).h5")
-            try Self.write(list[index], path)
-            _ = Self.sentence(path)
-        }
-    }
 }

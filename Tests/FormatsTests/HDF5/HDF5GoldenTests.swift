@@ -62,24 +62,4 @@ import Testing
         }
         return codes.withUnsafeBytes { Digest.of($0) }
     }
-
-    @Test func badFilesAreRefusedByName() throws {
-        let refuse = try #require(try Self.manifest()["refuse"]?.object)
-        #expect(!refuse.members.isEmpty)
-        for (name, entry) in refuse.members {
-            // A group inside itself is no damage: it is visited once.
-            if name == "refuse/group-loop.h5" {
-                let reader = try HDF5Tests.open(Self.folder.appending(name))
-                #expect(reader.contents.warnings.count == 1, "\(reader.contents.warnings)")
-                continue
-            }
-            let error = #expect(throws: CheckpointError.self, "\(name)") {
-                let reader = try HDF5Tests.open(Self.folder.appending(name))
-                for index in reader.contents.tensors.indices { _ = try HDF5Tests.bytes(reader, index) }
-            }
-            for word in entry.object?["names"]?.array ?? [] {
-                #expect(error?.description.contains(word.string ?? "?") == true, "\(name): \(error?.description ?? "")")
-            }
-        }
-    }
 }

@@ -46,7 +46,7 @@ private let rejections: [SafetensorsRejection] =
     (1..<8).map { count in
         SafetensorsRejection(
             "S01 file of \(count) bytes", Array(good.prefix(count)),
-            ["byte 0", "8 bytes of header length", "\(count) bytes"],
+            ["byte 0", "8 bytes of header length", "a file of \(count) byte"],
             twin: good)
     } + [
         .init(
@@ -112,7 +112,7 @@ private let rejections: [SafetensorsRejection] =
         .init("S12 2^64", altered("[0,8]", "[0,18446744073709551616]"), ["integer of 64 bits"], twin: good),
         .init("S12 negative dimension", altered("[2]", "[-2]"), ["not negative"], twin: good),
         .init("S12 dimension in quotes", altered("[2]", "[\"2\"]"), ["an integer"], twin: good),
-        .init("S13 one byte short", Array(good.dropLast()), ["1 bytes are missing"], twin: good),
+        .init("S13 one byte short", Array(good.dropLast()), ["1 byte less"], twin: good),
         .init(
             "S14 overlap of one byte",
             Bytes.file(two.replacingCharacters(in: two.firstRange(of: "[4,8]")!, with: "[3,7]"), data: Bytes.zeros(7)),
@@ -124,8 +124,8 @@ private let rejections: [SafetensorsRejection] =
         .init(
             "S15 hole of one byte",
             Bytes.file(two.replacingCharacters(in: two.firstRange(of: "[4,8]")!, with: "[5,9]"), data: Bytes.zeros(9)),
-            ["tensor 'b'", "1 bytes that belong to no tensor"], twin: goodTwo),
-        .init("S15 bytes behind the last tensor", good + [0], ["1 bytes more", "truncate -s -1"], twin: good),
+            ["tensor 'b'", "a hole of 1 byte that belongs to no tensor"], twin: goodTwo),
+        .init("S15 bytes behind the last tensor", good + [0], ["1 byte more", "truncate -s -1"], twin: good),
         .init(
             "S16 shape larger than its bytes", altered("[2]", "[1000,1000]"), ["span 4000000 bytes", "8"], twin: good),
         .init("S17 product 2^66", altered("[2]", "[8589934592,8589934592]"), ["63 bits"], twin: good),
