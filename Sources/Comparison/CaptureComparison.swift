@@ -15,6 +15,19 @@ struct CaptureComparison {
         var logits: LogitsFigures?
         /// Taps that cannot be compared, sentences.
         var unmatched: [String]
+        /// Taps of the model that the capture lacks.
+        var missing: [String] = []
+    }
+
+    /// Whether a captured shape says the same as [batch, time, features]: batch and time may be joined, or left out where
+    /// they are one, and features may be cut, as into [heads, width].
+    static func isForm(_ shape: [Int], of planned: [Int]) -> Bool {
+        let rows = planned.dropLast()
+        return shape.indices.contains { cut in
+            let own = shape[..<cut]
+            return shape[cut...].reduce(1, *) == planned.last
+                && (own == [rows.reduce(1, *)] || own.filter { $0 != 1 } == rows.filter { $0 != 1 })
+        }
     }
 
     // MARK: Capture and model
@@ -26,13 +39,13 @@ struct CaptureComparison {
         let all = try BlockRunner(model, tokens: tokens, settings: settings).plannedTaps
         var unmatched: [String] = []
         let planned = all.filter { tap in
-            guard pattern.matches(tap.name), let shape = capture.shape(of: tap.name) else { return false }
-            if shape == tap.shape { return true }
+            guard pattern.matches(tap.name), let shape = capture[tap.name]?.shape else { return false }
+            if Self.isForm(shape, of: tap.shape) { return true }
             unmatched.append("tap '\(tap.name)': \(tap.shape) in the model, \(shape) in the capture")
             return false
         }
         for name in capture.tapNames where pattern.matches(name) && !all.contains(where: { $0.name == name }) {
-            unmatched.append("tap '\(name)' is not one of this model")
+            unmatched.append("tap '\(name.escapedForDisplay)' is not one of this model")
         }
         let rows = RowComparison(threads: settings.threads)
         let ledger = TapLedger(
@@ -47,7 +60,8 @@ struct CaptureComparison {
         }
         return Outcome(
             taps: ledger.taps(leastFloor: Tolerance.unitRoundoff(settings.profile)),
-            logits: logits.positions.isEmpty ? nil : logits, unmatched: unmatched)
+            logits: logits.positions.isEmpty ? nil : logits, unmatched: unmatched,
+            missing: all.map(\.name).filter { pattern.matches($0) && capture[$0] == nil })
     }
 
     // MARK: Two captures
@@ -55,26 +69,27 @@ struct CaptureComparison {
     func run(_ a: CapturedActivations, _ b: CapturedActivations, _ tokens: TokenBatch?) throws -> Outcome {
         var unmatched: [String] = []
         var planned: [PlannedTap] = []
-        for name in a.tapNames where pattern.matches(name) {
-            guard let own = a.shape(of: name), let other = b.shape(of: name) else {
+        for tap in a.taps where pattern.matches(tap.name) {
+            let name = tap.name.escapedForDisplay
+            guard let other = b[tap.name]?.shape else {
                 unmatched.append("tap '\(name)' is only in A")
                 continue
             }
-            if own == other {
-                planned.append(PlannedTap(name: name, shape: own))
+            if tap.shape == other || Self.isForm(other, of: tap.shape) {
+                planned.append(PlannedTap(name: tap.name, shape: tap.shape))
+            } else if Self.isForm(tap.shape, of: other) {
+                planned.append(PlannedTap(name: tap.name, shape: other))
             } else {
-                unmatched.append("tap '\(name)': \(own) in A, \(other) in B")
+                unmatched.append("tap '\(name)': \(tap.shape) in A, \(other) in B")
             }
         }
-        unmatched += b.tapNames.filter { pattern.matches($0) && a.shape(of: $0) == nil }.map {
-            "tap '\($0)' is only in B"
+        unmatched += b.tapNames.filter { pattern.matches($0) && a[$0] == nil }.map {
+            "tap '\($0.escapedForDisplay)' is only in B"
         }
         let rows = RowComparison(threads: settings.threads)
         let ledger = TapLedger(planned, columns: [], rows: rows, floorScale: 1)
         var logits = LogitsFigures(isCausal: false)
-        for tap in planned where tap.shape.count >= 2 {
-            try compare(a, b, tap, tokens, rows, ledger, &logits)
-        }
+        for tap in planned { try compare(a, b, tap, tokens, rows, ledger, &logits) }
         return Outcome(
             taps: ledger.taps(leastFloor: 0), logits: logits.positions.isEmpty ? nil : logits, unmatched: unmatched)
     }
@@ -84,20 +99,19 @@ struct CaptureComparison {
         _ a: CapturedActivations, _ b: CapturedActivations, _ tap: PlannedTap, _ tokens: TokenBatch?,
         _ rows: RowComparison, _ ledger: TapLedger, _ logits: inout LogitsFigures
     ) throws {
-        let length = tap.shape.count == 3 ? tap.shape[1] : 1
-        guard length > 0, tap.rowCount > 0 else { return }
-        // Without tokens every position counts.
-        let unmasked = try TokenBatch(
-            inputIDs: [[Int]](repeating: [Int](repeating: 0, count: length), count: tap.shape[0]))
+        guard tap.rowCount > 0, tap.featureCount > 0 else { return }
         let isMasked =
             tap.shape.count == 3 && tokens.map { [$0.batchCount, $0.length] == Array(tap.shape[..<2]) } == true
-        let batch = isMasked ? tokens! : unmasked
-        let segments = RowSegments(batch, firstSequence: 0)
-        let comparison = LogitsComparison(rows, tokens: batch, isCausal: false)
+        // Without tokens every position counts.
+        let length = tap.shape.count == 3 ? tap.shape[1] : tap.rowCount
+        let segments =
+            isMasked ? RowSegments(tokens!, firstSequence: 0) : RowSegments(rowCount: tap.rowCount, length: length)
+        let sequence = try TokenBatch(inputIDs: [[Int](repeating: 0, count: length)])
+        let comparison = LogitsComparison(rows, tokens: isMasked ? tokens! : sequence, isCausal: false)
         for piece in segments.pieces(rowCount: max(1, (16 << 20) / (8 * max(1, tap.featureCount)))) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
-            try a.read(tap.name, rows: range).withNumbers { own in
-                try b.read(tap.name, rows: range).withNumbers { other in
+            try a.read(a[tap.name]!, rows: range, features: tap.featureCount).withNumbers { own in
+                try b.read(b[tap.name]!, rows: range, features: tap.featureCount).withNumbers { other in
                     ledger.add(
                         .accumulated, tap.name, own, other, segments: piece, firstRow: range.lowerBound,
                         features: tap.featureCount, offset: 0)
@@ -163,7 +177,8 @@ private final class CaptureWalk {
 
     private func compare(_ values: TapValues) throws {
         let first = firstSequence * (values.tap.rowCount / tokens.batchCount)
-        let captured = try capture.read(values.tap.name, rows: first..<first + values.tap.rowCount)
+        let captured = try capture.read(
+            capture[values.tap.name]!, rows: first..<first + values.tap.rowCount, features: values.tap.featureCount)
         captured.withNumbers { captured in
             add(
                 .accumulated, values.tap, isReference ? values.values : captured, isReference ? captured : values.values
@@ -188,7 +203,8 @@ private final class CaptureWalk {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
             let own = try runner.logits([state], rows: range)[0]
             let wide = try exact.logits([exactState], rows: range)[0]
-            let captured = try capture.read("logits", rows: range.lowerBound + offset..<range.upperBound + offset)
+            let captured = try capture.read(
+                capture["logits"]!, rows: range.lowerBound + offset..<range.upperBound + offset, features: classes)
             let (reference, test) = isReference ? (own, captured) : (captured, own)
             func add(_ column: TapLedger.Column, _ a: HiddenState, _ b: HiddenState) {
                 a.withNumbers { a in

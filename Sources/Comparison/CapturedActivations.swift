@@ -3,64 +3,99 @@ import AssayModels
 import AssayTensors
 import SystemPackage
 
-/// Activations that were captured in a forward pass, here or by another program: a safetensors file whose names are
-/// taps. The page `formats/taps.md` has the form.
+/// Activations that were captured in a forward pass, here or by another program. A tensor's name is a tap
+/// (`formats/taps.md`), or says which module's input or output it is (`formats/captures.md`).
 public struct CapturedActivations: Sendable {
+    /// A captured value, compared under a name.
+    struct Tap: Sendable {
+        var name: String
+        /// Where it is stored: a position in the reader, and the part of the last axis; nil for all of it.
+        var tensor: Int
+        var columns: Range<Int>?
+        /// [batch, time, features], or what the other program made of it.
+        var shape: [Int]
+    }
+
     public let name: String
-    private let reader: any CheckpointReader
-    private let positions: NameMap<Int>
+    let reader: any CheckpointReader
+    /// In the order of a forward pass.
+    private(set) var taps: [Tap]
+    private(set) var positions: NameMap<Int>
+    /// Which tensors are tokens and what goes along with them, by their own names.
+    private let inputs: NameMap<Int>
 
     /// Tensors beside the taps: what the model was fed.
-    private static let inputs: Set<String> = ["input_ids", "attention_mask", "token_type_ids", "position_ids"]
-    private static let points: Set<String> = [
-        "attn_norm", "q", "k", "v", "attn_out", "mlp_norm", "mlp_act", "mlp_out", "out",
-    ]
+    private static let inputNames = ["input_ids", "attention_mask", "token_type_ids", "position_ids"]
 
-    /// Whether the tensors of a file are taps and inputs, and nothing else.
+    /// Whether the tensors of a file are taps, values of modules and inputs, and nothing else.
     public static func recognizes(_ contents: CheckpointContents) -> Bool {
-        contents.tensors.contains { isTap($0.name) }
-            && contents.tensors.allSatisfy { isTap($0.name) || inputs.contains($0.name) }
+        contents.tensors.contains { TapName($0.name) != nil || isModuleValue($0.name) }
+            && contents.tensors.allSatisfy { knows($0.name) }
     }
 
-    private static func isTap(_ name: String) -> Bool {
-        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-        if parts.count == 1 { return ["embed", "final_norm", "pooler", "logits"].contains(name) }
-        return parts.count == 3 && parts[0] == "layers" && Int(parts[1]) != nil && points.contains(String(parts[2]))
+    /// Whether a name is that of a tap, of a module's value, or of an input.
+    public static func knows(_ name: String) -> Bool {
+        TapName(name) != nil || inputNames.contains(name) || isModuleValue(name) || isOwnValue(name)
     }
 
+    /// "model.norm.output", "model.layers.0.input.1"
+    static func isModuleValue(_ name: String) -> Bool {
+        var parts = name.split(separator: ".", omittingEmptySubsequences: false)
+        if parts.count > 2, Int(parts.last!) != nil { parts.removeLast() }
+        return parts.count > 1 && ["input", "output"].contains(parts.last!)
+    }
+
+    /// "input.input_ids", "output.logits": what the model itself was given or gave.
+    private static func isOwnValue(_ name: String) -> Bool {
+        ["input", "output"].contains(name.prefix { $0 != "." })
+    }
+
+    /// - Parameter name: what messages call it.
     /// - Throws: `StructureError` where a tap holds no real numbers.
-    init(_ reader: any CheckpointReader, name: String) throws {
+    public init(_ reader: any CheckpointReader, name: String) throws {
         self.name = name
         self.reader = reader
-        positions = reader.contents.indexByName()
-        for info in taps where !info.elementType.isFloating {
+        let tensors = reader.contents.tensors
+        let known = reader.contents.indexByName()
+        inputs = NameMap(
+            Self.inputNames.compactMap { input -> (String, Int)? in
+                // A model that was given one thing by position was given tokens.
+                let place = known[input] ?? known["input." + input] ?? (input == "input_ids" ? known["input.0"] : nil)
+                return place.map { (input, $0) }
+            })
+        let found = tensors.indices.compactMap { index in TapName(tensors[index].name).map { (index, $0) } }
+        for (index, _) in found where !tensors[index].elementType.isFloating {
             throw StructureError(
-                "\(name): tap '\(info.name)': expected floating-point numbers, found \(info.elementType.name)")
+                "\(name): tap '\(tensors[index].name)': expected floating-point numbers, found"
+                    + " \(tensors[index].elementType.name)")
         }
+        taps = found.sorted { $0.1 < $1.1 }.map { index, _ in
+            Tap(name: tensors[index].name, tensor: index, shape: tensors[index].shape.dimensions)
+        }
+        positions = NameMap(taps.enumerated().map { ($1.name, $0) })
     }
-
-    private var taps: [TensorInfo] { reader.contents.tensors.filter { Self.isTap($0.name) } }
 
     /// The taps it holds, in the order of a forward pass.
-    public var tapNames: [String] {
-        func order(_ name: String) -> (Int, Int) {
-            let steps = ["attn_norm", "q", "k", "v", "attn_out", "mlp_norm", "mlp_act", "mlp_out", "out"]
-            let parts = name.split(separator: ".")
-            if parts.count == 3 { return (1 + (Int(parts[1]) ?? 0), steps.firstIndex(of: String(parts[2])) ?? 0) }
-            return name == "embed" ? (0, 0) : (Int.max, ["final_norm", "pooler", "logits"].firstIndex(of: name) ?? 3)
-        }
-        return taps.map(\.name).sorted { order($0) < order($1) }
-    }
+    public var tapNames: [String] { taps.map(\.name) }
 
     /// "captured activations, 21 taps, profile fast32".
     public var description: String {
-        let profile = metadata("profile").map { ", profile \($0.escapedForDisplay)" } ?? ""
+        let profile =
+            metadata("profile").map { ", profile \($0.escapedForDisplay)" } ?? (isOwn ? "" : ", profile not known")
         return "captured activations, \(taps.count) taps\(profile)"
     }
 
     /// A fact that `assay run --capture` writes into the metadata.
     private func metadata(_ key: String) -> String? {
         reader.contents.metadata.first { $0.key == "assay." + key }?.value
+    }
+
+    /// What to say of tensors that are neither taps nor values of modules nor inputs.
+    var strangersNote: String? {
+        let strangers = reader.contents.tensors.map(\.name).filter { !Self.knows($0) }
+        guard !strangers.isEmpty else { return nil }
+        return "\(name): \(strangers.count) of \(reader.contents.tensors.count) tensors are no taps and are left out:"
+            + " \(strangers.listed(first: 3))"
     }
 
     /// Whether this program made it, by its metadata.
@@ -75,31 +110,123 @@ public struct CapturedActivations: Sendable {
             "\(name) was captured with arithmetic version \(version.escapedForDisplay), this is \(Arithmetic.version)"
     }
 
-    func shape(of tap: String) -> [Int]? { positions[tap].map { reader.contents.tensors[$0].shape.dimensions } }
+    subscript(tap: String) -> Tap? { positions[tap].map { taps[$0] } }
 
-    /// Some rows of a tap (all dimensions but the last, flattened): float64 where it is stored so, else float32.
-    func read(_ tap: String, rows: Range<Int>) throws -> HiddenState {
-        let index = positions[tap]!
-        let info = reader.contents.tensors[index]
-        let columns = info.shape.dimensions.last ?? 1
-        let type: ElementType = info.elementType == .f64 ? .f64 : .f32
-        let elements = rows.lowerBound * columns..<rows.upperBound * columns
-        guard info.elementType.elementsPerUnit == 1,
-            let conversion = ElementConversion(from: info.elementType, to: type)
-        else {
-            throw StructureError("\(name): tap '\(tap)': \(info.elementType.name) is not read")
+    /// The storage of a tap.
+    private func elementType(of tap: Tap) -> ElementType { reader.contents.tensors[tap.tensor].elementType }
+
+    /// Half of the relative L2 that rounding to the tap's storage may make; nil where that is as fine as float32.
+    func storageTerm(of tap: String) -> Double? {
+        guard let tap = self[tap] else { return nil }
+        return switch elementType(of: tap) {
+        case .bf16: 0x1p-9
+        case .f16: 0x1p-12
+        default: nil
         }
-        let size = info.elementType.unitByteCount
-        let stored = try ByteBuffer(byteCount: elements.count * size)
-        let values = try ByteBuffer(byteCount: elements.count * type.unitByteCount)
-        defer { withExtendedLifetime((stored, values)) {} }
-        try reader.read(index, elements.lowerBound * size..<elements.upperBound * size, into: stored.bytes)
-        conversion.convert(stored.readOnly, to: values.bytes, count: elements.count)
+    }
+
+    // MARK: Values of modules
+
+    private var moduleValues: [Int] {
+        let tensors = reader.contents.tensors
+        return tensors.indices.filter { Self.isModuleValue(tensors[$0].name) || tensors[$0].name.hasPrefix("output.") }
+    }
+
+    /// The same with the taps of a model that its modules' values are, beside those that are there under their own names.
+    ///
+    /// - Throws: `StructureError` where the modules are none of the model's.
+    func named(by model: Model) throws -> CapturedActivations {
+        let values = moduleValues
+        guard !values.isEmpty else { return self }
+        var result = self
+        let tensors = reader.contents.tensors
+        let known = reader.contents.indexByName()
+        let names = values.map { tensors[$0].name }
+        // Whoever named taps may have modules that are called otherwise.
+        let found =
+            try taps.isEmpty ? model.taps(among: names, of: name) : (try? model.taps(among: names, of: name)) ?? []
+        for value in found where positions[value.tap] == nil {
+            let index = known[value.name]!
+            try result.add(value, tensor: index, tensors[index])
+        }
+        let order = NameMap(model.tapNames.enumerated().map { ($1, $0) })
+        result.taps.sort { (order[$0.name] ?? .max) < (order[$1.name] ?? .max) }
+        result.positions = NameMap(result.taps.enumerated().map { ($1.name, $0) })
+        return result
+    }
+
+    private mutating func add(_ value: ModuleValue, tensor: Int, _ info: TensorInfo) throws {
+        guard info.elementType.isFloating else {
+            throw StructureError(
+                "\(name): '\(info.name.escapedForDisplay)', which is tap '\(value.tap)': expected floating-point numbers,"
+                    + " found \(info.elementType.name)")
+        }
+        var shape = info.shape.dimensions
+        if let columns = value.columns {
+            guard let width = shape.last, columns.upperBound <= width else {
+                throw StructureError(
+                    "\(name): '\(info.name.escapedForDisplay)', a part of which is tap '\(value.tap)': expected at least"
+                        + " \(columns.upperBound) features, found the shape \(shape)")
+            }
+            shape[shape.count - 1] = columns.count
+        }
+        taps.append(Tap(name: value.tap, tensor: tensor, columns: value.columns, shape: shape))
+    }
+
+    /// The same with every value of a module as a tap of its own name, in the order of the file.
+    func namedByModules() -> CapturedActivations {
+        var result = self
+        let tensors = reader.contents.tensors
+        result.taps += moduleValues.filter { tensors[$0].elementType.isFloating }.map { index in
+            Tap(name: tensors[index].name, tensor: index, shape: tensors[index].shape.dimensions)
+        }
+        result.positions = NameMap(result.taps.enumerated().map { ($1.name, $0) })
+        return result
+    }
+
+    // MARK: Numbers
+
+    /// Some rows of a tap (all dimensions but those of the features, flattened): float64 where it is stored so, else
+    /// float32.
+    ///
+    /// - Parameter features: numbers in a row.
+    func read(_ tap: Tap, rows: Range<Int>, features: Int) throws -> HiddenState {
+        let stored = elementType(of: tap)
+        let type: ElementType = stored == .f64 ? .f64 : .f32
+        guard stored.elementsPerUnit == 1, let conversion = ElementConversion(from: stored, to: type) else {
+            throw StructureError("\(name): tap '\(tap.name)': \(stored.name) is not read")
+        }
+        let size = stored.unitByteCount
+        let bytes = try ByteBuffer(byteCount: rows.count * features * size)
+        let values = try ByteBuffer(byteCount: rows.count * features * type.unitByteCount)
+        defer { withExtendedLifetime((bytes, values)) {} }
+        try read(tap, rows, rowByteCount: features * size, elementByteCount: size, into: bytes.bytes)
+        conversion.convert(bytes.readOnly, to: values.bytes, count: rows.count * features)
         let numbers: LentNumbers =
             type == .f64
             ? .float64(UnsafeBufferPointer(values.bytes.bindMemory(to: Double.self)))
             : .float32(UnsafeBufferPointer(values.bytes.bindMemory(to: Float.self)))
-        return try HiddenState(rowCount: rows.count, featureCount: columns, copying: numbers)
+        return try HiddenState(rowCount: rows.count, featureCount: features, copying: numbers)
+    }
+
+    /// Bytes of some rows, where the tap is a part of each of the tensor's rows too.
+    private func read(
+        _ tap: Tap, _ rows: Range<Int>, rowByteCount: Int, elementByteCount: Int,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws {
+        guard let columns = tap.columns else {
+            return try reader.read(
+                tap.tensor, rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount, into: buffer)
+        }
+        let whole = reader.contents.tensors[tap.tensor].shape.dimensions.last! * elementByteCount
+        let bytes = try ByteBuffer(byteCount: rows.count * whole)
+        defer { withExtendedLifetime(bytes) {} }
+        try reader.read(tap.tensor, rows.lowerBound * whole..<rows.upperBound * whole, into: bytes.bytes)
+        for row in 0..<rows.count {
+            let start = row * whole + columns.lowerBound * elementByteCount
+            UnsafeMutableRawBufferPointer(rebasing: buffer[row * rowByteCount..<(row + 1) * rowByteCount])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes.readOnly[start..<start + rowByteCount]))
+        }
     }
 
     // MARK: Tokens
@@ -118,12 +245,12 @@ public struct CapturedActivations: Sendable {
     var tokensDigest: String? { metadata("tokens") }
 
     private func lists(_ member: String) throws -> [[Int]]? {
-        guard let index = positions[member] else { return nil }
+        guard let index = inputs[member] else { return nil }
         let info = reader.contents.tensors[index]
         let dimensions = info.shape.dimensions
-        guard dimensions.count == 2, let size = Self.integerByteCount(info.elementType) else {
+        guard dimensions.count == 2, !dimensions.contains(0), let size = Self.integerByteCount(info.elementType) else {
             throw CheckpointError(
-                FilePath(name), .tensor(member), expected: "whole numbers, [batch, time]",
+                FilePath(name), .tensor(info.name), expected: "whole numbers, [batch, time]",
                 found: "\(info.elementType.name) \(info.shape)")
         }
         let buffer = try ByteBuffer(byteCount: info.byteCount)

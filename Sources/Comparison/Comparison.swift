@@ -135,7 +135,32 @@ public struct Comparison {
         }
         result.logits = outcome.logits
         findSuspects(a.spec, &result)
+        try diagnose(Self.rounded(a, others) ?? a, tokens, &result) { tokens, tap, step, states in
+            let runner = try BlockRunner(b, tokens: tokens, settings: settings)
+            return try Diagnostician.values(of: tap, step, states, runner)
+        }
     }
+
+    private var settings: RunSettings { RunSettings(profile: options.profile, threads: options.threads) }
+
+    /// Looks for a known cause of what is outside, over the first sequences.
+    ///
+    /// - Parameter values: what the other side gave.
+    private func diagnose(
+        _ model: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult, isOfReference: Bool = false,
+        _ values: @escaping (TokenBatch, PlannedTap, ForwardStep, [HiddenState]) throws -> HiddenState?
+    ) throws {
+        guard let first = result.firstOutside, first.differenceClass == .unexplained, !first.judged.hasUnmatchedNonFinite
+        else { return }
+        let part = try tokens.part(0..<min(tokens.batchCount, Self.diagnosedSequenceCount))
+        let diagnostician = Diagnostician(reference: model, settings: settings, tokens: part) {
+            try values(part, $0, $1, $2)
+        }
+        result.diagnosis = try diagnostician.diagnose(first, allowed: first.allowed)
+        result.diagnosis?.isOfReference = isOfReference
+    }
+
+    private static let diagnosedSequenceCount = 4
 
     /// The reference with every weight rounded whose declared storages differ.
     private static func rounded(_ model: Model, _ pairs: [WeightPair]) -> Model? {
@@ -181,8 +206,28 @@ public struct Comparison {
         let outcome = try captures.run(
             model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
         if !capture.isOwn { result.tolerance.leastArithmetic = Tolerance.betweenPrograms }
-        take(outcome, tokens, &result)
-        result.notes += [capture.arithmeticNote].compactMap { $0 }
+        take(outcome, [capture], tokens, &result)
+        result.notes += [
+            capture.arithmeticNote, try tokensNote(capture), missingNote(capture, outcome), capture.strangersNote,
+        ].compactMap { $0 }
+        try diagnose(model, tokens, &result, isOfReference: !isReference) { _, tap, step, states in
+            guard let captured = capture[tap.name] else { return nil }
+            let rows = step == .logits ? min(states[0].rowCount, tap.rowCount) : tap.rowCount
+            return try capture.read(captured, rows: 0..<rows, features: tap.featureCount)
+        }
+    }
+
+    /// What to say where nothing in a capture tells the tokens.
+    private func tokensNote(_ capture: CapturedActivations) throws -> String? {
+        guard try capture.tokens() == nil, capture.tokensDigest == nil else { return nil }
+        return "\(capture.name) does not say which tokens it is of; those that were given are taken for them"
+    }
+
+    private func missingNote(_ capture: CapturedActivations, _ outcome: CaptureComparison.Outcome) -> String? {
+        guard !outcome.missing.isEmpty else { return nil }
+        let count = outcome.taps.count + outcome.missing.count
+        return "\(capture.name) holds \(outcome.taps.count) of \(count) taps; not among them:"
+            + " \(outcome.missing.listed(first: 3))"
     }
 
     private func compareCaptures(
@@ -190,7 +235,8 @@ public struct Comparison {
     ) throws {
         let tokens = try self.tokens(of: [a, b])
         result.tolerance.leastArithmetic = Tolerance.betweenPrograms
-        take(try captures.run(a, b, tokens), tokens, &result)
+        take(try captures.run(a, b, tokens), [a, b], tokens, &result)
+        result.notes += [a.strangersNote, b.strangersNote].compactMap { $0 }
     }
 
     private var captures: CaptureComparison {
@@ -200,7 +246,8 @@ public struct Comparison {
     }
 
     private func take(
-        _ outcome: CaptureComparison.Outcome, _ tokens: TokenBatch?, _ result: inout ComparisonResult
+        _ outcome: CaptureComparison.Outcome, _ captures: [CapturedActivations], _ tokens: TokenBatch?,
+        _ result: inout ComparisonResult
     ) {
         result.isAccumulatedOnly = true
         result.notes.append(
@@ -210,6 +257,8 @@ public struct Comparison {
         result.logits = outcome.logits
         result.taps = outcome.taps.map { tap in
             var tap = tap
+            let terms = captures.compactMap { $0.storageTerm(of: tap.name) }
+            tap.storageTerm = terms.isEmpty ? nil : terms.reduce(0, +)
             tap.judge(result.tolerance)
             return tap
         }

@@ -39,6 +39,8 @@ public struct ComparisonResult: Sendable {
     /// Whether a side was captured elsewhere, so that there is no isolated error.
     public internal(set) var isAccumulatedOnly = false
     public internal(set) var logits: LogitsFigures?
+    /// What makes the sides part at the first tap that is outside, where a known cause does.
+    public internal(set) var diagnosis: Diagnosis?
     /// What was not compared, and why; sentences.
     public internal(set) var notes: [String] = []
 

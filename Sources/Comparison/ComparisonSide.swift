@@ -65,6 +65,28 @@ public enum ComparisonSide: Sendable {
 }
 
 extension ComparisonSide {
+    /// Two sides with the taps of captured activations named alike: by the other side's model where that is one, by the
+    /// modules themselves where both were captured by programs that name those.
+    ///
+    /// - Throws: `StructureError` where the values of modules are none of the model's; `UsageError` where two captures name
+    ///   their values in different ways.
+    public static func pair(_ a: ComparisonSide, _ b: ComparisonSide) throws -> (ComparisonSide, ComparisonSide) {
+        switch (a, b) {
+        case (.model(let model), .capture(let capture)): return (a, .capture(try capture.named(by: model)))
+        case (.capture(let capture), .model(let model)): return (.capture(try capture.named(by: model)), b)
+        case (.capture(let first), .capture(let second)):
+            let isNamed = first.tapNames.contains { second[$0] != nil }
+            let (one, other) = isNamed ? (first, second) : (first.namedByModules(), second.namedByModules())
+            guard one.tapNames.contains(where: { other[$0] != nil }) else {
+                throw UsageError(
+                    "\(one.name) and \(other.name) name no value alike (\(one.tapNames.listed(first: 2));"
+                        + " \(other.tapNames.listed(first: 2))); say with --map-a or --map-b which taps they are")
+            }
+            return (.capture(one), .capture(other))
+        default: return (a, b)
+        }
+    }
+
     public var isCapture: Bool { if case .capture = self { true } else { false } }
 
     /// The taps that both sides have; none where a side is tensors alone.

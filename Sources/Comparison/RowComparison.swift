@@ -40,6 +40,18 @@ struct RowSegments: Sendable {
         length = tokens.length
     }
 
+    /// All rows, in sequences of one length.
+    init(rowCount: Int, length: Int) {
+        segments = stride(from: 0, to: rowCount, by: length).flatMap { first in
+            stride(from: first, to: first + length, by: Self.longest).map {
+                $0..<min($0 + Self.longest, first + length)
+            }
+        }
+        self.rowCount = rowCount
+        firstSequence = 0
+        self.length = length
+    }
+
     /// A segment for every sequence: what a pooler gives.
     init(sequencesOf tokens: TokenBatch, firstSequence: Int) {
         segments = (0..<tokens.batchCount).map { $0..<$0 + 1 }

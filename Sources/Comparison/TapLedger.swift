@@ -1,3 +1,4 @@
+import AssayCheckpoints
 import AssayModels
 
 /// The figures of all taps while they are gathered.
@@ -23,7 +24,7 @@ final class TapLedger {
 
     private let rows: RowComparison
     private var entries: [Entry]
-    private let positions: [String: Int]
+    private let positions: NameMap<Int>
     /// What the floor is multiplied by, where it was measured in another profile.
     private let floorScale: Double
     private let columns: Set<Column>
@@ -35,7 +36,7 @@ final class TapLedger {
         self.columns = columns
         self.floorScale = floorScale
         entries = taps.map { Entry(figures: TapFigures($0)) }
-        positions = Dictionary(uniqueKeysWithValues: taps.enumerated().map { ($1.name, $0) })
+        positions = NameMap(taps.enumerated().map { ($1.name, $0) })
     }
 
     func holds(_ tap: String) -> Bool { positions[tap] != nil }

@@ -48,16 +48,16 @@ enum TapSources {
 
     /// The weights of all experts, and what chooses among them.
     private static func experts(_ tap: TapFigures, _ spec: TransformerSpec) -> [(slot: WeightSlot, slice: Int?)] {
-        guard let layer = tap.layer, let experts = spec.blocks[layer].experts else { return [] }
+        guard let layer = tap.layer, let experts = spec[tap.role]?.blocks[layer].experts else { return [] }
         let numbers: [Int?] = experts.isStacked ? [nil] : (0..<experts.count).map { $0 }
         let own = [Module.expertGate, .expertInput, .expertGateInput, .expertOutput].flatMap { module in
-            numbers.map { WeightSlot(module, layer: layer, expert: $0) }
+            numbers.map { WeightSlot(module, in: tap.role, layer: layer, expert: $0) }
         }
         let others = [Module.routerCorrection, .sharedGate, .sharedInput, .sharedOutput].map {
-            WeightSlot($0, layer: layer)
+            WeightSlot($0, in: tap.role, layer: layer)
         }
         return (own + others).flatMap {
-            [($0, nil), (WeightSlot($0.module, layer: layer, expert: $0.expert, .bias), nil)]
+            [($0, nil), (WeightSlot($0.module, in: tap.role, layer: layer, expert: $0.expert, .bias), nil)]
         }
     }
 }

@@ -36,6 +36,7 @@ public struct Checkpoint: Sendable {
         switch status.kind {
         case .folder: return try openFolder(path, options)
         default:
+            if DebugTree.isNamed(path) { return try openTree(path, options, folder: nil) }
             return path.string.hasSuffix(ShardIndex.fileSuffix)
                 ? try openIndex(path, options, folder: nil) : try openFile(path, options)
         }
@@ -76,6 +77,19 @@ public struct Checkpoint: Sendable {
         return Checkpoint(
             path: folder ?? path, reader: reader, files: shards + others, index: path, folder: folder,
             warnings: warnings + reader.contents.warnings, statuses: before + (try statuses(of: others)))
+    }
+
+    private static func openTree(
+        _ path: FilePath, _ options: ReadingOptions, folder: FilePath?
+    ) throws -> Checkpoint {
+        let before = try SystemCall.status(path)
+        let tree = try DebugTree(of: InputFile(path))
+        let files = tree.values.map { path.removingLastComponent().appending($0.fileName) }
+        let statuses = try statuses(of: files)
+        let reader = try DebugTreeReader(tree, path, threads: options.threads) { try Self.reader(of: $0, options) }
+        return Checkpoint(
+            path: folder ?? path, reader: reader, files: files + [path], index: nil, folder: nil, warnings: [],
+            statuses: statuses + [before])
     }
 
     /// A reader for one file, its format recognised by its content.
@@ -169,6 +183,11 @@ public struct Checkpoint: Sendable {
         var warnings: [String] = []
         let groups = FormatRegistry.all.compactMap { format -> WeightGroup? in
             WeightGroup(format, names: names)
+        }
+        let trees = names.filter { $0.hasSuffix(DebugTree.fileSuffix) }
+        if !trees.isEmpty, !groups.contains(where: \.isUsual) {
+            guard trees.count == 1 else { throw ambiguous(folder, trees) }
+            return try openTree(folder.appending(trees[0]), options, folder: folder)
         }
         guard let chosen = groups.first(where: \.isUsual) ?? groups.first else {
             throw try noWeights(in: folder, names: names)

@@ -10,6 +10,8 @@ public struct Model: Sendable {
     public let table: TensorTable
     public let report: TableReport
     public let checkpoint: LogicalCheckpoint
+    private let naming: Naming
+    private let configurationFile: String
 
     /// Reads the configuration and compares the tensors with it. Reads no tensor data.
     ///
@@ -52,6 +54,8 @@ public struct Model: Sendable {
         report = table.check(checkpoint)
         self.checkpoint = checkpoint
         self.name = name
+        self.naming = naming
+        self.configurationFile = configurationFile
     }
 
     public init(
@@ -63,11 +67,13 @@ public struct Model: Sendable {
             configurationFile: configurationFile, name: name)
     }
 
-    private init(_ model: Model, checkpoint: LogicalCheckpoint) {
+    private init(_ model: Model, spec: TransformerSpec, table: TensorTable, report: TableReport, _ checkpoint: LogicalCheckpoint) {
         name = model.name
-        spec = model.spec
-        table = model.table
-        var report = model.report
+        naming = model.naming
+        configurationFile = model.configurationFile
+        self.spec = spec
+        self.table = table
+        var report = report
         report.copies = []
         self.report = report
         self.checkpoint = checkpoint
@@ -77,7 +83,20 @@ public struct Model: Sendable {
     ///
     /// - Parameter replace: gives a tensor of the same name, shape and orientation.
     public func replacingTensors(_ replace: (any LogicalTensor) throws -> any LogicalTensor) rethrows -> Model {
-        Model(self, checkpoint: try checkpoint.replacingTensors(replace))
+        Model(self, spec: spec, table: table, report: report, try checkpoint.replacingTensors(replace))
+    }
+
+    /// The same tensors, computed as another specification says; tensors that it does without are left.
+    ///
+    /// - Returns: nil where it needs a weight that is not there, or one of another shape.
+    public func computing(_ spec: TransformerSpec) -> Model? {
+        guard
+            let table = try? TensorTable(spec, naming, isPrefixed: !self.table.prefix.isEmpty, file: configurationFile)
+        else { return nil }
+        var report = table.check(checkpoint)
+        guard report.missing.isEmpty, report.misshapen.isEmpty else { return nil }
+        report.extra = []
+        return Model(self, spec: spec, table: table, report: report, checkpoint)
     }
 
     /// The weight of a layer's slot, or what it is tied to; nil where there is none.

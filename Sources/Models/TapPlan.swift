@@ -146,6 +146,9 @@ enum TapPoint: String, CaseIterable {
     /// "layers.3.mlp_act", "encoder.final_norm"; the pooler and logits belong to the whole model.
     func name(_ role: StackSpec.Role, layer: Int?) -> String {
         let point = layer.map { "layers.\($0).\(rawValue)" } ?? rawValue
-        return role == .only || self == .logits || self == .pooler ? point : role.rawValue + "." + point
+        return role == .only || isBehindStacks ? point : role.rawValue + "." + point
     }
+
+    /// Whether it belongs to the whole model.
+    var isBehindStacks: Bool { self == .logits || self == .pooler }
 }

@@ -131,7 +131,7 @@ extension DiffReport {
 
     private func row(_ tap: TapFigures) -> [String] {
         [
-            tap.name, error(tap.accumulated), tap.isolated.map { error($0) } ?? "-",
+            tap.name.escapedForDisplay, error(tap.accumulated), tap.isolated.map { error($0) } ?? "-",
             tap.noiseFloor.map { figure($0) } ?? "-", figure(tap.allowed),
             label(tap, short(tap.differenceClass)) + (result.exceedsLimit(tap) ? " > limit" : ""),
         ]

@@ -28,6 +28,8 @@ public struct DiffReport {
         switch worst {
         case .identical: return "B equals A, bit for bit\(everywhere)."
         case .arithmetic: return "B differs from A by arithmetic only\(lastPlaces)\(margin)."
+        case .storage where result.isAccumulatedOnly:
+            return "B differs from A as the types explain in which activations were captured\(margin)."
         case .storage: return "B differs from A as the storage of its weights explains (\(storages))\(margin)."
         case .unexplained: return "B differs from A."
         }
@@ -36,8 +38,8 @@ public struct DiffReport {
     private var structureVerdict: String {
         let sentences = result.structure.sentences
         let more = sentences.count > 1 ? " (\(sentences.count) differences in all)" : ""
-        let numbers = result.firstOutside.map { "; activations differ from \($0.name) on" } ?? ""
-        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers)."
+        let numbers = result.firstOutside.map { "; activations differ from \($0.name.escapedForDisplay) on" } ?? ""
+        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers).\(cause)"
     }
 
     private func outsideVerdict(_ tap: TapFigures) -> String {
@@ -52,7 +54,7 @@ public struct DiffReport {
             ? "B differs from A more than arithmetic\(hasOtherStorage ? " and storage explain" : " explains")"
             : "B differs from A more than --tolerance allows"
         text +=
-            ": it starts at \(tap.name) (\(kind) relative L2 \(error(figures)), allowed \(figure(limit)))"
+            ": it starts at \(tap.name.escapedForDisplay) (\(kind) relative L2 \(error(figures)), allowed \(figure(limit)))"
         let names = result.suspects.map(\.name)
         if !names.isEmpty {
             text +=
@@ -69,7 +71,16 @@ public struct DiffReport {
         text += "."
         let all = result.unexplainedWeights
         if all.count > result.suspects.count { text += " In all, \(part(all)) differ unexplained." }
-        return text
+        return text + cause
+    }
+
+    /// The known cause, where one was proved.
+    private var cause: String {
+        guard let diagnosis = result.diagnosis else { return "" }
+        let (one, other) = diagnosis.isOfReference ? ("A", "B") : ("B", "A")
+        let others = diagnosis.alternatives.isEmpty ? "" : " (or \(diagnosis.alternatives.joined(separator: "; or ")))"
+        return " The cause: \(one) has \(diagnosis.mistake)\(others): with that \(other) gives the same at \(diagnosis.tap), "
+            + "to \(figure(diagnosis.after)) in place of \(figure(diagnosis.before))."
     }
 
     private var hasOtherStorage: Bool {
@@ -93,8 +104,8 @@ public struct DiffReport {
     private var margin: String {
         guard let tap = result.tightest else { return "" }
         let kind = result.isAccumulatedOnly ? "accumulated" : "isolated"
-        return ": nearest to its limit is \(tap.name) (\(kind) relative L2 \(figure(tap.judged.relativeL2)), allowed "
-            + "\(figure(tap.allowed)))"
+        return ": nearest to its limit is \(tap.name.escapedForDisplay) (\(kind) relative L2 "
+            + "\(figure(tap.judged.relativeL2)), allowed \(figure(tap.allowed)))"
     }
 
     /// The relative L2, or that a number is NaN or infinite without counterpart.

@@ -56,14 +56,16 @@ extension HTMLReport {
 
     private var tapMap: String? {
         let taps = (result.taps ?? []).filter { $0.layer != nil }
-        guard let last = taps.compactMap(\.layer).max() else { return nil }
+        // Those that there are: the names of captured taps may claim any number.
+        let layers = Set(taps.compactMap(\.layer)).sorted()
+        guard !layers.isEmpty else { return nil }
         var points: [String] = []
         for tap in taps where !points.contains(tap.point) { points.append(tap.point) }
         let byName = Dictionary(taps.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let map = HeatMap(
-            title: "Relative L2 error of every tap", rows: points, columns: (0...last).map(String.init),
+            title: "Relative L2 error of every tap", rows: points, columns: layers.map(String.init),
             cells: points.map { point in
-                (0...last).map { layer in
+                layers.map { layer in
                     byName["layers.\(layer).\(point)"].map { tap in
                         HeatMap.Cell(
                             value: tap.judged.relativeL2,

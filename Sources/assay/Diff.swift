@@ -20,6 +20,8 @@ struct Diff: ParsableCommand {
               assay diff gpt2 gpt2-bf16 --tokens tokens.json --certify
               assay diff a.safetensors b.safetensors
               assay diff gpt2 taps.safetensors --profile ref32
+              assay diff gpt2 debug-dump/ --tokens tokens.json
+              assay diff gpt2 keras.npz --map-b taps.json --tokens tokens.json
 
             Activations are compared block by block: on the test's own states (accumulated) and on the reference's \
             (isolated). The verdict goes by the isolated error, and by every weight: identical, arithmetic, explained \
@@ -47,6 +49,16 @@ struct Diff: ParsableCommand {
         name: .long, parsing: .unconditional,
         help: "Relative L2 that no tap (without tokens, no weight) may exceed, whatever explains it.")
     var tolerance: Double?
+
+    @Option(
+        name: .customLong("map-a"),
+        help: "A map in JSON (formats/map.md) from the names in A, captured elsewhere, to taps.", completion: .file())
+    var mapA: String?
+
+    @Option(
+        name: .customLong("map-b"),
+        help: "The same for B.", completion: .file())
+    var mapB: String?
 
     @Option(name: .long, help: "Only taps that match: 'layers.*.out,logits'; may be given again.")
     var taps: [String] = []
@@ -89,7 +101,10 @@ struct Diff: ParsableCommand {
         options.batchCount = batch
         options.limit = tolerance
         options.taps = try TapPattern(joining: taps) ?? .everything
-        let (reference, test) = (try ComparisonSide(checkpoints[0]), try ComparisonSide(checkpoints[1]))
+        let sides = try zip(checkpoints, [mapA, mapB]).map { checkpoint, map in
+            try ComparisonSide(checkpoint, map.map { try TensorMap(reading: FilePath(argument: $0)) })
+        }
+        let (reference, test) = try ComparisonSide.pair(sides[0], sides[1])
         options.tokens = try input.batch(for: reference.model, tokenizerIn: FilePath(argument: a))
         try checkActivationOptions(options, reference, test)
         let certifying = try certify ? certifying(checkpoints, isCapture: reference.isCapture || test.isCapture) : nil

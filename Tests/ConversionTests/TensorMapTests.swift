@@ -13,7 +13,9 @@ import Testing
             ("*", "a.b", ["a.b"]), ("h.*.w", "h.10.w", ["10"]), ("h.*.w", "h.w", nil), ("h.*.w", "h..w", [""]),
             ("h.*.w", "h.0.attn.w", ["0.attn"]), ("*.*", "a.b.c", ["a", "b.c"]), ("**", "ab", ["", "ab"]),
             ("*a*a", "aaa", ["", "a"]), ("*.w*", "x.w.w", ["x", ".w"]), ("a*a", "a", nil), ("é*", "é1", ["1"]),
-            ("é*", "e\u{301}1", nil),
+            ("é*", "e\u{301}1", nil), ("h.{i}.w", "h.10.w", ["10"]), ("h.{i}.w", "h.x.w", nil),
+            ("h.{i}.w", "h..w", nil), ("b_{i}.o", "b_0/n.o", nil), ("{i}", "007", ["007"]), ("{i}", "", nil),
+            ("{i}*", "12ab", ["12", "ab"]), ("*.{i}", "a.3", ["a", "3"]), ("{i}{i}", "12", nil), ("a{i", "a{i", []),
         ] as [(String, String, [String]?)])
     func takeNamesApartInOneWay(_ template: String, _ name: String, _ texts: [String]?) {
         let template = NameTemplate(template)
@@ -195,7 +197,7 @@ import Testing
 
     @Test(
         arguments: [
-            (#"[{"from":"a.*.q","to":"x"}]"#, "as many stars in every name"),
+            (#"[{"from":"a.*.q","to":"x"}]"#, "as many * and {i} in every name"),
             (#"[{"from":"nothing.*","to":"x.*"}]"#, "rules[0]: 'nothing.*' is the name of no tensor"),
             (
                 #"[{"from":"*","to":"*"},{"from":"b","to":"B"}]"#,

@@ -18,7 +18,8 @@ import Testing
     private func required(_ golden: Golden) throws -> [(names: [String], preferred: String)] {
         let model = try golden.model()
         return model.table.entries.compactMap { entry in
-            guard entry.presence == .required, ![.pooler, .headTransform].contains(entry.slot.module) else {
+            guard entry.presence == .required, ![.pooler, .headTransform, .headBiasRow].contains(entry.slot.module)
+            else {
                 return nil
             }
             return (entry.names.filter { model.checkpoint[$0] != nil }, entry.name)
@@ -92,7 +93,11 @@ import Testing
                 checkpoint.change(entry.name, change)
             }
             let same = try model(golden) { try store(&$0) { _ in } }
-            #expect(same.report.isSound && same.report.copies.contains { $0.name == entry.name && $0.of == source })
+            // With some architectures a head that stands is not tied.
+            guard case .tied = same.table[entry.slot]?.presence else { continue }
+            #expect(
+                same.report.isSound && same.report.copies.contains { $0.name == entry.name && $0.of == source },
+                "\(entry.name) as \(source)")
             _ = try BlockRunner(same, tokens: golden.tokens())
             let other = try model(golden) { try store(&$0) { $0[0] ^= 1 } }
             #expect(throws: StructureError.self) { try BlockRunner(other, tokens: golden.tokens()) }

@@ -115,7 +115,7 @@ extension TensorMap.Rule {
             throw member.error("'sizes' of the \(to.count) parts that are cut out", "\(sizes.count)")
         }
         guard (from + to).allSatisfy({ $0.starCount == from[0].starCount }) else {
-            throw member.error("as many stars in every name", "other numbers of them")
+            throw member.error("as many * and {i} in every name", "other numbers of them")
         }
     }
 }

@@ -36,12 +36,12 @@ extension BlockEngine {
                     run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
                     ends: sights.map(\.upperBound))
             }
-            guard seeing.count < rows.count else { return }
-            for row in rows where !seeing.contains(row) {
-                let all = keys.seenBlindly(by: row, spec, length: length)
+            let blind = seeing.count == rows.count ? [] : rows.filter { !seeing.contains($0) }
+            for run in spec.whenBlind == .keysMaskedOnce ? blind.map({ $0..<$0 + 1 }) : blind.runs {
+                let all = keys.seenBlindly(by: run.lowerBound, spec, length: length)
                 try attend(
-                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, row..<row + 1, result, begins: nil,
-                    ends: [spec.hasSinks ? 0 : length])
+                    Inputs(q: q, k: k, v: v, keys: all, scale: 0), place, run, result, begins: nil,
+                    ends: [Int](repeating: spec.hasSinks ? 0 : length, count: run.count))
             }
         }
         forEachRows(of: result) { roundRows(of: result, $0) }
@@ -209,7 +209,7 @@ extension BlockEngine {
         for sequence in 0..<sequences.count {
             let places = LearnedPositions(counting: .readPlaces).rows(of: tokens, sequence: sequence)
             for (head, slope) in slopes.enumerated() {
-                let biases = places.map { linear.rounded(slope * linear.rounded(Double(max(0, $0)))) * factor }
+                let biases = places.map { linear.bias(slope: slope, position: max(0, $0)) * factor }
                 S.take(kernels, biases, result.row(sequence * spec.headCount + head), biases.count)
             }
         }
@@ -227,8 +227,11 @@ extension LinearBias {
         return (numbers + others).map { rounded(PortableMath.exponential(-8 * $0 * 0.6931471805599453)) }
     }
 
+    /// What is added to the scores of the key at a position, before any scale.
+    func bias(slope: Double, position: Int) -> Double { rounded(slope * rounded(Double(position))) }
+
     /// As it is, or to the nearest number of bfloat16, ties to even.
-    func rounded(_ value: Double) -> Double {
+    private func rounded(_ value: Double) -> Double {
         guard isRoundedToBFloat16 else { return value }
         let bits = Float(value).bitPattern
         return Double(Float(bitPattern: (bits &+ 0x7fff &+ (bits >> 16 & 1)) & 0xffff_0000))

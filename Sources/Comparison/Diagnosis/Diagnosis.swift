@@ -1,0 +1,103 @@
+import AssayModels
+import AssayTensors
+
+/// What makes the sides part, proved: the reference with this mistake in it gives what the test gave.
+public struct Diagnosis: Sendable {
+    /// The tap where the sides part: "layers.3.mlp_act".
+    public let tap: String
+    /// What the test does: "GELU approximated by tanh for the model's activation".
+    public let mistake: String
+    /// Others that give the same over these tokens.
+    public let alternatives: [String]
+    /// Relative L2 of the tap against the reference as it is.
+    public let before: Double
+    /// Relative L2 of the tap against the reference with the mistake.
+    public let after: Double
+    /// Whether it is the reference that has the mistake, the test being a model and the reference captured.
+    public internal(set) var isOfReference = false
+}
+
+/// Tries the known causes at the step where two sides part.
+struct Diagnostician {
+    /// The side that is right; its weights rounded to the test's storage where that is coarser.
+    let reference: Model
+    let settings: RunSettings
+    let tokens: TokenBatch
+    /// What the test gave at a tap when the reference's own states entered the step, [rows, features].
+    let test: (_ tap: PlannedTap, _ step: ForwardStep, _ states: [HiddenState]) throws -> HiddenState?
+
+    /// Rows of logits that are looked at: enough to tell one cause from another.
+    private static let logitsRowCount = 128
+
+    /// - Parameter allowed: relative L2 up to which two sides that do the same may differ at this tap.
+    /// - Returns: nil where no known cause gives what the test gave.
+    func diagnose(_ tap: TapFigures, allowed: Double) throws -> Diagnosis? {
+        guard let name = TapName(tap.name) else { return nil }
+        let place = Cause.Place(role: tap.role, layer: tap.layer, point: name.pointName)
+        let runner = try BlockRunner(reference, tokens: tokens, settings: settings)
+        guard let step = reference.spec.steps.first(where: { runner.plannedTaps(of: $0).contains { $0.name == tap.name } }),
+            let planned = runner.plannedTaps(of: step).first(where: { $0.name == tap.name })
+        else { return nil }
+        let states = try states(before: step, runner)
+        guard let found = try test(planned, step, states) else { return nil }
+        let before = try error(found, runner, planned, step, states)
+        guard before > allowed else { return nil }
+        var fitting: [(mistake: String, after: Double)] = []
+        for cause in Causes.all where cause.points.contains(name.pointName) {
+            for model in cause.make(reference, place) {
+                let variant = try BlockRunner(model, tokens: tokens, settings: settings)
+                guard variant.plannedTaps(of: step).contains(planned) else { continue }
+                let after = try error(found, variant, planned, step, states)
+                if after <= allowed, after < before / 4 { fitting.append((cause.mistake, after)) }
+            }
+        }
+        guard let best = fitting.min(by: { $0.after < $1.after }) else { return nil }
+        let others = fitting.map(\.mistake).filter { $0 != best.mistake }
+        return Diagnosis(
+            tap: tap.name, mistake: best.mistake, alternatives: others, before: before, after: best.after)
+    }
+
+    private func states(before step: ForwardStep, _ runner: BlockRunner) throws -> [HiddenState] {
+        var states: [HiddenState] = []
+        for earlier in runner.steps {
+            if earlier == step { break }
+            states = try runner.advance(earlier, states)
+        }
+        return states
+    }
+
+    /// The tap's relative L2 against what a runner gives.
+    private func error(
+        _ found: HiddenState, _ runner: BlockRunner, _ tap: PlannedTap, _ step: ForwardStep, _ states: [HiddenState]
+    ) throws -> Double {
+        guard let own = try Self.values(of: tap, step, states, runner) else { return .infinity }
+        let rows = RowComparison(threads: settings.threads)
+        let ledger = TapLedger([tap], columns: [], rows: rows, floorScale: 1)
+        let segments = TapSegments(runner, firstSequence: 0).of(tap.rows)
+        let looked = segments.segments.filter { $0.upperBound <= min(own.rowCount, found.rowCount) }
+        own.withNumbers { own in
+            found.withNumbers {
+                ledger.add(
+                    .accumulated, tap.name, own, $0, segments: looked[...], features: tap.featureCount, offset: 0)
+            }
+        }
+        return ledger.taps(leastFloor: 0)[0].accumulated.relativeL2
+    }
+
+    /// What a runner gives at a tap; of logits the first rows.
+    static func values(
+        of tap: PlannedTap, _ step: ForwardStep, _ states: [HiddenState], _ runner: BlockRunner
+    ) throws -> HiddenState? {
+        if step == .logits {
+            let rowCount = states.first?.rowCount ?? 0
+            return try runner.logits(states, rows: 0..<min(rowCount, logitsRowCount, runner.logitsRowsPerPiece))[0]
+        }
+        var result: HiddenState?
+        _ = try runner.advance(step, states) { _, values in
+            guard values.tap.name == tap.name else { return }
+            result = try HiddenState(
+                rowCount: values.tap.rowCount, featureCount: values.tap.featureCount, copying: values.values)
+        }
+        return result
+    }
+}
