@@ -21,7 +21,7 @@ extension Model {
     /// - Throws: `StructureError` where they are of modules of other names, or of several bodies.
     public func taps(among names: [String], of source: String) throws(StructureError) -> [ModuleValue] {
         let architecture = ArchitectureRegistry.all.first { $0.modelType == spec.architecture }!
-        let paths = try ModulePaths(architecture.naming, spec, names, source)
+        let paths = try ModulePaths(architecture.naming(for: spec), spec, names, source)
         let known = NameSet(names)
         var found: [ModuleValue] = []
         for tap in tapNames {
@@ -121,7 +121,9 @@ private struct ModulePaths {
         let (role, layer) = (tap.role, tap.layer)
         func output(_ module: Module) -> [Candidate] { gave(path(module, role, layer)) }
         switch tap.point {
-        case .embed: return given(block(role, 0)) + output(.embeddingNorm)
+        case .embed:
+            let isProjectedLast = spec[role]?.embedding.projection?.place == .behindNorm
+            return given(block(role, 0)) + output(isProjectedLast ? .embeddingProjection : .embeddingNorm)
         case .attentionNorm: return output(.attentionNorm)
         case .query: return output(.query) + joined(0, role, layer!)
         case .key: return output(.key) + joined(1, role, layer!)
