@@ -217,6 +217,8 @@ private final class CaptureWalk {
             }
             add(.floor, own, wide)
             add(.accumulated, reference, test)
+            // A lone logit is no distribution.
+            guard classes > 1 else { continue }
             try reference.withNumbers { reference in
                 try test.withNumbers {
                     try comparison.add(

@@ -189,6 +189,8 @@ private final class LockstepWalk {
             let results = try test.logits(isSame ? [testState] : [testState, isolatedState], rows: range)
             add(.accumulated, results[0])
             add(.isolated, results[isSame ? 0 : 1])
+            // A lone logit is no distribution.
+            guard classes > 1 else { continue }
             try own.withNumbers { own in
                 try results[0].withNumbers {
                     try comparison.add(

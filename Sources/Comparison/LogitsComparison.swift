@@ -16,7 +16,7 @@ struct LogitsComparison {
         self.isCausal = isCausal
     }
 
-    /// Adds the positions of some segments. A lone logit is no distribution: nothing is added.
+    /// Adds the positions of some segments.
     ///
     /// - Parameters:
     ///   - firstRow: the row with which both sets of logits begin.
@@ -25,7 +25,6 @@ struct LogitsComparison {
         _ reference: LentNumbers, _ test: LentNumbers, segments: ArraySlice<Range<Int>>, firstRow: Int, classes: Int,
         firstSequence: Int, to figures: inout LogitsFigures
     ) throws {
-        guard classes > 1 else { return }
         let list = segments.flatMap { Array($0) }
         let results = ResultSlots<LogitsFigures.Position>(count: list.count)
         let reference = Numbers(value: reference)
