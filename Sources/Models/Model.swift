@@ -49,12 +49,11 @@ public struct Model: Sendable {
                 "\(configurationFile): expected at most as many experts as \(name) has tensors "
                     + "(\(checkpoint.tensors.count)), found more")
         }
-        table = try TensorTable(
-            spec, architecture.naming(for: spec), isPrefixed: isPrefixed, file: configurationFile)
+        self.naming = architecture.naming(for: spec)
+        table = try TensorTable(spec, self.naming, isPrefixed: isPrefixed, file: configurationFile)
         report = table.check(checkpoint)
         self.checkpoint = checkpoint
         self.name = name
-        self.naming = naming
         self.configurationFile = configurationFile
     }
 

@@ -25,7 +25,7 @@ extension Model {
         guard let architecture = ArchitectureRegistry.all.first(where: { $0.modelType == spec.architecture }) else {
             throw StructureError("\(source): \(spec.architecture) has no names of modules")
         }
-        let paths = try ModulePaths(architecture.naming, spec, names, source)
+        let paths = try ModulePaths(architecture.naming(for: spec), spec, names, source)
         let known = NameSet(names)
         var found: [ModuleValue] = []
         for tap in tapNames {
@@ -130,7 +130,9 @@ private struct ModulePaths {
     func candidates(for point: TapPoint, of tap: TapName) -> [Candidate] {
         func output(_ module: Module) -> [Candidate] { gave(path(module, tap)) }
         switch point {
-        case .embed: return given(block(0, of: tap.role)) + output(.embeddingNorm)
+        case .embed:
+            let isProjectedLast = spec[tap.role]?.embedding.projection?.place == .behindNorm
+            return given(block(0, of: tap.role)) + output(isProjectedLast ? .embeddingProjection : .embeddingNorm)
         case .attentionNorm: return output(.attentionNorm)
         case .queryLatent: return output(.queryLatentNorm)
         case .keyValueLatent: return output(.keyValueLatentNorm)
