@@ -26,8 +26,15 @@ public struct ModelSummary: Sendable, Equatable {
         public var innerSize: Int
     }
 
+    /// What the model computes.
+    public var spec: TransformerSpec
+    /// What every stack costs.
+    public var costs: [StackCosts]
+
     public init(_ model: Model) {
         let spec = model.spec
+        self.spec = spec
+        costs = model.costs
         architecture = spec.architecture
         parameterCount = model.table.parameterCount
         storages = model.checkpoint.storages

@@ -14,6 +14,8 @@ public struct Inspection {
     private let contentDigest: Digest?
     private let statistics: [TensorStatistics]?
     private let model: ModelFinding?
+    /// Whether blocks are said as equations too.
+    private let explains: Bool
     /// What says where the checkpoint came from; nil where nothing does.
     private let certificate: FilePath?
 
@@ -25,9 +27,11 @@ public struct Inspection {
 
     /// - Throws: what reading throws; `UsageError` where the pattern matches no tensor.
     public init(
-        of checkpoint: Checkpoint, pattern: NamePattern?, computesDigest: Bool, computesStatistics: Bool, threads: Int
+        of checkpoint: Checkpoint, pattern: NamePattern?, computesDigest: Bool, computesStatistics: Bool,
+        explains: Bool = false, threads: Int
     ) throws {
         self.checkpoint = checkpoint
+        self.explains = explains
         let contents = checkpoint.contents
         if let pattern {
             try NamePattern.requireMatches(
@@ -181,6 +185,7 @@ public struct Inspection {
                 "\(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength))"
                     + (summary.hasHead ? (summary.isHeadTied ? ", head tied" : ", head untied") : ", no head")
                     + (summary.hasPooler ? ", pooler" : ""))
+            for (stack, costs) in zip(summary.spec.stacks, summary.costs) { describe(stack, costs, add) }
             add(
                 "complete",
                 report.isSound
@@ -192,6 +197,35 @@ public struct Inspection {
             return lines
         }
     }
+
+    /// What a stack costs, what its layers see, and how its blocks are built.
+    private func describe(_ stack: StackSpec, _ costs: StackCosts, _ add: (_ label: String, _ text: String) -> Void) {
+        let length = min(stack.contextLength, Self.longestShownContext)
+        let whole = costs.weightOperations + costs.attentionOperations(length: length)
+        add(
+            "work",
+            Explanation.role(stack)
+                + "\(Quantities.operations(costs.weightOperations)) FLOPs a token, "
+                + "\(Quantities.operations(whole)) as number \(Quantities.count(length))")
+        if costs.cachedNumbers > 0 {
+            add(
+                "cache",
+                Explanation.role(stack) + "\(Quantities.bytes(2 * costs.cachedNumbers)) a token in 16 bits, "
+                    + "\(Quantities.bytes(2 * costs.cachedNumbers(length: length))) at \(Quantities.count(length))")
+        }
+        add("attention", Explanation.role(stack) + Explanation.attentionPattern(stack))
+        for (number, block) in stack.blocks.kinds.enumerated() {
+            let label = stack.blocks.kinds.count == 1 ? "block" : "block \(number + 1)"
+            for (line, text) in Explanation.drawing(block).enumerated() { add(line == 0 ? label : "", text) }
+            guard explains else { continue }
+            for (line, text) in Explanation.equations(block, hidden: stack.hiddenSize).enumerated() {
+                add(line == 0 ? "equations" : "", text)
+            }
+        }
+    }
+
+    /// Models that turn positions have no end of their own.
+    private static let longestShownContext = 1 << 20
 
     private var tensorTable: TextTable {
         var table = TextTable([("tensor", .left), ("type", .left), ("shape", .left), ("bytes", .right)])
@@ -289,6 +323,7 @@ public struct Inspection {
                 "heads": JSONValue(summary.headCount), "headDimension": JSONValue(summary.headDimension),
                 "innerSize": JSONValue(summary.innerSize), "activation": .string("\(summary.activation)"),
                 "experts": experts ?? .null,
+                "stacks": .array(zip(summary.spec.stacks, summary.costs).map(stackJSON)),
                 "vocabulary": JSONValue(summary.vocabularySize), "context": JSONValue(summary.contextLength),
                 "headTied": .bool(summary.isHeadTied), "isComplete": .bool(report.isSound),
                 "missing": .array(report.missing.map { .string($0) }),
@@ -304,6 +339,22 @@ public struct Inspection {
                 "ignored": .array(report.ignored.map { .string($0) }),
             ]
         }
+    }
+}
+
+extension Inspection {
+    private func stackJSON(_ stack: StackSpec, _ costs: StackCosts) -> JSONValue {
+        [
+            "role": .string(stack.role == .only ? "" : stack.role.rawValue), "layers": JSONValue(stack.layerCount),
+            "flopsPerToken": JSONValue(costs.weightOperations),
+            "flopsPerTokenAtContext": JSONValue(
+                costs.weightOperations
+                    + costs.attentionOperations(length: min(stack.contextLength, Self.longestShownContext))),
+            "cachedNumbersPerToken": JSONValue(costs.cachedNumbers),
+            "attention": .string(Explanation.attentionPattern(stack)),
+            "blocks": .array(
+                stack.blocks.kinds.map { block in .array(Explanation.drawing(block).map { .string($0) }) }),
+        ]
     }
 }
 

@@ -6,6 +6,14 @@ import AssayCSystem
 
 /// Numbers as people read them.
 public enum Quantities {
+    /// "1.5 G": a count of operations, in thousands of thousands.
+    static func operations(_ count: Int) -> String {
+        for (unit, size) in [("T", 1e12), ("G", 1e9), ("M", 1e6)] where Double(count) >= size {
+            return rounded(Double(count) / size, digits: 1) + " " + unit
+        }
+        return Self.count(count)
+    }
+
     /// "512 B", "7.9 MB", "1.09 GB": decimal units, as disks and downloads count.
     public static func bytes(_ count: Int) -> String {
         if count < 1000 { return "\(count) B" }

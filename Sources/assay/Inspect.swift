@@ -15,6 +15,7 @@ struct Inspect: ParsableCommand {
               assay inspect model.safetensors
               assay inspect gpt2/ '*.attn.*'
               assay inspect model.h5 --stats
+              assay inspect gpt2/ --explain
               assay inspect gpt2/ --digest --json
             """)
 
@@ -31,6 +32,9 @@ struct Inspect: ParsableCommand {
     @Flag(name: .long, help: "Compute the content digest where the file does not store it.")
     var digest = false
 
+    @Flag(name: .long, help: "Say what a block computes, as equations with this model's numbers.")
+    var explain = false
+
     @OptionGroup var common: CommonOptions
 
     func run() throws {
@@ -40,7 +44,7 @@ struct Inspect: ParsableCommand {
         let inspection = try checkpoint.whileUnchanged {
             try Inspection(
                 of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest,
-                computesStatistics: stats, threads: common.threadCount)
+                computesStatistics: stats, explains: explain, threads: common.threadCount)
         }
         try Terminal.write(common.json ? inspection.json : inspection.text(width: Terminal.outputWidth))
         if let fault = checkpoint.contents.fault { throw fault }
