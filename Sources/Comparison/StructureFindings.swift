@@ -149,6 +149,6 @@ extension BlockSpec {
         [attentionNorms, cross?.norms ?? Norms(), feedForwardNorms].flatMap {
             [$0.before != nil, $0.after != nil, $0.afterResidual != nil]
         }
-            + [arrangement == .parallel, cross != nil]
+            + [cross != nil]
     }
 }

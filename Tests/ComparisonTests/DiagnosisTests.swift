@@ -85,7 +85,7 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
         block("a window one position shorter", "mistral-window", "attn_out") { $0.attention.window = 4 },
         block("a window one position longer", "mistral-window", "attn_out") { $0.attention.window = 6 },
         block("no window", "starcoder2-window", "attn_out") { $0.attention.window = nil },
-        block("attention without its sinks", "gpt-oss-windows", "attn_out") { $0.attention.hasSinks = false },
+        block("attention without its sinks", "gpt-oss-windows", "attn_out", kind: 1) { $0.attention.hasSinks = false },
         block("queries and keys not normed", "qwen3-grouped", "attn_out") { $0.attention.headNorm = nil },
         KnownMistake(
             mistake: "the block of another layer's kind", golden: "gemma2-windows", tap: "layers.1.attn_out",
@@ -96,7 +96,9 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
         block("nothing turned by positions", "llama-grouped", "attn_out") { $0.attention.rotary = nil },
         block("another base of rotations", "llama-grouped", "attn_out") { $0.attention.rotary?.base = 500_000 },
         block("rotations not stretched", "llama-rope-llama3", "attn_out") { $0.attention.rotary?.scaling = .none },
-        block("whole heads turned", "phi3-short", "attn_out") { $0.attention.rotary?.dimension = 8 },
+        block("whole heads turned", "gptneox-parallel", "attn_out") {
+            $0.attention.rotary?.dimension = $0.attention.headDimension
+        },
         KnownMistake(
             mistake: "no biases of queries, keys and values", golden: "qwen2-grouped", tap: "layers.0.q",
             spec: { $0.blocks.kinds[0].attention.hasInputBias = false }),

@@ -139,10 +139,13 @@ enum Causes {
             [changed($0) { $0.attention.rotary?.scaling = .none }]
         },
         .block("rotations stretched linearly", at: ["attn_out"]) { block in
-            [2, 4, 8].map { factor in changed(block) { $0.attention.rotary?.scaling = .linear(factor: factor) } }
+            [2.0, 4, 8].map { factor in changed(block) { $0.attention.rotary?.scaling = .linear(factor: factor) } }
         },
         .block("whole heads turned", at: ["attn_out"]) { block in
-            [changed(block) { $0.attention.rotary?.dimension = block.attention.headDimension }]
+            // Factors of their own are as many as pairs.
+            if case .longRope = block.attention.rotary?.scaling { return [] }
+            guard block.attention.headDimension % 2 == 0 else { return [] }
+            return [changed(block) { $0.attention.rotary?.dimension = block.attention.headDimension }]
         },
         Cause(mistake: "queries and keys in the order of other rotations (neighbours to halves)", points: ["q", "k"]) {
             reordered($0, $1) { width in (0..<width).map { $0 % 2 * (width / 2) + $0 / 2 } }
@@ -181,7 +184,13 @@ enum Causes {
 
     private static let embeddings: [Cause] = [
         embedding("embeddings not scaled") { $0.scale = nil },
-        embedding("positions counted from another row") { $0.positions?.offset = 0 },
+        .model("positions counted from another row", at: ["embed"]) { spec, role in
+            guard var stack = spec[role], let offset = stack.embedding.positions?.offset, offset > 0 else { return [] }
+            // The table stays as long as it is.
+            stack.embedding.positions?.offset = 0
+            stack.contextLength += offset
+            return [changed(spec) { $0[role] = stack }]
+        },
         embedding("places counted, padded or not") { $0.positions?.counting = .places },
         embedding("no norm behind the embeddings") { $0.norm = nil },
         embedding("sines and cosines in the other order") { $0.sinusoids?.isInterleaved.toggle() },

@@ -15,6 +15,8 @@ struct BlockEngine<S: Scalar>: Engine {
     let sequences: Sequences
     /// Those of the stack before, which cross attention reads.
     let memorySequences: Sequences?
+    /// The stack's position among the model's.
+    private let stackIndex: Int
     let kernels: KernelTable
     let threads: Int
     let roundsToFloat32: Bool
@@ -38,6 +40,7 @@ struct BlockEngine<S: Scalar>: Engine {
         let tokens = parts[stack]
         self.tokens = tokens
         sequences = Sequences(tokens)
+        stackIndex = stack
         memorySequences = stack == 0 ? nil : Sequences(parts[stack - 1])
         kernels = KernelTable(pointer: table)
         threads = max(1, settings.threads)
@@ -216,8 +219,8 @@ struct BlockEngine<S: Scalar>: Engine {
         let k = try project(memories, .crossKey, bias: hasBias && attention.hasKeyBias)
         let v = try project(memories, .crossValue, bias: hasBias)
         try show(q, .crossQuery, layer, observe)
-        try show(k, .crossKey, layer, observe, rows: memorySequences)
-        try show(v, .crossValue, layer, observe, rows: memorySequences)
+        try show(k, .crossKey, layer, observe, isOfMemory: true)
+        try show(v, .crossValue, layer, observe, isOfMemory: true)
         let biases = try scoreBiases(attention, layer)
         let attended = try q.indices.map {
             try attend(q[$0], k[$0], v[$0], attention, layer, biases, keys: memorySequences)
@@ -294,15 +297,17 @@ struct BlockEngine<S: Scalar>: Engine {
     // MARK: In and out
 
     func show(
-        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?, rows: Sequences? = nil
+        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?, isOfMemory: Bool = false
     ) throws {
         guard let observe else { return }
-        let rows = rows ?? sequences
+        let sequences = isOfMemory ? memorySequences! : sequences
+        let rows: PlannedTap.Rows =
+            point == .pooler ? .sequences : .positions(stack: isOfMemory ? stackIndex - 1 : stackIndex)
         for (index, matrix) in values.enumerated() {
             let shape =
                 point == .pooler
-                ? [rows.count, matrix.columnCount] : [rows.count, rows.length, matrix.columnCount]
-            let tap = PlannedTap(name: point.name(role, layer: layer), shape: shape)
+                ? [sequences.count, matrix.columnCount] : [sequences.count, sequences.length, matrix.columnCount]
+            let tap = PlannedTap(name: point.name(role, layer: layer), shape: shape, rows: rows)
             try state(matrix).withNumbers {
                 try observe(index, TapValues(tap: tap, rows: 0..<matrix.rowCount, values: $0))
             }
