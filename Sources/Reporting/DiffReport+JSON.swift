@@ -40,8 +40,18 @@ extension DiffReport {
         [
             "sentence": .string(verdict), "class": JSONValue(result.differenceClass?.rawValue),
             "firstTap": JSONValue(result.firstOutside?.name),
+            "cause": result.diagnosis.map(json) ?? .null,
             "largestBlock": result.largestContribution.map { JSONValue($0.layer) } ?? .null,
             "exitCode": JSONValue(Int(result.exitStatus.rawValue)),
+        ]
+    }
+
+    private func json(_ diagnosis: Diagnosis) -> JSONValue {
+        [
+            "side": .string(diagnosis.isOfReference ? "A" : "B"), "tap": .string(diagnosis.tap),
+            "mistake": .string(diagnosis.mistake),
+            "alternatives": .array(diagnosis.alternatives.map { .string($0) }),
+            "relativeL2": JSONValue(diagnosis.before), "relativeL2WithMistake": JSONValue(diagnosis.after),
         ]
     }
 

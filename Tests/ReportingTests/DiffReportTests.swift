@@ -155,6 +155,10 @@ private func imbalance(_ html: String) -> String? {
     #expect(value["weights"]?.array?.count == report.result.weights?.count)
     #expect(value["verdict"]?.object?["exitCode"]?.int == 2)
     #expect(value["verdict"]?.object?["firstTap"]?.string == "layers.0.mlp_act")
+    let cause = try #require(value["verdict"]?.object?["cause"]?.object)
+    #expect(cause["side"]?.string == "B" && cause["tap"]?.string == "layers.0.mlp_act")
+    #expect(cause["mistake"]?.string == "GELU with the error function for the model's activation")
+    #expect(try #require(cause["relativeL2WithMistake"]?.double) < #require(cause["relativeL2"]?.double) / 4)
     #expect(value["structure"]?.object?["facts"]?.array?.count == 1)
     #expect(value["logits"]?.object?["kl"]?.object?["p99.9"]?.double != nil)
 }
