@@ -191,7 +191,7 @@ private final class CaptureWalk {
     }
 
     private func add(_ column: TapLedger.Column, _ tap: PlannedTap, _ reference: LentNumbers, _ test: LentNumbers) {
-        let segments = segments.of(ledger.rows(of: tap.name))
+        let segments = segments.of(tap.rows)
         ledger.add(
             column, tap.name, reference, test, segments: segments.segments[...], features: tap.featureCount,
             offset: firstSequence * segments.length)

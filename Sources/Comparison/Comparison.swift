@@ -120,11 +120,9 @@ public struct Comparison {
             result.notes.append("activations were not compared: the sides differ in \(obstacle)")
             return
         }
-        let others = pairs.filter(\.hasOtherStorage)
+        let rounded = Self.rounded(a, pairs.filter(\.hasOtherStorage))
         let walk = LockstepComparison(
-            reference: a, test: b, rounded: Self.rounded(a, others),
-            settings: RunSettings(profile: options.profile, threads: options.threads), pattern: options.taps,
-            progress: progress)
+            reference: a, test: b, rounded: rounded, settings: settings, pattern: options.taps, progress: progress)
         let outcome = try walk.run(tokens, batchCount: options.batchCount)
         result.tokens = ComparisonResult.Tokens(tokens)
         let unexplained = result.unexplainedWeights
@@ -136,7 +134,7 @@ public struct Comparison {
         result.routing = outcome.routing
         result.logits = outcome.logits
         findSuspects(a.spec, &result)
-        try diagnose(Self.rounded(a, others) ?? a, tokens, &result) { tokens, tap, step, states in
+        try diagnose(rounded ?? a, tokens, &result) { tokens, tap, step, states in
             let runner = try BlockRunner(b, tokens: tokens, settings: settings)
             return try Diagnostician.values(of: tap, step, states, runner)
         }
@@ -243,7 +241,7 @@ public struct Comparison {
 
     private var captures: CaptureComparison {
         CaptureComparison(
-            settings: RunSettings(profile: options.profile, threads: options.threads), pattern: options.taps,
+            settings: settings, pattern: options.taps,
             tolerance: Tolerance(limit: options.limit))
     }
 

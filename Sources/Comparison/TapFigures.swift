@@ -7,8 +7,6 @@ public struct TapFigures: Sendable {
     public let role: StackSpec.Role
     /// Nil where the tap belongs to no block.
     public let layer: Int?
-    /// What its rows are.
-    let rows: PlannedTap.Rows
     /// On the test's own hidden states: everything that came before counts.
     public internal(set) var accumulated = DifferenceFigures()
     /// On the reference's hidden states; nil where a side was captured.
@@ -29,7 +27,7 @@ public struct TapFigures: Sendable {
     init(_ tap: PlannedTap) {
         name = tap.name
         let parts = TapName(tap.name)
-        (role, layer, rows) = (parts?.role ?? .only, parts?.layer, tap.rows)
+        (role, layer) = (parts?.role ?? .only, parts?.layer)
     }
 
     /// The tap's name within its block.

@@ -41,11 +41,6 @@ final class TapLedger {
 
     func holds(_ tap: String) -> Bool { positions[tap] != nil }
 
-    /// What a tap's rows are; of a tap that is not held, the first stack's positions.
-    func rows(of tap: String) -> PlannedTap.Rows {
-        positions[tap].map { entries[$0].figures.rows } ?? .positions(stack: 0)
-    }
-
     /// - Parameters:
     ///   - firstRow: the row with which both sets of numbers begin.
     ///   - offset: rows of sequences that came before those the segments count.

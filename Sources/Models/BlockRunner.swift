@@ -25,6 +25,7 @@ public final class BlockRunner: Sendable {
     public let settings: RunSettings
     /// What every stack is fed.
     private let parts: [TokenBatch]
+    private let plan: TapPlan
     private let engines: [any Engine]
 
     /// - Throws: `StructureError` where the model's tensors are not what its configuration says; `CheckpointError` where
@@ -38,6 +39,7 @@ public final class BlockRunner: Sendable {
         self.settings = settings
         let parts = model.spec.stacks.map { tokens.part(for: $0.role) }
         self.parts = parts
+        plan = TapPlan(model.spec, batchCount: tokens.batchCount, lengths: parts.map(\.length))
         engines = try parts.indices.map { stack in
             switch settings.profile {
             case .fast32: try BlockEngine<Float>(model, parts, stack: stack, settings)
@@ -51,10 +53,10 @@ public final class BlockRunner: Sendable {
     public var hasLogits: Bool { model.spec.head != nil }
 
     /// All taps in the order of the forward pass.
-    public var plannedTaps: [PlannedTap] { TapPlan(model.spec, tokens).taps }
+    public var plannedTaps: [PlannedTap] { plan.taps }
 
     /// The taps of one step, in order.
-    public func plannedTaps(of step: ForwardStep) -> [PlannedTap] { TapPlan(model.spec, tokens).taps(of: step) }
+    public func plannedTaps(of step: ForwardStep) -> [PlannedTap] { plan.taps(of: step) }
 
     /// What a stack is fed.
     public func tokens(of stack: Int) -> TokenBatch { parts[stack] }

@@ -11,10 +11,6 @@ struct TapPlan {
         self.lengths = lengths
     }
 
-    init(_ spec: TransformerSpec, _ tokens: TokenBatch) {
-        self.init(spec, batchCount: tokens.batchCount, lengths: spec.stacks.map { tokens.part(for: $0.role).length })
-    }
-
     var taps: [PlannedTap] { spec.steps.flatMap(taps) }
 
     func taps(of step: ForwardStep) -> [PlannedTap] {

@@ -18,19 +18,9 @@ enum BART: Architecture {
         stacks[1].embedding.isShared = true
         let spec = try configuration.translator(
             modelType, stacks, modelClasses: ["BartForConditionalGeneration"], bodyClass: "BartModel", stands)
-        try configuration.finish(
-            harmless: Self.harmless.union([
-                "normalize_before", "normalize_embedding", "add_final_layer_norm", "add_bias_logits",
-                "static_position_embeddings", "extra_pos_embeddings", "classif_dropout",
-            ]))
+        try configuration.finish(harmless: HarmlessKeys.translators)
         return spec
     }
-
-    /// What only training or other programs read.
-    static let harmless: Set<String> = [
-        "dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "encoder_layerdrop",
-        "decoder_layerdrop", "init_std", "is_decoder", "num_hidden_layers", "forced_eos_token_id",
-    ]
 
     static let naming = Naming.translator(
         [StackSpec.Role.encoder, .decoder].flatMap { role in
@@ -83,6 +73,16 @@ extension ConfigurationReader {
             architecture: modelType, stacks: stacks,
             head: modelClass == bodyClass ? nil : head)
     }
+}
+
+extension HarmlessKeys {
+    /// What only training or other programs read of translators' configurations.
+    static let translators: Set<String> = [
+        "dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "classif_dropout",
+        "encoder_layerdrop", "decoder_layerdrop", "init_std", "is_decoder", "num_hidden_layers", "forced_eos_token_id",
+        "normalize_before", "normalize_embedding", "add_final_layer_norm", "add_bias_logits",
+        "static_position_embeddings", "extra_pos_embeddings",
+    ]
 }
 
 extension Naming {

@@ -23,11 +23,7 @@ enum Marian: Architecture {
         }
         let spec = try configuration.translator(
             modelType, stacks, modelClasses: ["MarianMTModel"], bodyClass: "MarianModel", stands)
-        try configuration.finish(
-            harmless: BART.harmless.union([
-                "normalize_before", "normalize_embedding", "add_final_layer_norm", "add_bias_logits",
-                "static_position_embeddings", "extra_pos_embeddings", "classif_dropout",
-            ]))
+        try configuration.finish(harmless: HarmlessKeys.translators)
         return spec
     }
 
