@@ -9,7 +9,9 @@ enum TapSources {
                 (spec.shared(WeightSlot(module, in: tap.role, layer: tap.layer, $0).standing), slice)
             }
         }
-        let isJoined = tap.layer.map { spec[tap.role]?.blocks[$0].attention.projection != .separate } ?? false
+        let block = tap.layer.flatMap { spec[tap.role]?.blocks[$0] }
+        let isJoined = block.map { $0.attention.projection != .separate } ?? false
+        let isCrossJoined = block?.cross.map { $0.attention.projection != .separate } ?? false
         switch tap.point {
         case "embed":
             return [
@@ -26,9 +28,9 @@ enum TapSources {
         case "attn_out":
             return [Module.attentionOutput, .attentionSinks, .distanceKey, .distanceQuery].flatMap { both($0) }
         case "cross_attn_norm": return both(.crossNorm)
-        case "cross_q": return both(.crossQuery)
-        case "cross_k": return both(.crossKey)
-        case "cross_v": return both(.crossValue)
+        case "cross_q": return isCrossJoined ? both(.crossQueryKeyValue, 0) : both(.crossQuery)
+        case "cross_k": return isCrossJoined ? both(.crossQueryKeyValue, 1) : both(.crossKey)
+        case "cross_v": return isCrossJoined ? both(.crossQueryKeyValue, 2) : both(.crossValue)
         case "cross_attn_out": return both(.crossOutput)
         case "mlp_norm": return both(.feedForwardNorm)
         case "attn_post_norm": return both(.attentionPostNorm)

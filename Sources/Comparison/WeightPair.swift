@@ -40,8 +40,12 @@ extension WeightPair {
     }
 
     private static func slices(of slot: WeightSlot, _ spec: TransformerSpec) -> [[Range<Int>]] {
-        guard slot.module == .queryKeyValue, let layer = slot.layer else { return [] }
-        return spec[slot.role]?.blocks[layer].attention.joinedSlices ?? []
+        guard let block = slot.layer.flatMap({ spec[slot.role]?.blocks[$0] }) else { return [] }
+        switch slot.module {
+        case .queryKeyValue: return block.attention.joinedSlices
+        case .crossQueryKeyValue: return block.cross?.attention.joinedSlices ?? []
+        default: return []
+        }
     }
 
     /// The tensors of two bare checkpoints that share a name and a shape, in the reference's order.

@@ -47,6 +47,7 @@ public enum ArchitectureRegistry {
         T5.self,
         BART.self,
         Marian.self,
+        Transformer.self,
         GPTNeoX.self,
         GPTJ.self,
         Phi.self,

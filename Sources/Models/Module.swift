@@ -6,7 +6,7 @@ public enum Module: String, CaseIterable, Sendable {
     case distanceEmbedding, distanceNorm, distanceKey, distanceQuery
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
-    case crossNorm, crossQuery, crossKey, crossValue, crossOutput
+    case crossNorm, crossQueryKeyValue, crossQuery, crossKey, crossValue, crossOutput
     case queryDown, queryLatentNorm, queryUp, keyValueDown, keyValueLatentNorm, keyValueUp
     case feedForwardNorm, feedForwardGate, feedForwardGateInput, feedForwardInput, feedForwardOutput,
         feedForwardPostNorm
@@ -89,6 +89,9 @@ public struct ModuleName: Sendable {
     public var isOutsidePrefix: Bool
     /// Whether it is a lone parameter: its weight's name is the module's, without `.weight`, its bias's ends with `_bias`.
     public var isParameter: Bool
+    /// What stands between the module's name and that of a part of it; "_" where both are parameters of the module around
+    /// it: `self_attn.in_proj_weight`.
+    public var joint: String
     /// How its matrix lies; nil for as linear layers' do.
     public var orientation: WeightOrientation?
     /// Whether the name is one expert's.
@@ -96,13 +99,14 @@ public struct ModuleName: Sendable {
 
     init(
         _ module: Module, in role: StackSpec.Role = .only, hf: String, isOutsidePrefix: Bool = false,
-        isParameter: Bool = false, orientation: WeightOrientation? = nil
+        isParameter: Bool = false, joint: String = ".", orientation: WeightOrientation? = nil
     ) {
         self.module = module
         self.role = role
         self.hf = hf
         self.isOutsidePrefix = isOutsidePrefix
         self.isParameter = isParameter
+        self.joint = joint
         self.orientation = orientation
         isOfOneExpert = hf.firstRange(of: "{e}") != nil
     }
@@ -132,7 +136,7 @@ public struct Naming: Sendable {
         let stem = Self.fill(module.hf, layer: slot.layer, perGroup: layersPerGroup, expert: slot.expert)
         let name =
             (prefixed && !module.isOutsidePrefix ? prefix : "") + stem
-            + (module.isParameter ? (slot.part == .bias ? "_bias" : "") : "." + slot.part.rawValue)
+            + (module.isParameter ? (slot.part == .bias ? "_bias" : "") : module.joint + slot.part.rawValue)
         return [name]
             + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
     }

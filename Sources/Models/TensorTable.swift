@@ -270,10 +270,15 @@ private struct TableBuilder {
     ) throws(StructureError) {
         let (attention, hasBias) = (cross.attention, cross.attention.hasInputBias)
         if let norm = cross.norms.before { try addNorm(.crossNorm, norm, hidden, layer) }
-        try addLinear(.crossQuery, from: hidden, to: attention.queryWidth, layer, bias: hasBias)
-        try addLinear(
-            .crossKey, from: hidden, to: attention.keyWidth, layer, bias: hasBias && attention.hasKeyBias)
-        try addLinear(.crossValue, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
+        if attention.projection == .separate {
+            try addLinear(.crossQuery, from: hidden, to: attention.queryWidth, layer, bias: hasBias)
+            try addLinear(
+                .crossKey, from: hidden, to: attention.keyWidth, layer, bias: hasBias && attention.hasKeyBias)
+            try addLinear(.crossValue, from: hidden, to: attention.valueWidth, layer, bias: hasBias)
+        } else {
+            let outputs = attention.queryWidth + 2 * attention.keyWidth
+            try addLinear(.crossQueryKeyValue, from: hidden, to: outputs, layer, bias: hasBias)
+        }
         try addLinear(.crossOutput, from: attention.queryWidth, to: hidden, layer, bias: attention.hasOutputBias)
         if let norm = cross.norms.afterResidual { try addNorm(.crossNorm, norm, hidden, layer) }
     }

@@ -161,6 +161,38 @@ extension Trap {
             $0[.encoder]?.embedding.sinusoids?.isInterleaved = true
         },
         wrong("the head's row of biases forgotten", "marian-shared", "logits") { $0.head?.hasBiasRow = false },
+        wrong("all sines first", "transformer-post-norm", "encoder.embed") {
+            $0[.encoder]?.embedding.sinusoids?.isInterleaved = false
+        },
+        wrong("sines and cosines alternating in the decoder", "transformer-halves-padded", "decoder.embed") {
+            $0.embedding.sinusoids?.isInterleaved = true
+        },
+        wrong("tokens not times the root of the width", "transformer-paper", "encoder.embed") {
+            $0[.encoder]?.embedding.scale = nil
+        },
+        wrong("norms before for behind", "transformer-post-norm", "encoder.layers.0.q") {
+            let norm = $0.finalNorm
+            $0[.encoder]?.blocks.kinds[0].attentionNorms = .init(before: norm)
+        },
+        wrong("norms behind for before", "transformer-pre-norm", "encoder.layers.0.q") {
+            let norm = $0.finalNorm
+            $0[.encoder]?.blocks.kinds[0].attentionNorms = .init(afterResidual: norm)
+        },
+        wrong("no norm behind the encoder", "transformer-post-norm", "decoder.layers.0.cross_k") {
+            $0[.encoder]?.finalNorm = nil
+        },
+        wrong("tanh for erf in the encoder", "transformer-pre-norm", "encoder.layers.0.mlp_act") {
+            $0[.encoder]?.blocks.kinds[0].feedForward.activation = .geluTanh
+        },
+        Trap(
+            testDescription: "keys and values of a joined cross attention exchanged", golden: "transformer-post-norm",
+            tap: "decoder.layers.1.cross_k",
+            weights: {
+                let name = "transformer.decoder.layers.1.multihead_attn.in_proj_weight"
+                let values = $0[name]
+                let part = values.count / 3
+                $0[name] = Array(values[..<part] + values[(2 * part)...] + values[part..<2 * part])
+            }),
         Trap(
             testDescription: "the encoder's padding forgotten", golden: "bart-scaled-padded",
             tap: "encoder.layers.0.attn_out",

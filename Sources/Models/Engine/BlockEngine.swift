@@ -211,13 +211,7 @@ struct BlockEngine<S: Scalar>: Engine {
     ) throws -> [Matrix<S>] {
         guard let memorySequences else { preconditionFailure("cross attention in the first stack") }
         let memories = try memories.map { try matrix($0!) }
-        func project(_ inputs: [Matrix<S>], _ module: Module, bias: Bool) throws -> [Matrix<S>] {
-            try linear(inputs, WeightSlot(module, layer: layer), bias: bias)
-        }
-        let hasBias = attention.hasInputBias
-        let q = try project(inputs, .crossQuery, bias: hasBias)
-        let k = try project(memories, .crossKey, bias: hasBias && attention.hasKeyBias)
-        let v = try project(memories, .crossValue, bias: hasBias)
+        let (q, k, v) = try crossProjections(attention, layer, inputs, memories)
         try show(q, .crossQuery, layer, observe)
         try show(k, .crossKey, layer, observe, isOfMemory: true)
         try show(v, .crossValue, layer, observe, isOfMemory: true)
@@ -225,9 +219,31 @@ struct BlockEngine<S: Scalar>: Engine {
         let attended = try q.indices.map {
             try attend(q[$0], k[$0], v[$0], attention, layer, biases, keys: memorySequences)
         }
-        let result = try project(attended, .crossOutput, bias: attention.hasOutputBias)
+        let output = WeightSlot(.crossOutput, layer: layer)
+        let result = try linear(attended, output, bias: attention.hasOutputBias)
         try show(result, .crossOutput, layer, observe)
         return result
+    }
+
+    private func crossProjections(
+        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ memories: [Matrix<S>]
+    ) throws -> Projections {
+        let hasBias = attention.hasInputBias
+        if attention.projection == .separate {
+            func project(_ inputs: [Matrix<S>], _ module: Module, bias: Bool) throws -> [Matrix<S>] {
+                try linear(inputs, WeightSlot(module, layer: layer), bias: bias)
+            }
+            return try (
+                project(inputs, .crossQuery, bias: hasBias),
+                project(memories, .crossKey, bias: hasBias && attention.hasKeyBias),
+                project(memories, .crossValue, bias: hasBias)
+            )
+        }
+        let slot = WeightSlot(.crossQueryKeyValue, layer: layer)
+        let slices = attention.joinedSlices
+        let q = try linear(inputs, slot, slices: [slices[0]], bias: hasBias)
+        let others = try linear(memories, slot, slices: Array(slices[1...]), bias: hasBias)
+        return (q[0], others[0], others[1])
     }
 
     typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])
