@@ -119,7 +119,7 @@ struct CaptureComparison {
                     ledger.add(
                         .accumulated, tap.name, own, other, segments: piece, firstRow: range.lowerBound,
                         features: tap.featureCount, offset: 0)
-                    guard tap.name == "logits" else { return }
+                    guard TapName.outputs.contains(tap.name) else { return }
                     try comparison.add(
                         own, other, segments: piece, firstRow: range.lowerBound, classes: tap.featureCount,
                         firstSequence: 0, to: &logits)
@@ -175,8 +175,8 @@ private final class CaptureWalk {
             }[0]
         }
         for step in runner.steps { try advance { try $0.advance(step, $1, $2) } }
-        guard runner.hasLogits, ledger.holds("logits"), let state, let exactState else { return }
-        try compareLogits(state, exactState, &logits)
+        guard let tap = runner.model.spec.outputTap, ledger.holds(tap), let state, let exactState else { return }
+        try compareLogits(tap, state, exactState, &logits)
     }
 
     private func compare(_ values: TapValues) throws {
@@ -197,7 +197,9 @@ private final class CaptureWalk {
             offset: firstSequence * segments.length)
     }
 
-    private func compareLogits(_ state: HiddenState, _ exactState: HiddenState, _ logits: inout LogitsFigures) throws {
+    private func compareLogits(
+        _ tap: String, _ state: HiddenState, _ exactState: HiddenState, _ logits: inout LogitsFigures
+    ) throws {
         let tokens = runner.tokens(of: runner.model.spec.stacks.count - 1)
         let segments = segments.ofLogits
         let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
@@ -208,13 +210,13 @@ private final class CaptureWalk {
             let own = try runner.logits([state], rows: range)[0]
             let wide = try exact.logits([exactState], rows: range)[0]
             let captured = try capture.read(
-                capture["logits"]!, rows: range.lowerBound + offset..<range.upperBound + offset, features: classes)
+                capture[tap]!, rows: range.lowerBound + offset..<range.upperBound + offset, features: classes)
             let (reference, test) = isReference ? (own, captured) : (captured, own)
             func add(_ column: TapLedger.Column, _ a: HiddenState, _ b: HiddenState) {
                 a.withNumbers { a in
                     b.withNumbers {
                         ledger.add(
-                            column, "logits", a, $0, segments: piece, firstRow: range.lowerBound, features: classes,
+                            column, tap, a, $0, segments: piece, firstRow: range.lowerBound, features: classes,
                             offset: offset)
                     }
                 }

@@ -250,7 +250,10 @@ public struct CapturedActivations: Sendable {
         }
         return try TokenBatch(
             inputIDs: ids, attentionMask: lists("attention_mask"), tokenTypeIDs: lists("token_type_ids"),
-            positionIDs: lists("position_ids"), decoder: decoder, source: FilePath(name))
+            positionIDs: lists("position_ids"), decoder: decoder, source: FilePath(name)
+        ).cut(
+            into: TokenBatch.Segments(
+                length: lists("segment_length")?[0][0], memoryLength: lists("memory_length")?[0][0]))
     }
 
     /// The digest of the tokens, as the capture's metadata has it.

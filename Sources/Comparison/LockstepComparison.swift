@@ -53,7 +53,7 @@ struct LockstepComparison {
 
     /// As many sequences as keep a block's taps within bounds.
     static func sequencesPerPart(_ taps: [PlannedTap], _ tokens: TokenBatch) -> Int {
-        let blocks = Dictionary(grouping: taps.filter { $0.name != "logits" }) {
+        let blocks = Dictionary(grouping: taps.filter { !TapName.outputs.contains($0.name) }) {
             $0.name.split(separator: ".").dropLast()
         }
         let widest =
@@ -115,7 +115,8 @@ private final class LockstepWalk {
 
     func run(_ logits: inout LogitsFigures) throws {
         for step in reference.steps { try advance { try $0.advance(step, $1, $2) } }
-        if reference.hasLogits, test.hasLogits, ledger.holds("logits") { try compareLogits(&logits) }
+        guard let tap = reference.model.spec.outputTap, test.hasLogits, ledger.holds(tap) else { return }
+        try compareLogits(tap, &logits)
     }
 
     // MARK: Steps
@@ -173,7 +174,7 @@ private final class LockstepWalk {
 
     // MARK: Logits
 
-    private func compareLogits(_ logits: inout LogitsFigures) throws {
+    private func compareLogits(_ tap: String, _ logits: inout LogitsFigures) throws {
         guard let state, let testState, let isolatedState, let exactState else { return }
         let tokens = reference.tokens(of: reference.model.spec.stacks.count - 1)
         let segments = segments.ofLogits
@@ -187,7 +188,7 @@ private final class LockstepWalk {
                 own.withNumbers { own in
                     values.withNumbers {
                         ledger.add(
-                            column, "logits", own, $0, segments: piece, firstRow: range.lowerBound, features: classes,
+                            column, tap, own, $0, segments: piece, firstRow: range.lowerBound, features: classes,
                             offset: firstSequence * tokens.length)
                     }
                 }

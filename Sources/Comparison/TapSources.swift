@@ -26,7 +26,9 @@ enum TapSources {
         case "q_norm": return both(.queryNorm)
         case "k_norm": return both(.keyNorm)
         case "attn_out":
-            return [Module.attentionOutput, .attentionSinks, .distanceKey, .distanceQuery].flatMap { both($0) }
+            return [
+                Module.attentionOutput, .attentionSinks, .distanceKey, .distanceQuery, .contentBias, .distanceBias,
+            ].flatMap { both($0) }
         case "cross_attn_norm": return both(.crossNorm)
         case "cross_q": return isCrossJoined ? both(.crossQueryKeyValue, 0) : both(.crossQuery)
         case "cross_k": return isCrossJoined ? both(.crossQueryKeyValue, 1) : both(.crossKey)
@@ -40,11 +42,21 @@ enum TapSources {
         case "mlp_out": return both(.feedForwardOutput) + experts(tap, spec)
         case "final_norm": return both(.finalNorm)
         case "pooler": return both(.pooler)
-        case "logits":
-            return [Module.headTransform, .headNorm, .headProjection, .head].flatMap { both($0) }
+        case "logits", "logprobs":
+            return [Module.headTransform, .headNorm, .headProjection, .head, .headClusters].flatMap { both($0) }
+                + bins(spec)
                 + (spec.head?.isTied == true
                     ? spec.stacks.map { (WeightSlot(.tokenEmbedding, in: $0.role), nil) } : [])
         default: return []
+        }
+    }
+
+    /// The weights of the bins of an adaptive softmax.
+    private static func bins(_ spec: TransformerSpec) -> [(slot: WeightSlot, slice: Int?)] {
+        (0..<(spec.head?.adaptive?.bins.count ?? 0)).flatMap { bin in
+            [Module.head, .headProjection].flatMap { module in
+                [WeightSlot(module, bin: bin), WeightSlot(module, bin: bin, .bias)].map { ($0, nil) }
+            }
         }
     }
 

@@ -48,6 +48,7 @@ public enum ArchitectureRegistry {
         BART.self,
         Marian.self,
         Transformer.self,
+        TransformerXL.self,
         GPTNeoX.self,
         GPTJ.self,
         Phi.self,

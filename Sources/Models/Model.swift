@@ -129,7 +129,9 @@ public struct Model: Sendable {
 
     /// Whether the body's names bear the prefix: the token embedding decides, else whatever name begins with it.
     private static func isPrefixed(_ checkpoint: LogicalCheckpoint, _ naming: Naming) -> Bool {
-        let slots = StackSpec.Role.allCases.map { WeightSlot(.tokenEmbedding, in: $0) }
+        let slots = StackSpec.Role.allCases.map { WeightSlot(.tokenEmbedding, in: $0) }.filter {
+            naming.names(of: $0, prefixed: true) != naming.names(of: $0, prefixed: false)
+        }
         func stands(prefixed: Bool) -> Bool {
             slots.contains { naming.names(of: $0, prefixed: prefixed).contains { checkpoint[$0] != nil } }
         }

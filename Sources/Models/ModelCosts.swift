@@ -19,12 +19,16 @@ public struct StackCosts: Sendable, Equatable {
         role = stack.role
         layers = (0..<stack.layerCount).map { layer in
             let attention = stack.blocks[layer].attention
-            let width = attention.headDimension + attention.valueHeadDimension
-            let kept = attention.latent.map { $0.keyValueRank + $0.sharedWidth }
+            let distances = attention.sinusoidalDistances == nil ? 0 : attention.headDimension
+            let width = attention.headDimension + attention.valueHeadDimension + distances
+            // Of a memory it is what enters the layer.
+            let kept =
+                attention.latent.map { $0.keyValueRank + $0.sharedWidth }
+                ?? attention.recurrence.map { _ in stack.hiddenSize }
             return Layer(
                 operationsPerKey: 2 * attention.headCount * width,
                 cachedNumbers: attention.isCausal ? kept ?? attention.keyWidth + attention.valueWidth : 0,
-                window: attention.window)
+                window: attention.window ?? attention.recurrence.map { max($0.memoryLength, 1) })
         }
         cachedNumbers = layers.reduce(0) { $0 + $1.cachedNumbers }
         weightOperations = Self.whole(

@@ -4,6 +4,7 @@ import AssayPackings
 public enum Module: String, CaseIterable, Sendable {
     case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
     case distanceEmbedding, distanceNorm, distanceKey, distanceQuery
+    case contentBias, distanceBias, sharedContentBias, sharedDistanceBias
     case attentionNorm, queryKeyValue, query, key, value, queryNorm, keyNorm, attentionSinks, attentionOutput
     case attentionPostNorm
     case crossNorm, crossQueryKeyValue, crossQuery, crossKey, crossValue, crossOutput
@@ -13,12 +14,13 @@ public enum Module: String, CaseIterable, Sendable {
     case router, routerCorrection, expertGate, expertInput, expertOutput, expertGateInput
     case sharedGate, sharedInput, sharedOutput
     case finalNorm, pooler
-    case headTransform, headNorm, headProjection, head, headBiasRow, nextSentence
+    case headTransform, headNorm, headProjection, head, headClusters, headBiasRow, nextSentence
 
     /// Whether it stands behind the stacks rather than in one.
     var isBehindStacks: Bool {
         switch self {
-        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headBiasRow, .nextSentence: true
+        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headClusters, .headBiasRow, .nextSentence:
+            true
         default: false
         }
     }
@@ -35,20 +37,24 @@ public struct WeightSlot: Hashable, Sendable {
     public var layer: Int?
     /// The expert it belongs to; nil for what is no expert's, or all experts' together.
     public var expert: Int?
+    /// The bin of the vocabulary it belongs to; nil for what is all tokens'.
+    public var bin: Int?
     public var part: Part
 
     public init(
-        _ module: Module, in role: StackSpec.Role = .only, layer: Int? = nil, expert: Int? = nil, _ part: Part = .weight
+        _ module: Module, in role: StackSpec.Role = .only, layer: Int? = nil, expert: Int? = nil, bin: Int? = nil,
+        _ part: Part = .weight
     ) {
         self.module = module
         self.role = role
         self.layer = layer
         self.expert = expert
+        self.bin = bin
         self.part = part
     }
 
     /// The bias of the same module.
-    var bias: WeightSlot { WeightSlot(module, in: role, layer: layer, expert: expert, .bias) }
+    var bias: WeightSlot { WeightSlot(module, in: role, layer: layer, expert: expert, bin: bin, .bias) }
     /// The tensor that holds it together with those of the other experts.
     var ofAllExperts: WeightSlot { WeightSlot(module, in: role, layer: layer, part) }
 
@@ -57,7 +63,7 @@ public struct WeightSlot: Hashable, Sendable {
 
     /// The same in another stack; without one where it stands behind them all.
     func of(_ role: StackSpec.Role) -> WeightSlot {
-        WeightSlot(module, in: module.isBehindStacks ? .only : role, layer: layer, expert: expert, part)
+        WeightSlot(module, in: module.isBehindStacks ? .only : role, layer: layer, expert: expert, bin: bin, part)
     }
 }
 
@@ -83,7 +89,8 @@ public struct ModuleName: Sendable {
     /// The stack it belongs to.
     public var role: StackSpec.Role
     /// In checkpoints of transformers, without prefix and without `.weight`; `{i}` stands for the layer, `{g}` and `{k}` for
-    /// the group of layers and the place in it, `{e}` for the expert.
+    /// the group of layers and the place in it, `{e}` for the expert, `{b}` for the bin of the vocabulary, 0 where there
+    /// is one.
     public var hf: String
     /// Whether the prefix of bodies inside larger models never stands before it.
     public var isOutsidePrefix: Bool
@@ -133,7 +140,8 @@ public struct Naming: Sendable {
     /// module.
     func names(of slot: WeightSlot, prefixed: Bool) -> [String] {
         guard let module = name(of: slot) else { return [] }
-        let stem = Self.fill(module.hf, layer: slot.layer, perGroup: layersPerGroup, expert: slot.expert)
+        let stem = Self.fill(
+            module.hf, layer: slot.layer, perGroup: layersPerGroup, expert: slot.expert, bin: slot.bin ?? 0)
         let name =
             (prefixed && !module.isOutsidePrefix ? prefix : "") + stem
             + (module.isParameter ? (slot.part == .bias ? "_bias" : "") : module.joint + slot.part.rawValue)
@@ -159,9 +167,12 @@ public struct Naming: Sendable {
         }
     }
 
-    static func fill(_ pattern: String, layer: Int?, perGroup: Int = 1, expert: Int? = nil) -> String {
+    static func fill(
+        _ pattern: String, layer: Int?, perGroup: Int = 1, expert: Int? = nil, bin: Int = 0
+    ) -> String {
         let numbers = [
             ("{i}", layer), ("{g}", layer.map { $0 / perGroup }), ("{k}", layer.map { $0 % perGroup }), ("{e}", expert),
+            ("{b}", bin),
         ]
         return numbers.reduce(pattern) { name, part in
             guard let number = part.1, let place = name.firstRange(of: part.0) else { return name }

@@ -160,6 +160,8 @@ private struct ModulePaths {
             // Behind the activation, which is no module with weights.
             let pooler = parent(path(.pooler, tap))
             return gave(pooler) + gave(pooler.map { $0 + ".activation" }) + own("pooler_output")
+        // The library calls them scores of predictions.
+        case .logProbabilities: return own("logprobs") + own("prediction_scores")
         case .logits:
             // What is done behind the product is done by no module.
             let isProduct = spec.head.map { $0.scale == nil && $0.softCap == nil && !$0.hasBiasRow } ?? false

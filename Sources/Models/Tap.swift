@@ -87,11 +87,14 @@ public struct TapName: Sendable, Hashable {
         point = found.rawValue
     }
 
+    /// The taps of what heads give, logits or log probabilities.
+    public static let outputs: Set<String> = [TapPoint.logits.rawValue, TapPoint.logProbabilities.rawValue]
+
     /// Where it stands in a forward pass.
     public var order: [Int] {
         let role = StackSpec.Role.allCases.firstIndex(of: self.role)!
         let step = TapPoint.allCases.firstIndex { $0.rawValue == point }!
-        let isBehindStacks = point == TapPoint.pooler.rawValue || point == TapPoint.logits.rawValue
+        let isBehindStacks = TapPoint(rawValue: point)!.isBehindStacks
         return [isBehindStacks ? Int.max : role, layer ?? (point == TapPoint.embed.rawValue ? -1 : Int.max), step]
     }
 }

@@ -21,7 +21,8 @@ struct TapPlan {
                 tap($0.point, stack, $0.width, layer: layer, rows: $0.isOfMemory ? stack - 1 : stack)
             }
         case .finish(let stack): return finishTaps(stack)
-        case .logits: return spec.head == nil ? [] : [tap(.logits, spec.stacks.count - 1, spec.logitCount)]
+        case .logits:
+            return spec.outputPoint.map { [tap($0, spec.stacks.count - 1, spec.logitCount)] } ?? []
         }
     }
 
@@ -94,6 +95,13 @@ extension Model {
 }
 
 extension TransformerSpec {
+    /// What the head gives.
+    var outputPoint: TapPoint? { head.map { $0.adaptive == nil ? .logits : .logProbabilities } }
+
+    /// The name of the tap of what the head gives: "logits", or "logprobs" where those are log probabilities; nil for a
+    /// bare body.
+    public var outputTap: String? { outputPoint?.rawValue }
+
     /// The steps of a forward pass, in order.
     public var steps: [ForwardStep] {
         stacks.enumerated().flatMap { index, stack in
@@ -130,11 +138,12 @@ enum TapPoint: String, CaseIterable {
     case finalNorm = "final_norm"
     case pooler
     case logits
+    case logProbabilities = "logprobs"
 
     /// Whether every block has one of its own.
     var isOfBlocks: Bool {
         switch self {
-        case .embed, .finalNorm, .pooler, .logits: false
+        case .embed, .finalNorm, .pooler, .logits, .logProbabilities: false
         default: true
         }
     }
@@ -146,5 +155,5 @@ enum TapPoint: String, CaseIterable {
     }
 
     /// Whether it belongs to the whole model.
-    var isBehindStacks: Bool { self == .logits || self == .pooler }
+    var isBehindStacks: Bool { self == .logits || self == .logProbabilities || self == .pooler }
 }

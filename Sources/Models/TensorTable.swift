@@ -139,9 +139,13 @@ private struct TableBuilder {
         let projection = embedding.projection
         let width = projection?.inputSize ?? hidden
         let summedWidth = projection?.place == .ofTokens ? hidden : width
-        try add(
-            WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding, nil,
-            embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
+        if let bins = embedding.bins {
+            try addBins(bins, hidden)
+        } else {
+            try add(
+                WeightSlot(.tokenEmbedding), [spec.vocabularySize, width], .embedding, nil,
+                embedding.isShared ? .tied(to: WeightSlot(.tokenEmbedding, in: before)) : .required)
+        }
         if let projection {
             try addLinear(
                 .embeddingProjection, from: width, to: hidden, role: .embedding, bias: projection.hasBias)
@@ -160,6 +164,20 @@ private struct TableBuilder {
             guard let bias = attention.relativeBias else { continue }
             try add(WeightSlot(.relativeBias), [bias.bucketCount, attention.headCount], .position)
             break
+        }
+        if let attention = spec.blocks.kinds.first?.attention, attention.sinusoidalDistances?.sharesBiases == true {
+            for module in [Module.sharedContentBias, .sharedDistanceBias] {
+                try add(WeightSlot(module), [attention.headCount, attention.headDimension], .position)
+            }
+        }
+    }
+
+    private mutating func addBins(_ bins: VocabularyBins, _ hidden: Int) throws(StructureError) {
+        for bin in 0..<bins.count {
+            let width = bins.widths[bin]
+            try add(WeightSlot(.tokenEmbedding, bin: bin), [bins.tokens(of: bin).count, width], .embedding)
+            try addLinear(
+                WeightSlot(.embeddingProjection, bin: bin), from: width, to: hidden, role: .embedding, bias: false)
         }
     }
 
@@ -243,8 +261,20 @@ private struct TableBuilder {
                 try addLinear(.distanceQuery, from: hidden, to: attention.queryWidth, layer)
             }
         }
+        if let distances = attention.sinusoidalDistances { try addDistances(distances, attention, hidden, layer) }
         if attention.hasSinks { try add(WeightSlot(.attentionSinks, layer: layer), [attention.headCount], .bias) }
         try addLinear(.attentionOutput, from: attention.outputWidth, to: hidden, layer, bias: attention.hasOutputBias)
+    }
+
+    private mutating func addDistances(
+        _ distances: SinusoidalDistances, _ attention: AttentionSpec, _ hidden: Int, _ layer: Int
+    ) throws(StructureError) {
+        try addLinear(.distanceKey, from: hidden, to: attention.queryWidth, layer, bias: false)
+        for (module, shared) in [(Module.contentBias, Module.sharedContentBias), (.distanceBias, .sharedDistanceBias)] {
+            try add(
+                WeightSlot(module, layer: layer), [attention.headCount, attention.headDimension], .position, nil,
+                distances.sharesBiases ? .tied(to: WeightSlot(shared, in: role)) : .required)
+        }
     }
 
     private mutating func addLatent(
@@ -307,6 +337,7 @@ private struct TableBuilder {
             try addLinear(.headTransform, from: spec.hiddenSize, to: width, role: .head, bias: transform.hasBias)
             if let norm = transform.norm { try addNorm(.headNorm, norm, width) }
         }
+        if let adaptive = head.adaptive { return try addSoftmax(adaptive, head, spec) }
         let width = head.inputSize ?? spec.hiddenSize
         let outputs = spec.logitCount
         if head.width != nil {
@@ -319,6 +350,33 @@ private struct TableBuilder {
         if head.hasBias {
             try add(WeightSlot(.head, .bias), [outputs], .bias, hasEqualNames: head.isTied)
         }
+    }
+
+    private mutating func addSoftmax(
+        _ softmax: AdaptiveSoftmax, _ head: HeadSpec, _ spec: TransformerSpec
+    ) throws(StructureError) {
+        let bins = softmax.bins
+        func embedding(_ module: Module, _ bin: Int?) -> TensorTable.Presence {
+            .tied(to: WeightSlot(module, in: role, bin: bin))
+        }
+        func addTable(_ outputs: Int, _ width: Int, bin: Int?) throws(StructureError) {
+            let slot = WeightSlot(.head, bin: bin)
+            try add(
+                slot, [outputs, width], .head, .outputInput, head.isTied ? embedding(.tokenEmbedding, bin) : .required)
+            try add(slot.bias, [outputs], .bias)
+        }
+        if softmax.hasOneTable { try addTable(bins.tokenCount, bins.widths[0], bin: nil) }
+        for bin in 0..<bins.count {
+            let width = bins.widths[bin]
+            if !softmax.hasOneTable { try addTable(bins.tokens(of: bin).count, width, bin: bin) }
+            guard let isTied = softmax.tiedProjections?[bin] else { continue }
+            try add(
+                WeightSlot(.headProjection, bin: bin), [spec.hiddenSize, width], .head, .inputOutput,
+                isTied ? embedding(.embeddingProjection, softmax.hasOneTable ? nil : bin) : .required)
+        }
+        guard bins.count > 1 else { return }
+        try add(WeightSlot(.headClusters), [bins.count - 1, bins.widths[0]], .head, .outputInput)
+        try add(WeightSlot(.headClusters, .bias), [bins.count - 1], .bias)
     }
 
     private mutating func addNorm(

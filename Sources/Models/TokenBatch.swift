@@ -13,10 +13,25 @@ public struct TokenBatch: Sendable, Equatable {
     public let positionIDs: [[Int]]?
     /// What the decoder of an encoder-decoder model is fed; everything else is the encoder's.
     public let decoder: DecoderTokens?
+    /// How models with a memory take the sequences; nil for whole, with the memory that the model has.
+    public private(set) var segments: Segments?
     /// The path of the file, for messages.
     public let source: FilePath
     /// What stands before the names of members in messages: "decoder_".
     private var memberPrefix = ""
+
+    /// Sequences cut into segments, which a model with a memory takes one after the other.
+    public struct Segments: Sendable, Equatable {
+        /// Positions of a segment, the last of a sequence may have fewer; nil for all in one.
+        public var length: Int?
+        /// Positions that are remembered; nil for as many as the model says.
+        public var memoryLength: Int?
+
+        public init(length: Int? = nil, memoryLength: Int? = nil) {
+            self.length = length
+            self.memoryLength = memoryLength
+        }
+    }
 
     /// Token ids of a decoder, as many sequences as the encoder's, of a length of their own.
     public struct DecoderTokens: Sendable, Equatable {
@@ -77,6 +92,24 @@ public struct TokenBatch: Sendable, Equatable {
         try checkMask()
     }
 
+    /// The same tokens in segments; what is nil stays as it is.
+    ///
+    /// - Throws: `CheckpointError` where a segment has no position, or what is remembered is fewer than none.
+    public func cut(into segments: Segments) throws(CheckpointError) -> TokenBatch {
+        for (member, length, least) in [
+            (Member.segmentLength, segments.length, 1), (.memoryLength, segments.memoryLength, 0),
+        ] {
+            guard let length, !(least...ConfigurationReader.largestSize).contains(length) else { continue }
+            throw error(member, expected: "a whole number from \(least) on", found: "\(length)")
+        }
+        var result = self
+        let all = Segments(
+            length: segments.length ?? self.segments?.length,
+            memoryLength: segments.memoryLength ?? self.segments?.memoryLength)
+        result.segments = all == Segments() ? nil : all
+        return result
+    }
+
     /// What a stack is fed.
     public func part(for role: StackSpec.Role) -> TokenBatch {
         switch role {
@@ -89,12 +122,14 @@ public struct TokenBatch: Sendable, Equatable {
     /// Some of the sequences.
     public func part(_ sequences: Range<Int>) throws(CheckpointError) -> TokenBatch {
         func part(_ lists: [[Int]]?) -> [[Int]]? { lists.map { Array($0[sequences]) } }
-        return try TokenBatch(
+        var result = try TokenBatch(
             inputIDs: Array(inputIDs[sequences]), attentionMask: part(attentionMask), tokenTypeIDs: part(tokenTypeIDs),
             positionIDs: part(positionIDs),
             decoder: decoder.map {
                 DecoderTokens(inputIDs: Array($0.inputIDs[sequences]), attentionMask: part($0.attentionMask))
             }, source: source)
+        result.segments = segments
+        return result
     }
 
     /// Kinds of tokens, where they say more than their default: what a digest and a capture hold.
@@ -117,6 +152,25 @@ public struct TokenBatch: Sendable, Equatable {
                 found: decoder == nil ? "no such member" : "some")
         }
         for stack in spec.stacks { try part(for: stack.role).check(against: stack, spec.architecture) }
+        try checkSegments(spec)
+    }
+
+    /// Models with a memory know no padding and no positions; others know no segments.
+    private func checkSegments(_ spec: TransformerSpec) throws(CheckpointError) {
+        let recurrences = spec.stacks.flatMap(\.blocks.kinds).compactMap(\.attention.recurrence)
+        func refuse(_ member: Member, _ reason: String) -> CheckpointError {
+            error(member, expected: "none, as \(spec.architecture) \(reason)", found: "some")
+        }
+        if recurrences.isEmpty {
+            if segments?.length != nil { throw refuse(.segmentLength, "remembers nothing between segments") }
+            if segments?.memoryLength != nil { throw refuse(.memoryLength, "has no memory") }
+            return
+        }
+        if attentionMask != nil { throw refuse(.attentionMask, "knows no padding") }
+        if positionIDs != nil { throw refuse(.positionIDs, "knows distances alone") }
+        if recurrences.contains(where: \.isSameLength), segments?.memoryLength == 0 {
+            throw error(.memoryLength, expected: "at least 1, as a position sees no more (same_length)", found: "0")
+        }
     }
 
     private func check(against spec: StackSpec, _ architecture: String) throws(CheckpointError) {
@@ -156,13 +210,15 @@ public struct TokenBatch: Sendable, Equatable {
             (Member.tokenTypeIDs.rawValue, nonzeroTokenTypeIDs), (Member.positionIDs.rawValue, positionIDs),
             (Member.decoderInputIDs.rawValue, decoder?.inputIDs),
             (Member.decoderAttentionMask.rawValue, decoder.flatMap { _ in part(for: .decoder).attentionMask }),
+            (Member.segmentLength.rawValue, segments?.length.map { [[$0]] }),
+            (Member.memoryLength.rawValue, segments?.memoryLength.map { [[$0]] }),
         ]
         return all.compactMap { name, lists in lists.map { (name, $0) } }
     }
 
     /// SHA-256 of the UTF-8 text `assay-tokens/1` and then one line a member that says more than its default, in the
     /// order `input_ids`, `attention_mask`, `token_type_ids`, `position_ids`, `decoder_input_ids`,
-    /// `decoder_attention_mask`: a compact JSON array of the member's name and its lists. The same for the same tokens
+    /// `decoder_attention_mask`, `segment_length`, `memory_length` (`[[n]]` each): a compact JSON array of the member's name and its lists. The same for the same tokens
     /// however the file is written.
     public var digest: Digest {
         var text = "assay-tokens/1\n"
@@ -182,6 +238,8 @@ public struct TokenBatch: Sendable, Equatable {
         case positionIDs = "position_ids"
         case decoderInputIDs = "decoder_input_ids"
         case decoderAttentionMask = "decoder_attention_mask"
+        case segmentLength = "segment_length"
+        case memoryLength = "memory_length"
     }
 
     private func checkShape(_ member: Member, _ lists: [[Int]]) throws(CheckpointError) {

@@ -2,7 +2,8 @@ import AssayCheckpoints
 import SystemPackage
 
 /// A tokens file: a list of lists of token ids, or an object with `input_ids` and, where the model takes them,
-/// `attention_mask`, `token_type_ids`, `position_ids`, `decoder_input_ids` and `decoder_attention_mask`.
+/// `attention_mask`, `token_type_ids`, `position_ids`, `decoder_input_ids` and `decoder_attention_mask`; for models with a memory
+/// `segment_length` and `memory_length`, a number each.
 public enum TokensFile {
     /// More bytes than any batch that could be run takes.
     static let maximumByteCount = 1 << 28
@@ -31,14 +32,30 @@ public enum TokensFile {
                 let known = TokenBatch.Member.allCases.map(\.rawValue).joined(separator: ", ")
                 throw CheckpointError(path, .file, expected: "only \(known)", found: "'\(key.escapedForDisplay)'")
             }
-            members[member] = try lists(value, member, path)
+            members[member] =
+                switch member {
+                case .segmentLength, .memoryLength: [[try number(value, member, path)]]
+                default: try lists(value, member, path)
+                }
         }
         guard let inputIDs = members[.inputIDs] else {
             throw CheckpointError(path, .file, expected: "input_ids", found: "no such member")
         }
         return try TokenBatch(
             inputIDs: inputIDs, attentionMask: members[.attentionMask], tokenTypeIDs: members[.tokenTypeIDs],
-            positionIDs: members[.positionIDs], decoder: try decoder(members, path), source: path)
+            positionIDs: members[.positionIDs], decoder: try decoder(members, path), source: path
+        ).cut(
+            into: TokenBatch.Segments(
+                length: members[.segmentLength]?[0][0], memoryLength: members[.memoryLength]?[0][0]))
+    }
+
+    private static func number(
+        _ value: JSONValue, _ member: TokenBatch.Member, _ path: FilePath
+    ) throws(CheckpointError) -> Int {
+        guard let number = value.int else {
+            throw CheckpointError(path, .part(member.rawValue), expected: "a whole number", found: value.kind)
+        }
+        return number
     }
 
     private static func decoder(

@@ -11,7 +11,9 @@ enum Explanation {
         for layer in 0..<stack.layerCount {
             let attention = stack.blocks[layer].attention
             let span = attention.window.map { "a window of \(Quantities.count($0))" } ?? "all"
-            let sight = attention.isCausal ? "\(span) before" : attention.window == nil ? "all" : span
+            let sight =
+                attention.recurrence.map(sight)
+                ?? (attention.isCausal ? "\(span) before" : attention.window == nil ? "all" : span)
             if let index = groups.firstIndex(where: { $0.sight == sight }) {
                 groups[index].layers.append(layer)
             } else {
@@ -23,6 +25,12 @@ enum Explanation {
             group.layers.count == 1
                 ? "layer \(group.layers[0]) sees \(group.sight)" : "\(group.layers.shownAsRuns) see \(group.sight)"
         }.joined(separator: "; ")
+    }
+
+    private static func sight(_ recurrence: RecurrenceSpec) -> String {
+        let length = Quantities.count(recurrence.memoryLength)
+        if recurrence.isSameLength { return "\(length) positions, itself among them, of its segment and the memory" }
+        return recurrence.memoryLength == 0 ? "its segment before" : "its segment before and \(length) remembered"
     }
 
     /// "encoder: ", where there is more than one stack.
@@ -57,6 +65,7 @@ enum Explanation {
         if attention.rotary != nil { positions += ", rotary" }
         if attention.linearBias != nil { positions += ", linear biases" }
         if attention.relativeBias != nil { positions += ", learned biases of distances" }
+        if attention.sinusoidalDistances != nil { positions += ", sinusoidal distances" }
         if attention.hasSinks { positions += ", sinks" }
         return "attention (\(attention.headCount) heads of \(attention.headDimension)\(keys)\(positions))"
     }
@@ -128,6 +137,10 @@ enum Explanation {
 
     private static func scores(_ attention: AttentionSpec) -> String {
         var score = "q_i · k_j · \(number(attention.baseScale))"
+        if let distances = attention.sinusoidalDistances {
+            let distance = distances.greatest.map { "min(i - j, \($0))" } ?? "i - j"
+            score = "((q_i + u) · k_j + (q_i + v) · r(\(distance)) Wr) · \(number(attention.baseScale))"
+        }
         if attention.isScaledByInverseLayer { score += " / layer" }
         if let cap = attention.softCap { score = "\(number(cap)) tanh(\(score) / \(number(cap)))" }
         if attention.linearBias != nil { score += " + slope · j" }

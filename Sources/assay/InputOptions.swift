@@ -15,11 +15,24 @@ struct InputOptions: ParsableArguments {
         completion: .file())
     var text: String?
 
+    @Option(
+        name: .long,
+        help: "For models with a memory (Transformer-XL): positions of a segment; the whole sequence unless given.")
+    var segmentLength: Int?
+
+    @Option(
+        name: .long, help: "Positions that are remembered between segments; as many as the model says unless given.")
+    var memoryLength: Int?
+
     @Option(name: .long, help: "fast32, ref32 or ref64: how exactly to compute.")
     var profile: Profile = .fast32
 
     func validate() throws {
         if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
+        for (name, length, least) in [("--segment-length", segmentLength, 1), ("--memory-length", memoryLength, 0)] {
+            guard let length, length < least else { continue }
+            throw ValidationError("\(name): a whole number from \(least) on, not \(length)")
+        }
     }
 
     /// Refuses to write over the input.
@@ -39,12 +52,18 @@ struct InputOptions: ParsableArguments {
     ///
     /// - Throws: `UsageError` where there is text and no model that could cut it.
     func batch(for model: Model?, tokenizerIn folder: FilePath) throws -> TokenBatch? {
-        if let tokens { return try TokensFile.read(FilePath(argument: tokens)) }
-        guard let text else { return nil }
+        let segments = TokenBatch.Segments(length: segmentLength, memoryLength: memoryLength)
+        if let tokens { return try TokensFile.read(FilePath(argument: tokens)).cut(into: segments) }
+        guard let text else {
+            guard segments == TokenBatch.Segments() else {
+                throw UsageError("--segment-length, --memory-length: say nothing without --tokens FILE or --text FILE")
+            }
+            return nil
+        }
         guard let model else {
             throw UsageError("\(folder.forDisplay): --text needs a model folder with a tokenizer")
         }
-        return try TextInput.batch(FilePath(argument: text), for: model.spec, tokenizerIn: folder)
+        return try TextInput.batch(FilePath(argument: text), for: model.spec, tokenizerIn: folder).cut(into: segments)
     }
 }
 

@@ -170,7 +170,7 @@ extension Trap {
         wrong("tokens not times the root of the width", "transformer-paper", "encoder.embed") {
             $0[.encoder]?.embedding.scale = nil
         },
-        wrong("norms before for behind", "transformer-post-norm", "encoder.layers.0.q") {
+        wrong("norms before for behind", "transformer-post-norm", "encoder.layers.0.attn_norm") {
             let norm = $0.finalNorm
             $0[.encoder]?.blocks.kinds[0].attentionNorms = .init(before: norm)
         },

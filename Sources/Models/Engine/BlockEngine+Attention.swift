@@ -33,7 +33,7 @@ extension BlockEngine {
                 let sights = run.map { spec.sight(of: $0, length).clamped(to: keys.range) }
                 try attend(
                     Inputs(q: q, k: k, v: v, keys: keys, scale: scale, softCap: spec.softCap, biases: biases), place,
-                    run, result, begins: spec.window == nil ? nil : sights.map(\.lowerBound),
+                    run, result, begins: spec.seesAllBefore ? nil : sights.map(\.lowerBound),
                     ends: sights.map(\.upperBound))
             }
             let blind = seeing.count == rows.count ? [] : rows.filter { !seeing.contains($0) }
@@ -110,10 +110,16 @@ extension BlockEngine {
 }
 
 extension AttentionSpec {
+    /// Whether every position sees from the first key on.
+    fileprivate var seesAllBefore: Bool { window == nil && recurrence == nil }
+
     /// The keys that a position may see, padded or not.
     fileprivate func sight(of position: Int, _ length: Int) -> Range<Int> {
-        let end = isCausal ? position + 1 : min(length, window.map { position + $0 } ?? length)
-        return max(0, window.map { position - $0 + 1 } ?? 0)..<end
+        // Zeros that are remembered are keys too, the first ones.
+        let place = position + (recurrence?.zeroCount ?? 0)
+        let end = isCausal ? place + 1 : min(length, window.map { place + $0 } ?? length)
+        let first = recurrence.map { $0.firstSeen(by: position) + $0.zeroCount } ?? 0
+        return max(0, first, window.map { place - $0 + 1 } ?? 0)..<end
     }
 }
 

@@ -6,19 +6,24 @@ struct DistanceScores<S: Scalar>: Sendable {
     var keys: [Matrix<S>]?
     /// The same as queries, which keys meet.
     var queries: [Matrix<S>]?
+    /// What meets them as keys where queries themselves do not.
+    var meetingKeys: Matrix<S>?
     var scale: Double
     /// Features of a head.
     var width: Int
     /// Rows of the table.
     var rowCount: Int
-    /// The row of distance d at d + length - 1.
+    /// The row of distance d at d + length - 1, `length` being the queries'.
     var rows: [Int]
+    /// Keys of a sequence.
+    var keyCount: Int
 }
 
-/// Disentangled attention.
+/// Attention whose scores are of contents and of distances.
 extension BlockEngine {
     /// - Returns: nil where distances have no vectors.
     func distanceScores(_ spec: AttentionSpec, _ layer: Int) throws -> DistanceScores<S>? {
+        if let distances = spec.sinusoidalDistances { return try sinusoidalScores(distances, spec, layer) }
         guard let disentangled = spec.disentangled, let embedding = self.spec.embedding.distances else { return nil }
         let slot = WeightSlot(.distanceEmbedding)
         var table = [try gather(slot, Array(0..<2 * embedding.span))]
@@ -26,38 +31,76 @@ extension BlockEngine {
         func packed(_ own: Module, _ shared: Module) throws -> [Matrix<S>] {
             let module = disentangled.sharesProjections ? shared : own
             let bias = disentangled.sharesProjections ? spec.hasInputBias : true
-            let projected = try linear(table, WeightSlot(module, layer: layer), bias: bias)[0]
-            return try (0..<spec.headCount).map { try pack(projected, head: $0, width: spec.headDimension) }
+            return try heads(of: linear(table, WeightSlot(module, layer: layer), bias: bias)[0], spec)
         }
         let length = sequences.length
         return DistanceScores(
             keys: disentangled.hasDistanceKeys ? try packed(.distanceKey, .key) : nil,
             queries: disentangled.hasDistanceQueries ? try packed(.distanceQuery, .query) : nil,
             scale: spec.scale(layer: layer), width: spec.headDimension, rowCount: 2 * embedding.span,
-            rows: (1 - length..<length).map(embedding.row(ofDistance:)))
+            rows: (1 - length..<length).map(embedding.row(ofDistance:)), keyCount: length)
+    }
+
+    /// The row of the table is the distance; what stands behind a query is seen by none.
+    private func sinusoidalScores(
+        _ distances: SinusoidalDistances, _ spec: AttentionSpec, _ layer: Int
+    ) throws -> DistanceScores<S> {
+        let length = sequences.length
+        let keyCount = length + (spec.recurrence?.zeroCount ?? 0)
+        let first = (0..<length).map { $0 - (spec.recurrence?.firstSeen(by: $0) ?? 0) }
+        let greatest = min(first.max() ?? 0, distances.greatest ?? .max)
+        let table = try linear(
+            [vectors(ofDistances: 0...greatest)], WeightSlot(.distanceKey, layer: layer), bias: false)
+        return DistanceScores(
+            keys: try heads(of: table[0], spec), scale: spec.scale(layer: layer), width: spec.headDimension,
+            rowCount: greatest + 1, rows: (1 - length..<keyCount).map { min(max($0, 0), greatest) },
+            keyCount: keyCount)
+    }
+
+    /// Sines and cosines of distances, all sines first; as rotations, far ones by the library's rounding of angles.
+    private func vectors(ofDistances distances: ClosedRange<Int>) throws -> Matrix<S> {
+        let rotation = try Rotation<S>(
+            RotarySpec(base: 10_000, dimension: spec.hiddenSize), positions: Array(distances), kernels,
+            isRounded: weightPrecision == .float32)
+        let half = rotation.sines.columnCount
+        let result = try Matrix<S>(rowCount: distances.count, columnCount: 2 * half)
+        for row in 0..<distances.count {
+            result.row(row).update(from: rotation.sines.row(row), count: half)
+            (result.row(row) + half).update(from: rotation.cosines.row(row), count: half)
+        }
+        return result
+    }
+
+    /// Vectors of distances, head by head, packed for a product.
+    private func heads(of table: Matrix<S>, _ spec: AttentionSpec) throws -> [Matrix<S>] {
+        try (0..<spec.headCount).map { try pack(table, head: $0, width: spec.headDimension) }
     }
 
     /// Scores of some queries of one head of one sequence with all keys, scaled: [rows, length].
     func scores(
         _ scores: DistanceScores<S>, _ q: Matrix<S>, _ k: Matrix<S>, sequence: Int, head: Int, _ rows: Range<Int>
     ) throws -> Matrix<S> {
-        let length = sequences.length
-        let result = try Matrix<S>(rowCount: rows.count, columnCount: length)
-        let first = sequence * length
-        result.pointer.update(repeating: S.zero, count: rows.count * length)
+        let keyCount = scores.keyCount
+        let result = try Matrix<S>(rowCount: rows.count, columnCount: keyCount)
+        result.pointer.update(repeating: S.zero, count: rows.count * keyCount)
+        // The last key stands at the last query.
+        func row(_ i: Int, _ j: Int) -> Int { scores.rows[i - j + keyCount - 1] }
         if let keys = scores.keys {
-            let met = try product(q, first + rows.lowerBound..<first + rows.upperBound, head, keys[head], scores)
-            for (row, i) in rows.enumerated() {
-                let (from, to) = (met.row(row), result.row(row))
-                for j in 0..<length { to[j] = from[scores.rows[i - j + length - 1]] }
+            let first = sequence * sequences.length
+            let met = try product(
+                scores.meetingKeys ?? q, first + rows.lowerBound..<first + rows.upperBound, head, keys[head], scores)
+            for (index, i) in rows.enumerated() {
+                let (from, to) = (met.row(index), result.row(index))
+                for j in 0..<keyCount { to[j] = from[row(i, j)] }
             }
         }
         if let queries = scores.queries {
-            let met = try product(k, first..<first + length, head, queries[head], scores)
-            let more = try Matrix<S>(rowCount: 1, columnCount: length)
-            for (row, i) in rows.enumerated() {
-                for j in 0..<length { more.pointer[j] = met.row(j)[scores.rows[i - j + length - 1]] }
-                S.add(kernels, result.row(row), more.pointer, result.row(row), length)
+            let first = sequence * keyCount
+            let met = try product(k, first..<first + keyCount, head, queries[head], scores)
+            let more = try Matrix<S>(rowCount: 1, columnCount: keyCount)
+            for (index, i) in rows.enumerated() {
+                for j in 0..<keyCount { more.pointer[j] = met.row(j)[row(i, j)] }
+                S.add(kernels, result.row(index), more.pointer, result.row(index), keyCount)
             }
         }
         return result

@@ -193,7 +193,9 @@ extension BlockEngine {
     /// The sum of a row for every token, its kind and its position, in the order of the library that owns the model:
     /// tokens and kinds first.
     func embeddings() throws -> Matrix<S> {
-        var result = try gather(WeightSlot(.tokenEmbedding), tokens.inputIDs.flatMap { $0 })
+        let ids = tokens.inputIDs.flatMap { $0 }
+        var result =
+            try spec.embedding.bins.map { try gather(ids, $0) } ?? gather(WeightSlot(.tokenEmbedding), ids)
         result = try projected([result], .ofTokens)[0]
         if let scale = spec.embedding.scale { multiply(result, by: scale) }
         if spec.embedding.tokenTypeCount > 0 {
@@ -206,6 +208,22 @@ extension BlockEngine {
         }
         guard let positions = spec.embedding.positions else { return result }
         return add(try gather(WeightSlot(.positionEmbedding), positions.rows(of: tokens)), to: result)
+    }
+
+    /// Rows of the tables of bins, each through its bin's projection.
+    private func gather(_ ids: [Int], _ bins: VocabularyBins) throws -> Matrix<S> {
+        let result = try Matrix<S>(rowCount: ids.count, columnCount: spec.hiddenSize)
+        for bin in 0..<bins.count {
+            let tokens = bins.tokens(of: bin)
+            let places = ids.indices.filter { tokens.contains(ids[$0]) }
+            guard !places.isEmpty else { continue }
+            let rows = try gather(WeightSlot(.tokenEmbedding, bin: bin), places.map { ids[$0] - tokens.lowerBound })
+            let projected = try linear([rows], WeightSlot(.embeddingProjection, bin: bin), bias: false)[0]
+            for (row, place) in places.enumerated() {
+                result.row(place).update(from: projected.row(row), count: spec.hiddenSize)
+            }
+        }
+        return result
     }
 
     /// Numbers of float32, as tables of them are stored.

@@ -35,7 +35,7 @@ struct BlockEngine<S: Scalar>: Engine {
         let isLast = stack == model.spec.stacks.count - 1
         self.model = model
         spec = TransformerSpec(
-            architecture: model.spec.architecture, stacks: [model.spec.stacks[stack]],
+            architecture: model.spec.architecture, stacks: [model.spec.stacks[stack].cut(into: parts[stack].segments)],
             poolerActivation: isLast ? model.spec.poolerActivation : nil, head: isLast ? model.spec.head : nil)
         let tokens = parts[stack]
         self.tokens = tokens
@@ -92,7 +92,7 @@ struct BlockEngine<S: Scalar>: Engine {
             return try normalized(sums, norms.afterResidual, places.norm, layer, observe)
         }
         var middle = try residual(inputs, block.attentionNorms, .attention) {
-            try attention(block.attention, layer, $0, observe)
+            try attention(block, layer, $0, observe)
         }
         if let cross = block.cross {
             middle = try residual(middle, cross.norms, .cross) {
@@ -110,7 +110,7 @@ struct BlockEngine<S: Scalar>: Engine {
         let (first, second) = (block.attentionNorms, block.feedForwardNorms)
         let entering = try normalized(inputs, first.before, NormPlaces.attention.norm, layer, observe)
         let attended = try normalized(
-            attention(block.attention, layer, entering, observe), first.after, NormPlaces.attention.postNorm, layer,
+            attention(block, layer, entering, observe), first.after, NormPlaces.attention.postNorm, layer,
             observe)
         let read =
             second.before == nil
@@ -172,6 +172,7 @@ struct BlockEngine<S: Scalar>: Engine {
 
     func logits(_ features: [HiddenState], _ rows: Range<Int>) throws -> [HiddenState] {
         let inputs = try features.map { try matrix($0, rows: rows) }
+        if let adaptive = spec.head?.adaptive { return try logProbabilities(inputs, adaptive).map(state) }
         let result = try linear(inputs, WeightSlot(.head), bias: spec.head?.hasBias == true)
         if spec.head?.hasBiasRow == true { add(row: try vector(WeightSlot(.headBiasRow)), to: result) }
         return try softCapped(scaled(result, by: spec.head?.scale), at: spec.head?.softCap).map(state)
@@ -180,8 +181,9 @@ struct BlockEngine<S: Scalar>: Engine {
     // MARK: Sublayers
 
     private func attention(
-        _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
+        _ block: BlockSpec, _ layer: Int, _ inputs: [Matrix<S>], _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
+        let attention = block.attention
         var (q, k, v) = try projections(attention, layer, inputs, observe)
         try show(q, .query, layer, observe)
         try show(k, .key, layer, observe)
@@ -195,9 +197,16 @@ struct BlockEngine<S: Scalar>: Engine {
         if let rotation = rotations[spec.blocks.kind(of: layer)] {
             for matrix in q + k { rotate(matrix, rotation, headDimension: attention.headDimension) }
         }
+        let keys = try remember(&k, &v, block, layer)
         var biases = try scoreBiases(attention, layer)
         biases.disentangled = try distanceScores(attention, layer)
-        let attended = try q.indices.map { try attend(q[$0], k[$0], v[$0], attention, layer, biases) }
+        let meeting = attention.sinusoidalDistances == nil ? nil : try adding(.distanceBias, to: q, layer)
+        if attention.sinusoidalDistances != nil { q = try adding(.contentBias, to: q, layer) }
+        let attended = try q.indices.map { index in
+            var biases = biases
+            biases.disentangled?.meetingKeys = meeting?[index]
+            return try attend(q[index], k[index], v[index], attention, layer, biases, keys: keys)
+        }
         let output = WeightSlot(.attentionOutput, layer: layer)
         let result = try linear(attended, output, bias: attention.hasOutputBias)
         try show(result, .attentionOutput, layer, observe)
@@ -244,6 +253,46 @@ struct BlockEngine<S: Scalar>: Engine {
         let q = try linear(inputs, slot, slices: [slices[0]], bias: hasBias)
         let others = try linear(memories, slot, slices: Array(slices[1...]), bias: hasBias)
         return (q[0], others[0], others[1])
+    }
+
+    /// A vector of every head added to all rows of copies.
+    private func adding(_ module: Module, to values: [Matrix<S>], _ layer: Int) throws -> [Matrix<S>] {
+        let copies = try values.map { value in
+            let copy = try Matrix<S>(rowCount: value.rowCount, columnCount: value.columnCount)
+            copy.pointer.update(from: value.pointer, count: value.rowCount * value.columnCount)
+            return copy
+        }
+        add(row: try vector(WeightSlot(module, layer: layer)), to: copies)
+        return copies
+    }
+
+    /// Puts the keys and values of zeros before every sequence's own, where a layer remembers zeros.
+    ///
+    /// - Returns: the sequences that keys then are; nil for the tokens' own.
+    private func remember(
+        _ k: inout [Matrix<S>], _ v: inout [Matrix<S>], _ block: BlockSpec, _ layer: Int
+    ) throws -> Sequences? {
+        guard let count = block.attention.recurrence?.zeroCount, count > 0 else { return nil }
+        let zero = try Matrix<S>(rowCount: 1, columnCount: spec.hiddenSize)
+        zero.pointer.update(repeating: S.zero, count: spec.hiddenSize)
+        // Zeros pass the norm and the projection as anything does.
+        let entering = try normalized([zero], block.attentionNorms.before, NormPlaces.attention.norm, layer, nil)
+        let ofZero = try projections(block.attention, layer, entering, nil)
+        k = try k.map { try preceded($0, by: ofZero.k[0], count) }
+        v = try v.map { try preceded($0, by: ofZero.v[0], count) }
+        return sequences.preceded(by: count)
+    }
+
+    /// The same row some times before each sequence.
+    private func preceded(_ matrix: Matrix<S>, by row: Matrix<S>, _ count: Int) throws -> Matrix<S> {
+        let (length, width) = (sequences.length, matrix.columnCount)
+        let result = try Matrix<S>(rowCount: sequences.count * (count + length), columnCount: width)
+        for sequence in 0..<sequences.count {
+            let first = sequence * (count + length)
+            for index in 0..<count { result.row(first + index).update(from: row.pointer, count: width) }
+            result.row(first + count).update(from: matrix.row(sequence * length), count: length * width)
+        }
+        return result
     }
 
     typealias Projections = (q: [Matrix<S>], k: [Matrix<S>], v: [Matrix<S>])

@@ -35,6 +35,17 @@ struct Sequences: Sendable {
     let length: Int
     let keys: [Keys]
 
+    /// The same with as many keys more before each.
+    func preceded(by keyCount: Int) -> Sequences {
+        Sequences(
+            count: count, length: keyCount + length,
+            keys: keys.map { Keys(range: 0..<keyCount + $0.range.upperBound, mask: nil) })
+    }
+
+    private init(count: Int, length: Int, keys: [Keys]) {
+        (self.count, self.length, self.keys) = (count, length, keys)
+    }
+
     init(_ tokens: TokenBatch) {
         count = tokens.batchCount
         length = tokens.length

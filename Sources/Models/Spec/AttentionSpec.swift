@@ -39,6 +39,10 @@ public struct AttentionSpec: Sendable, Equatable {
     public var disentangled: DisentangledAttention?
     /// Positions as a learned bias of the scores, one table a stack; nil for none.
     public var relativeBias: RelativeBias?
+    /// Distances as sines and cosines, which queries meet; nil for none.
+    public var sinusoidalDistances: SinusoidalDistances?
+    /// What is remembered of the segments before; nil for nothing.
+    public var recurrence: RecurrenceSpec?
     /// Whether each head has a score of its own that takes its share of the softmax and brings no value.
     public var hasSinks = false
 
@@ -188,5 +192,63 @@ public struct DisentangledAttention: Sendable, Equatable {
         self.hasDistanceKeys = hasDistanceKeys
         self.hasDistanceQueries = hasDistanceQueries
         self.sharesProjections = sharesProjections
+    }
+}
+
+/// Relative positions as Transformer-XL has them. With r_d the projection of sines and cosines of the distance
+/// `d = i - j` from key to query, all sines first, and u and v a vector a head each:
+/// `score(i, j) = ((q_i + u) · k_j + (q_i + v) · r_(i - j)) · scale`.
+///
+/// - Source: Dai et al. 2019, "Transformer-XL" (arXiv 1901.02860), section 3.3.
+public struct SinusoidalDistances: Sendable, Equatable {
+    /// Distances beyond this are this; nil for as they are.
+    public var greatest: Int?
+    /// Whether all layers have u and v in common.
+    public var sharesBiases: Bool
+
+    public init(greatest: Int? = nil, sharesBiases: Bool = false) {
+        self.greatest = greatest
+        self.sharesBiases = sharesBiases
+    }
+}
+
+/// Segments that follow one another: a position sees its own segment, and of the ones before as many positions as are
+/// remembered, by what they were when they entered the layer.
+///
+/// The layers of a remembered position see what they saw in its own segment, so that a whole sequence goes through a layer
+/// at once, whatever its segments: only who sees whom depends on them. What the last layer gives is remembered by nobody.
+///
+/// - Source: Dai et al. 2019, "Transformer-XL" (arXiv 1901.02860), section 3.2.
+public struct RecurrenceSpec: Sendable, Equatable {
+    public enum Start: String, Sendable, CaseIterable {
+        /// Before the first segment nothing is remembered.
+        case empty
+        /// As many vectors of zeros as are remembered stand before the first segment, and are seen.
+        case zeros
+    }
+
+    /// Positions that are remembered.
+    public var memoryLength: Int
+    /// What stands before the first segment.
+    public var start: Start
+    /// Whether a position sees no more than `memoryLength` positions, itself among them, wherever it stands in its segment.
+    public var isSameLength: Bool
+    /// Positions of a segment; nil for all of a sequence. The input says it, not the model.
+    public var segmentLength: Int?
+
+    public init(memoryLength: Int, start: Start, isSameLength: Bool = false) {
+        self.memoryLength = memoryLength
+        self.start = start
+        self.isSameLength = isSameLength
+    }
+
+    /// Vectors of zeros that stand before a sequence.
+    var zeroCount: Int { start == .zeros ? memoryLength : 0 }
+
+    /// The first position that a position sees; negative for zeros before the sequence.
+    func firstSeen(by position: Int) -> Int {
+        let segment = segmentLength.map { position / $0 * $0 } ?? 0
+        let remembered = max(-zeroCount, segment - memoryLength)
+        return isSameLength ? max(remembered, position - memoryLength + 1) : remembered
     }
 }

@@ -8,6 +8,8 @@ public struct EmbeddingSpec: Sendable, Equatable {
     public var tokenTypeCount = 0
     /// Whether vectors of tokens are those of the stack before.
     public var isShared = false
+    /// Tables of tokens, one a bin, each with a projection without bias to the hidden size; nil for one table.
+    public var bins: VocabularyBins?
     /// The way to the hidden size; nil where the vectors have it.
     public var projection: EmbeddingProjection?
     /// Whether padding enters the first block as zeros.
@@ -30,6 +32,30 @@ public struct EmbeddingSpec: Sendable, Equatable {
         self.isZeroAtPadding = isZeroAtPadding
         self.distances = distances
     }
+}
+
+/// A vocabulary in bins, the most frequent tokens first, the vectors of each bin as wide as those of the one before or
+/// narrower.
+///
+/// - Source: Baevski and Auli 2019, "Adaptive Input Representations for Neural Language Modeling" (arXiv 1809.10853).
+public struct VocabularyBins: Sendable, Equatable {
+    /// One behind the last token of each bin, ascending.
+    public var ends: [Int]
+    /// Features of the vectors of each bin.
+    public var widths: [Int]
+
+    /// - Precondition: there is at least one bin, and as many widths.
+    public init(ends: [Int], widths: [Int]) {
+        precondition(!ends.isEmpty && ends.count == widths.count)
+        self.ends = ends
+        self.widths = widths
+    }
+
+    public var count: Int { ends.count }
+    public var tokenCount: Int { ends[ends.count - 1] }
+
+    /// The tokens of a bin.
+    public func tokens(of bin: Int) -> Range<Int> { (bin == 0 ? 0 : ends[bin - 1])..<ends[bin] }
 }
 
 /// A linear layer from the width of the embeddings to the hidden size.
@@ -139,6 +165,8 @@ public struct HeadSpec: Sendable, Equatable {
     public var scale: Double?
     /// Logits z become `cap · tanh(z / cap)`; nil for as they are.
     public var softCap: Double?
+    /// Log probabilities by way of bins of the vocabulary in place of logits; nil for logits.
+    public var adaptive: AdaptiveSoftmax?
     /// Logits of a position, where they are not one a token: ELECTRA's discriminator has 1, whether the token was replaced.
     public var outputCount: Int?
 
@@ -156,4 +184,28 @@ public struct HeadSpec: Sendable, Equatable {
         self.scale = scale
         self.softCap = softCap
     }
+}
+
+/// Log probabilities in two steps: a softmax over the tokens of the first bin and one entry for each further bin, its
+/// cluster; and for the tokens of a cluster a softmax of their own. `log p(w) = log p(cluster) + log p(w | cluster)`.
+///
+/// - Source: Grave et al. 2017, "Efficient softmax approximation for GPUs" (arXiv 1609.04309);
+///   `ProjectedAdaptiveLogSoftmax` of Transformer-XL.
+public struct AdaptiveSoftmax: Sendable, Equatable {
+    public enum ClusterOrder: String, Sendable, CaseIterable {
+        /// The first entry is the second bin's.
+        case ascending
+        /// The first entry is the last bin's.
+        case descending
+    }
+
+    public var bins: VocabularyBins
+    /// Whether bins are parts of one table; else each has one of its own.
+    public var hasOneTable: Bool
+    /// Whether a bin's projection from the hidden size, turned around, is that of the embeddings; nil for no projections.
+    public var tiedProjections: [Bool]?
+    public var clusterOrder: ClusterOrder
+
+    /// The entry behind the tokens of the first bin that stands for another one.
+    func entry(of bin: Int) -> Int { clusterOrder == .ascending ? bin - 1 : bins.count - 1 - bin }
 }

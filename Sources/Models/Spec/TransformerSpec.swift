@@ -77,6 +77,19 @@ public struct StackSpec: Sendable, Equatable {
     /// The norm behind the last block, where there is one.
     public var finalNorm: NormSpec?
 
+    /// The same where the input is cut into segments.
+    func cut(into segments: TokenBatch.Segments?) -> StackSpec {
+        guard let segments else { return self }
+        var result = self
+        for kind in blocks.kinds.indices {
+            guard var recurrence = blocks.kinds[kind].attention.recurrence else { continue }
+            if let length = segments.memoryLength { recurrence.memoryLength = length }
+            recurrence.segmentLength = segments.length
+            result.blocks.kinds[kind].attention.recurrence = recurrence
+        }
+        return result
+    }
+
     /// Sets of weights of the layers.
     var weightSetCount: Int { blocks.weightSetCount(layerCount) }
     /// Layers behind the last, for tokens further ahead: their tensors may stand, and are not computed.
