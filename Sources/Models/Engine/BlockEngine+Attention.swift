@@ -164,8 +164,11 @@ struct ScoreBiases<S: Scalar>: Sendable {
     /// [sequences · heads, length]: what is added to the scores of a key.
     var ofKeys: Matrix<S>?
     var headCount = 0
-    /// [heads, 2 length - 1]: what is added for keys from length - 1 positions before the query to as many behind it.
+    /// [heads, distances]: what is added for keys from the query count - 1 positions before the query to the key count - 1
+    /// behind it.
     var ofDistances: Matrix<S>?
+    /// The column of distance 0.
+    var originOfDistances = 0
     /// What scores of distances are made of, each of its own.
     var disentangled: DistanceScores<S>?
     /// A score a head.
@@ -174,7 +177,7 @@ struct ScoreBiases<S: Scalar>: Sendable {
     /// What is added to the scores of a row, from key 0 on.
     func of(_ sequence: Int, _ head: Int, firstRow: Int) -> UnsafePointer<S>? {
         if let ofKeys { return UnsafePointer(ofKeys.row(sequence * headCount + head)) }
-        return ofDistances.map { UnsafePointer($0.row(head) + $0.columnCount / 2 - firstRow) }
+        return ofDistances.map { UnsafePointer($0.row(head) + originOfDistances - firstRow) }
     }
 
     /// From a row's to the next's.
@@ -183,10 +186,15 @@ struct ScoreBiases<S: Scalar>: Sendable {
 
 extension BlockEngine {
     /// The biases of a layer's attention.
-    func scoreBiases(_ spec: AttentionSpec, _ layer: Int) throws -> ScoreBiases<S> {
+    ///
+    /// - Parameter keys: those of another stack, whose places say nothing of where queries stand.
+    func scoreBiases(_ spec: AttentionSpec, _ layer: Int, keys: Sequences? = nil) throws -> ScoreBiases<S> {
         var biases = ScoreBiases<S>(headCount: spec.headCount)
-        if let linear = spec.linearBias { biases.ofKeys = try keyBiases(linear, spec, layer) }
-        if let relative = spec.relativeBias { biases.ofDistances = try distanceBiases(relative, spec) }
+        if let linear = spec.linearBias, keys == nil { biases.ofKeys = try keyBiases(linear, spec, layer) }
+        if let relative = spec.relativeBias {
+            biases.ofDistances = try distanceBiases(relative, spec, keyCount: (keys ?? sequences).length)
+            biases.originOfDistances = sequences.length - 1
+        }
         if spec.hasSinks {
             let sinks = try Matrix<S>(rowCount: 1, columnCount: spec.headCount)
             S.take(
@@ -196,9 +204,10 @@ extension BlockEngine {
         return biases
     }
 
-    private func distanceBiases(_ relative: RelativeBias, _ spec: AttentionSpec) throws -> Matrix<S> {
-        let length = sequences.length
-        let buckets = (1 - length..<length).map(relative.bucket)
+    private func distanceBiases(
+        _ relative: RelativeBias, _ spec: AttentionSpec, keyCount: Int
+    ) throws -> Matrix<S> {
+        let buckets = (1 - sequences.length..<keyCount).map(relative.bucket)
         let table = try vector(WeightSlot(.relativeBias)).widened
         let result = try Matrix<S>(rowCount: spec.headCount, columnCount: buckets.count)
         for head in 0..<spec.headCount {

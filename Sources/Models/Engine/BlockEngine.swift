@@ -224,7 +224,7 @@ struct BlockEngine<S: Scalar>: Engine {
         try show(q, .crossQuery, layer, observe)
         try show(k, .crossKey, layer, observe, isOfMemory: true)
         try show(v, .crossValue, layer, observe, isOfMemory: true)
-        let biases = try scoreBiases(attention, layer)
+        let biases = try scoreBiases(attention, layer, keys: memorySequences)
         let attended = try q.indices.map {
             try attend(q[$0], k[$0], v[$0], attention, layer, biases, keys: memorySequences)
         }
