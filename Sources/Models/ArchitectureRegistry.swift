@@ -74,6 +74,9 @@ public enum ArchitectureRegistry {
         DeBERTaV2.self,
     ]
 
+    /// Near relatives of what is known that are something else, by their names, and why.
+    private static let refused = ["xlnet": "its two streams of attention are not supported"]
+
     /// The architecture that `model_type` names.
     ///
     /// - Throws: `StructureError` where it is missing or unknown.
@@ -84,6 +87,10 @@ public enum ArchitectureRegistry {
         let names = all.map { $0.modelType }.sorted().joined(separator: ", ")
         guard let value = configuration["model_type"], value != .null else {
             throw reader.error("model_type", expected: "one of \(names)", found: "no such key")
+        }
+        if let reason = value.string.flatMap({ refused[$0] }) {
+            throw reader.error(
+                "model_type", expected: "another model (\(reason))", found: ConfigurationReader.show(value))
         }
         guard let found = all.first(where: { $0.modelType == value.string }) else {
             throw reader.error("model_type", expected: "one of \(names)", found: ConfigurationReader.show(value))

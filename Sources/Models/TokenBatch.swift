@@ -161,7 +161,7 @@ public struct TokenBatch: Sendable, Equatable {
         func refuse(_ member: Member, _ reason: String) -> CheckpointError {
             error(member, expected: "none, as \(spec.architecture) \(reason)", found: "some")
         }
-        if recurrences.isEmpty {
+        if !spec.hasMemory {
             if segments?.length != nil { throw refuse(.segmentLength, "remembers nothing between segments") }
             if segments?.memoryLength != nil { throw refuse(.memoryLength, "has no memory") }
             return

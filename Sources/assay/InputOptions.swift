@@ -53,6 +53,10 @@ struct InputOptions: ParsableArguments {
     /// - Throws: `UsageError` where there is text and no model that could cut it.
     func batch(for model: Model?, tokenizerIn folder: FilePath) throws -> TokenBatch? {
         let segments = TokenBatch.Segments(length: segmentLength, memoryLength: memoryLength)
+        if segments != TokenBatch.Segments(), let model, !model.spec.hasMemory {
+            throw UsageError(
+                "--segment-length, --memory-length: \(model.spec.architecture) remembers nothing between segments")
+        }
         if let tokens { return try TokensFile.read(FilePath(argument: tokens)).cut(into: segments) }
         guard let text else {
             guard segments == TokenBatch.Segments() else {

@@ -34,6 +34,44 @@ import Testing
         #expect(contents.metadata.first { $0.key == "assay.profile" }?.value == "ref64")
     }
 
+    @Test func segmentsAreSaidByTheTokensOrTheCommandLine() throws {
+        let work = try TemporaryFolder()
+        let model = TestFiles.fixtures.appending("golden").appending("models").appending("transfo-xl-original")
+        let ids = work.path.appending("ids.json")
+        let text = String(decoding: try TestFiles.bytes(model.appending("tokens.json")), as: UTF8.self)
+        let lists = try #require(text.firstIndex(of: "[")..<text.lastIndex(of: "]")!)
+        try TestFiles.write(Array((String(text[lists]) + "]").utf8), to: ids)
+        func capture(_ name: String, _ arguments: [String]) throws -> [UInt8] {
+            let target = work.path.appending(name + ".safetensors")
+            let outcome = try AssayTool.run(["run", model.string, "--capture", target.string] + arguments)
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            return try TestFiles.bytes(target)
+        }
+        let said = try capture("a", ["--tokens", model.appending("tokens.json").string])
+        let given = try capture("b", ["--tokens", ids.string, "--segment-length", "4"])
+        let whole = try capture("c", ["--tokens", ids.string])
+        #expect(said == given && said != whole)
+        let outcome = try AssayTool.run([
+            "diff", model.string, work.path.appending("b.safetensors").string, "--tokens",
+            model.appending("tokens.json").string,
+        ])
+        #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
+    }
+
+    @Test func modelsWithoutAMemoryTakeNoSegments() throws {
+        let model = try TestModel()
+        let outcome = try AssayTool.run(["run", model.path, "--tokens", model.tokens, "--segment-length", "2"])
+        #expect(outcome.exitCode == 64)
+        #expect(outcome.errors.contains("gpt2 remembers nothing between segments"), "\(outcome.errors)")
+        let tokens = model.folder.path.appending("segments.json")
+        try TestFiles.write(Array(#"{"input_ids": [[1, 2]], "segment_length": 2}"#.utf8), to: tokens)
+        let other = try AssayTool.run(["run", model.path, "--tokens", tokens.string])
+        #expect(other.exitCode == 3)
+        #expect(
+            other.errors.contains("segment_length: expected none, as gpt2 remembers nothing between segments"),
+            "\(other.errors)")
+    }
+
     @Test func needsAConfiguration() throws {
         let model = try TestModel()
         let outcome = try AssayTool.run(["run", model.weights.string, "--tokens", model.tokens])

@@ -93,6 +93,55 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
             "config.json: auto_map\\u001b: expected only keys that are known for this architecture, found an object of 1"
         ),
         .init(
+            [("model_type", "xlnet")],
+            "config.json: model_type: expected another model (its two streams of attention are not supported), "
+                + "found 'xlnet'"),
+        .init(
+            "transfo-xl-whole", [("attn_type", 2)],
+            "config.json: attn_type: expected 0 (other kinds of attention stand in no published model), found 2"),
+        .init(
+            "transfo-xl-whole", [("sample_softmax", 16)],
+            "config.json: sample_softmax: expected none (a sampled softmax is not supported), found 16.0"),
+        .init(
+            "transfo-xl-whole", [("ext_len", 8)],
+            "config.json: ext_len: expected 0 (an extended context is not supported), found 8"),
+        .init(
+            "transfo-xl-whole", [("cutoffs", [20, 10])],
+            "config.json: cutoffs: expected ascending numbers between 0 and vocab_size 47, found [20, 10]"),
+        .init(
+            "transfo-xl-whole", [("cutoffs", [10, 47])],
+            "config.json: cutoffs: expected ascending numbers between 0 and vocab_size 47, found [10, 47]"),
+        .init(
+            "transfo-xl-whole", [("div_val", 50)],
+            "config.json: div_val: expected a divisor that leaves the last of 3 bins a feature, found 50"),
+        .init(
+            "transfo-xl-whole", [("tie_projs", [false, true])],
+            "config.json: tie_projs: expected true or false for each of 3 bins, found [false, true]"),
+        .init(
+            "transfo-xl-whole", [("initial_memory", "none")],
+            "config.json: initial_memory: expected 'empty' or 'zeros', found 'none'"),
+        .init(
+            "transfo-xl-same-length", [("mem_len", 0)],
+            "config.json: mem_len: expected at least 1, as same_length lets a position see no more, found 0"),
+        .init(
+            "transfo-xl-whole", [("clamp_len", .init(2.5))],
+            "config.json: clamp_len: expected a whole number, found 2.5"),
+        .init(
+            "transfo-xl-whole", [("d_model", 21)],
+            "config.json: d_model: expected an even number, half of them sines, found 21"),
+        .init(
+            "transformer-paper", [("positions", "learned")],
+            "config.json: positions: expected 'interleaved' or 'halves', found 'learned'"),
+        .init(
+            "transformer-paper", [("nhead", 3)],
+            "config.json: nhead: expected a divisor of d_model 20, found 3"),
+        .init(
+            "transformer-paper", [("tgt_vocab_size", 44)],
+            "config.json: tgt_vocab_size: expected src_vocab_size 43, as both share a table, found 44"),
+        .init(
+            "transformer-paper", [("custom_encoder", true)],
+            "config.json: custom_encoder: expected only keys that are known for this architecture, found true"),
+        .init(
             "bert-mlm", [("num_attention_heads", 4)],
             "config.json: num_attention_heads: expected a divisor of hidden_size 18, found 4"),
         .init(

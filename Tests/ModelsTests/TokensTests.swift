@@ -28,7 +28,7 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         .init("{}", "expected input_ids, found no such member"),
         .init(
             "{\"input_ids\": [[1]], \"labels\": [[1]]}",
-            "expected only input_ids, attention_mask, token_type_ids, position_ids, decoder_input_ids, decoder_attention_mask, found 'labels'"
+            "expected only input_ids, attention_mask, token_type_ids, position_ids, decoder_input_ids, decoder_attention_mask, segment_length, memory_length, found 'labels'"
         ),
         .init(
             "{\"input_ids\": [[1]], \"attention_mask\": [[1], [1]]}", "attention_mask: expected 1 sequences, found 2"),
@@ -64,6 +64,34 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         .init(
             "{\"input_ids\": [[1]], \"decoder_input_ids\": [[3], [4]]}",
             "decoder_input_ids: expected 1 sequences, found 2"),
+        .init(
+            "{\"input_ids\": [[1]], \"segment_length\": [[2]]}",
+            "segment_length: expected a whole number, found a list"),
+        .init(
+            "{\"input_ids\": [[1]], \"segment_length\": 0}",
+            "segment_length: expected a whole number from 1 on, found 0"),
+        .init(
+            "{\"input_ids\": [[1]], \"memory_length\": -1}",
+            "memory_length: expected a whole number from 0 on, found -1"),
+        .init(
+            "{\"input_ids\": [[1]], \"segment_length\": 2}",
+            "segment_length: expected none, as bert remembers nothing between segments, found some"),
+        .init(
+            "{\"input_ids\": [[1]], \"memory_length\": 2}",
+            "memory_length: expected none, as bert has no memory, found some"),
+    ]
+
+    /// For a Transformer-XL whose positions see as many others each.
+    static let withMemory: [BadTokens] = [
+        .init(
+            "{\"input_ids\": [[1, 2]], \"attention_mask\": [[1, 0]]}",
+            "attention_mask: expected none, as transfo-xl knows no padding, found some"),
+        .init(
+            "{\"input_ids\": [[1, 2]], \"position_ids\": [[1, 0]]}",
+            "position_ids: expected none, as transfo-xl knows distances alone, found some"),
+        .init(
+            "{\"input_ids\": [[1, 2]], \"memory_length\": 0}",
+            "memory_length: expected at least 1, as a position sees no more (same_length), found 0"),
     ]
 }
 
@@ -73,6 +101,14 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         let error = #expect(throws: CheckpointError.self) {
             let tokens = try TokensFile.parse(Array(bad.text.utf8), "t.json")
             try tokens.check(against: model.spec)
+        }
+        #expect(error?.description == bad.sentence)
+    }
+
+    @Test(arguments: BadTokens.withMemory) func modelsWithAMemoryRefuseWhatTheyDoNotKnow(_ bad: BadTokens) throws {
+        let spec = try Golden.named("transfo-xl-same-length").model().spec
+        let error = #expect(throws: CheckpointError.self) {
+            try TokensFile.parse(Array(bad.text.utf8), "t.json").check(against: spec)
         }
         #expect(error?.description == bad.sentence)
     }
@@ -102,6 +138,8 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
         #expect(wordy.digest == plain.digest)
         let masked = try TokensFile.parse(
             Array("{\"input_ids\":[[1,2,3],[4,5,6]],\"attention_mask\":[[1,1,1],[0,1,1]]}".utf8), "c.json")
+        let cut = try plain.cut(into: .init(length: 2)).cut(into: .init(memoryLength: 0))
+        #expect(cut.digest.description == "b9fcc3189389bf0b5583b8d1ce8b53d35590e2afadb163156d13f187b96b2bbc")
         #expect(masked.digest.description == "9e68d67f36c44590e73491eb671ff3c4939512ff9bb88f3612a4e4f7da1a3ebe")
     }
 }

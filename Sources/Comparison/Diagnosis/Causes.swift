@@ -5,7 +5,8 @@ import AssayPackings
 ///
 /// - Source: the mistakes that were found in published ports and converters of these models.
 enum Causes {
-    static let all = activations + norms + scores + rotations + projections + embeddings + heads
+    static let all =
+        activations + norms + scores + memories + rotations + projections + experts + embeddings + heads
 
     private static let normPoints: Set<String> = [
         "embed", "attn_norm", "attn_post_norm", "mlp_norm", "mlp_post_norm", "cross_attn_norm", "q_norm", "k_norm",
@@ -122,6 +123,36 @@ enum Causes {
         },
     ]
 
+    private static let memories: [Cause] = [
+        memory("nothing remembered between segments") {
+            $0.isSameLength = false
+            $0.memoryLength = 0
+        },
+        memory("nothing before the first segment, not zeros") { $0.start = .empty },
+        memory("zeros before the first segment, not nothing") { $0.start = .zeros },
+        memory("positions seeing all of their segment and the memory, not as many each") { $0.isSameLength = false },
+        memory("every position seeing as many others") { $0.isSameLength = $0.memoryLength > 0 },
+        .block("distances not held to the greatest", at: ["attn_out"]) {
+            [changed($0) { $0.attention.sinusoidalDistances?.greatest = nil }]
+        },
+        .exchanged(
+            "the vectors added to queries for contents and for distances exchanged", at: ["attn_out"], .contentBias,
+            .distanceBias),
+        .block("sines and cosines of distances in the other order", at: ["attn_out"]) {
+            [changed($0) { $0.attention.sinusoidalDistances?.isInterleaved.toggle() }]
+        },
+    ]
+
+    private static func memory(
+        _ mistake: String, _ change: @escaping @Sendable (inout RecurrenceSpec) -> Void
+    ) -> Cause {
+        .block(mistake, at: ["attn_out"]) { block in
+            guard var recurrence = block.attention.recurrence else { return [] }
+            change(&recurrence)
+            return [changed(block) { $0.attention.recurrence = recurrence }]
+        }
+    }
+
     private static func window(_ block: BlockSpec, _ change: (Int) -> Int) -> [BlockSpec] {
         guard let window = block.attention.window, change(window) > 0 else { return [] }
         return [changed(block) { $0.attention.window = change(window) }]
@@ -161,7 +192,9 @@ enum Causes {
         .exchanged("queries' and keys' matrices exchanged", at: ["q", "k"], .query, .key),
         .exchanged("keys' and values' matrices exchanged", at: ["k", "v"], .key, .value),
         .exchanged("queries' and values' matrices exchanged", at: ["q", "v"], .query, .value),
-        .exchanged("keys' and values' matrices exchanged", at: ["cross_k", "cross_v"], .crossKey, .crossValue),
+        .exchanged(
+            "keys' and values' matrices of cross attention exchanged", at: ["cross_k", "cross_v"], .crossKey,
+            .crossValue),
         .block("queries, keys and values joined in another order", at: ["q", "k", "v"]) { block in
             [AttentionSpec.Projection.joined, .joinedByHead].map { projection in
                 changed(block) {
@@ -179,6 +212,31 @@ enum Causes {
             [changed($0) { $0.feedForward.hasBias = false }]
         },
     ]
+
+    // MARK: Experts
+
+    private static let experts: [Cause] = [
+        routed("weights of the chosen experts that do not sum to 1") { $0.isNormalized = false },
+        routed("weights of the chosen experts divided by their sum") { $0.isNormalized = true },
+        routed("a softmax over all experts, not over the chosen") { $0.scoring = .softmax },
+        routed("a softmax over the chosen experts, not over all") { $0.scoring = .softmaxOfChosen },
+        routed("a softmax in place of the experts' sigmoids") { $0.scoring = .softmax },
+        routed("experts chosen without the correction of their scores") { $0.hasCorrection = false },
+        routed("experts chosen from all groups") { $0.groups = nil },
+        routed("weights of experts not multiplied in the end") { $0.weightScale = nil },
+        routed("one expert fewer") { $0.chosenCount = max(1, $0.chosenCount - 1) },
+        routed("no expert that every token passes") { $0.shared = nil },
+    ]
+
+    private static func routed(
+        _ mistake: String, _ change: @escaping @Sendable (inout ExpertsSpec) -> Void
+    ) -> Cause {
+        .block(mistake, at: ["mlp_out"]) { block in
+            guard var experts = block.experts else { return [] }
+            change(&experts)
+            return [changed(block) { $0.experts = experts }]
+        }
+    }
 
     // MARK: Ends
 
@@ -218,6 +276,14 @@ enum Causes {
         .model("no norm behind the last block", at: ["logits"]) { spec, _ in [changed(spec) { $0.finalNorm = nil }] },
         .model("the head tied to the embeddings", at: ["logits"]) { spec, _ in
             [changed(spec) { $0.head?.isTied = true }]
+        },
+        .model("clusters of the vocabulary in the other order", at: ["logprobs"]) { spec, _ in
+            AdaptiveSoftmax.ClusterOrder.allCases.map { order in
+                changed(spec) { $0.head?.adaptive?.clusterOrder = order }
+            }
+        },
+        .model("the projections of the first bin that of the embeddings", at: ["logprobs"]) { spec, _ in
+            [changed(spec) { $0.head?.adaptive?.tiedProjections?[0] = true }]
         },
     ]
 

@@ -50,23 +50,26 @@ extension BlockEngine {
         let first = (0..<length).map { $0 - (spec.recurrence?.firstSeen(by: $0) ?? 0) }
         let greatest = min(first.max() ?? 0, distances.greatest ?? .max)
         let table = try linear(
-            [vectors(ofDistances: 0...greatest)], WeightSlot(.distanceKey, layer: layer), bias: false)
+            [vectors(ofDistances: 0...greatest, distances)], WeightSlot(.distanceKey, layer: layer), bias: false)
         return DistanceScores(
             keys: try heads(of: table[0], spec), scale: spec.scale(layer: layer), width: spec.headDimension,
             rowCount: greatest + 1, rows: (1 - length..<keyCount).map { min(max($0, 0), greatest) },
             keyCount: keyCount)
     }
 
-    /// Sines and cosines of distances, all sines first; as rotations, far ones by the library's rounding of angles.
-    private func vectors(ofDistances distances: ClosedRange<Int>) throws -> Matrix<S> {
+    /// Sines and cosines of distances; as of rotations, far ones by the library's rounding of angles.
+    private func vectors(ofDistances distances: ClosedRange<Int>, _ spec: SinusoidalDistances) throws -> Matrix<S> {
         let rotation = try Rotation<S>(
-            RotarySpec(base: 10_000, dimension: spec.hiddenSize), positions: Array(distances), kernels,
+            RotarySpec(base: 10_000, dimension: self.spec.hiddenSize), positions: Array(distances), kernels,
             isRounded: weightPrecision == .float32)
         let half = rotation.sines.columnCount
         let result = try Matrix<S>(rowCount: distances.count, columnCount: 2 * half)
         for row in 0..<distances.count {
-            result.row(row).update(from: rotation.sines.row(row), count: half)
-            (result.row(row) + half).update(from: rotation.cosines.row(row), count: half)
+            let (sines, cosines, own) = (rotation.sines.row(row), rotation.cosines.row(row), result.row(row))
+            for pair in 0..<half {
+                own[spec.isInterleaved ? 2 * pair : pair] = sines[pair]
+                own[spec.isInterleaved ? 2 * pair + 1 : half + pair] = cosines[pair]
+            }
         }
         return result
     }

@@ -196,7 +196,7 @@ public struct DisentangledAttention: Sendable, Equatable {
 }
 
 /// Relative positions as Transformer-XL has them. With r_d the projection of sines and cosines of the distance
-/// `d = i - j` from key to query, all sines first, and u and v a vector a head each:
+/// `d = i - j` from key to query, and u and v a vector a head each:
 /// `score(i, j) = ((q_i + u) · k_j + (q_i + v) · r_(i - j)) · scale`.
 ///
 /// - Source: Dai et al. 2019, "Transformer-XL" (arXiv 1901.02860), section 3.3.
@@ -205,6 +205,8 @@ public struct SinusoidalDistances: Sendable, Equatable {
     public var greatest: Int?
     /// Whether all layers have u and v in common.
     public var sharesBiases: Bool
+    /// Whether sine and cosine alternate; else all sines stand before all cosines.
+    public var isInterleaved = false
 
     public init(greatest: Int? = nil, sharesBiases: Bool = false) {
         self.greatest = greatest

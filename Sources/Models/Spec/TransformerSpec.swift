@@ -47,6 +47,9 @@ public struct TransformerSpec: Sendable, Equatable {
     /// Logits of a position: one a token, unless the head says otherwise.
     public var logitCount: Int { head?.outputCount ?? stacks[stacks.count - 1].vocabularySize }
 
+    /// Whether something is remembered between segments.
+    public var hasMemory: Bool { stacks.contains { $0.blocks.kinds.contains { $0.attention.recurrence != nil } } }
+
     /// The stack with a role, where there is one.
     public subscript(role: StackSpec.Role) -> StackSpec? {
         get { stacks.first { $0.role == role } }
