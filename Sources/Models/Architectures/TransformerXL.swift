@@ -17,6 +17,7 @@ enum TransformerXL: Architecture {
         guard hiddenSize % 2 == 0 else {
             throw configuration.error("d_model", expected: "an even number, half of them sines", found: "\(hiddenSize)")
         }
+        let layerCount = try configuration.optionalSize("n_layer", or: "num_hidden_layers") ?? 18
         let bins = try configuration.vocabularyBins()
         let hasOneTable = try configuration.dividesWidths() == false
         let width = bins.widths[0]
@@ -44,7 +45,7 @@ enum TransformerXL: Architecture {
             ])
         return TransformerSpec(
             architecture: modelType, vocabularySize: bins.tokenCount, hiddenSize: hiddenSize,
-            layerCount: try configuration.optionalSize("n_layer", or: "num_hidden_layers") ?? 18,
+            layerCount: layerCount,
             contextLength: block.attention.recurrence.map { max($0.memoryLength, 1) } ?? 1, embedding: embedding,
             blocks: BlockPattern(block), finalNorm: nil, head: hasHead ? head : nil)
     }
