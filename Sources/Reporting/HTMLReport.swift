@@ -42,6 +42,7 @@ public struct HTMLReport {
         \(tiles)
         \(sides)
         \(structure)
+        \(cause)
         <div class="plots">
         \(plots.joined(separator: "\n"))
         </div>
@@ -140,6 +141,21 @@ public struct HTMLReport {
         let items = sentences.prefix(200).map { "<li>\(HTMLText.escaped($0))</li>" }.joined(separator: "\n")
         let more = sentences.count > 200 ? "<p>… \(sentences.count) in all</p>" : ""
         return "<section><h2>Structure</h2>\n<ul>\n\(items)\n</ul>\(more)</section>"
+    }
+
+    /// What makes the sides part, and how far each goes with it and without.
+    private var cause: String {
+        guard let diagnosis = result.diagnosis else { return "" }
+        let (one, other) = diagnosis.isOfReference ? ("A", "B") : ("B", "A")
+        let rows =
+            [
+                ["What \(one) does", diagnosis.mistake],
+                ["At \(diagnosis.tap), as they are", "relative L2 \(report.error(diagnosis.before))"],
+                ["With the same mistake in \(other)", "relative L2 \(report.error(diagnosis.after))"],
+            ] + diagnosis.alternatives.map { ["Gives the same over these tokens", $0] }
+        let body = rows.map { "<tr><th>\(HTMLText.escaped($0[0]))</th><td>\(HTMLText.escaped($0[1]))</td></tr>" }
+        return
+            "<section><h2>Cause</h2>\n<div class=\"scroll\"><table class=\"sides\"><tbody>\n\(body.joined(separator: "\n"))\n</tbody></table></div></section>"
     }
 
     // MARK: Tables

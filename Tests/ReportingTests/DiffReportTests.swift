@@ -156,6 +156,8 @@ private func imbalance(_ html: String) -> String? {
     #expect(value["verdict"]?.object?["exitCode"]?.int == 2)
     #expect(value["verdict"]?.object?["firstTap"]?.string == "layers.0.mlp_act")
     let cause = try #require(value["verdict"]?.object?["cause"]?.object)
+    let page = HTMLReport(report).html
+    #expect(page.contains("<h2>Cause</h2>") && page.contains("GELU with the error function"))
     #expect(cause["side"]?.string == "B" && cause["tap"]?.string == "layers.0.mlp_act")
     #expect(cause["mistake"]?.string == "GELU with the error function for the model's activation")
     #expect(try #require(cause["relativeL2WithMistake"]?.double) < #require(cause["relativeL2"]?.double) / 4)

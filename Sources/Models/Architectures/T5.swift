@@ -14,19 +14,26 @@ enum T5: Architecture {
         let encoder = try stack(.encoder, layerCount: layerCount, &configuration)
         let decoder = try stack(.decoder, layerCount: decoderLayerCount, &configuration)
         let modelClass = try configuration.architectureClass(
-            among: ["T5ForConditionalGeneration", "T5WithLMHeadModel", "T5Model"])
+            among: ["T5ForConditionalGeneration", "T5WithLMHeadModel", "T5Model", "T5EncoderModel"])
         // The library ties the head to the embedding in any case, unless the file holds another; what the older key says is
         // whether the decoder's results are scaled.
         let isTied = try configuration.bool("tie_word_embeddings", default: true)
         let isScaled = try configuration.bool("scale_decoder_outputs", default: isTied)
         var head = HeadSpec(isTied: !stands(.head))
         if isScaled { head.scale = 1 / Double(decoder.hiddenSize).squareRoot() }
-        try configuration.require(
-            "is_encoder_decoder", true, because: "only encoder and decoder together are supported")
+        // Of the encoder alone the key is what its class makes of it, whatever the file says.
+        let isEncoder = modelClass == "T5EncoderModel"
+        if isEncoder {
+            _ = try configuration.bool("is_encoder_decoder", default: false)
+        } else {
+            try configuration.require(
+                "is_encoder_decoder", true, because: "only encoder and decoder together are supported")
+        }
         try configuration.finish(
             harmless: [
                 "dropout_rate", "classifier_dropout", "is_decoder", "n_positions", "dense_act_fn", "is_gated_act",
             ])
+        if isEncoder { return TransformerSpec(architecture: modelType, stacks: [encoder]) }
         return TransformerSpec(
             architecture: modelType, stacks: [encoder, decoder], head: modelClass == "T5Model" ? nil : head)
     }
