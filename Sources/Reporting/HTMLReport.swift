@@ -150,8 +150,8 @@ public struct HTMLReport {
         let rows =
             [
                 ["What \(one) does", diagnosis.mistake],
-                ["At \(diagnosis.tap), as they are", "relative L2 \(report.error(diagnosis.before))"],
-                ["With the same mistake in \(other)", "relative L2 \(report.error(diagnosis.after))"],
+                ["At \(diagnosis.tap), as they are", "relative L2 \(report.figure(diagnosis.before))"],
+                ["With the same mistake in \(other)", "relative L2 \(report.figure(diagnosis.after))"],
             ] + diagnosis.alternatives.map { ["Gives the same over these tokens", $0] }
         let body = rows.map { "<tr><th>\(HTMLText.escaped($0[0]))</th><td>\(HTMLText.escaped($0[1]))</td></tr>" }
         return
