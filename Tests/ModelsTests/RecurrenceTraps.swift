@@ -30,16 +30,16 @@ extension Trap {
         memory("zeros that the norm does not pass", "transfo-xl-pre-norm") { $0.start = .empty },
         memory("the same length forgotten", "transfo-xl-same-length") { $0.isSameLength = false },
         memory("the same length where it is not", "transfo-xl-original") { $0.isSameLength = true },
-        wrong("distances not clamped", "transfo-xl-segments", "layers.0.attn_out") {
+        wrong("distances not clamped", "transfo-xl-no-memory", "layers.0.attn_out") {
             $0.blocks.kinds[0].attention.sinusoidalDistances?.greatest = nil
         },
         wrong("distances clamped one too early", "transfo-xl-segments", "layers.0.attn_out") {
-            $0.blocks.kinds[0].attention.sinusoidalDistances?.greatest = 5
+            $0.blocks.kinds[0].attention.sinusoidalDistances?.greatest = 3
         },
         wrong("sines and cosines alternating", "transfo-xl-whole", "layers.0.attn_out") {
             $0.blocks.kinds[0].attention.sinusoidalDistances?.isInterleaved = true
         },
-        wrong("norms behind for before", "transfo-xl-pre-norm", "layers.0.attn_norm") {
+        wrong("norms behind for before", "transfo-xl-pre-norm", "layers.0.q") {
             let norm = $0.blocks.kinds[0].attentionNorms.before
             $0.blocks.kinds[0].attentionNorms = .init(afterResidual: norm)
         },
@@ -51,9 +51,9 @@ extension Trap {
             $0.head?.adaptive?.clusterOrder = .ascending
         },
         wrong("clusters descending", "transfo-xl-whole", "logprobs") { $0.head?.adaptive?.clusterOrder = .descending },
-        wrong("the first projection shared too", "transfo-xl-one-table", "logprobs") {
-            $0.head?.adaptive?.tiedProjections?[0] = true
-        },
+        Trap(
+            testDescription: "the first projection shared too", golden: "transfo-xl-one-table", tap: "logprobs",
+            weights: { $0["crit.out_projs.0"] = $0["transformer.word_emb.emb_projs.0"] }),
         Trap(
             testDescription: "contents' and distances' vectors exchanged", golden: "transfo-xl-whole",
             tap: "layers.1.attn_out",
