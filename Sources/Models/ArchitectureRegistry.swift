@@ -70,6 +70,11 @@ public enum ArchitectureRegistry {
         ALBERT.self,
         ModernBERT.self,
         DeBERTaV2.self,
+        ViT.self,
+        Whisper.self,
+        CLIP.self,
+        CLIPText.self,
+        CLIPVision.self,
     ]
 
     /// The architecture that `model_type` names.

@@ -160,6 +160,10 @@ private struct ModulePaths {
             // Behind the activation, which is no module with weights.
             let pooler = parent(path(.pooler, tap))
             return gave(pooler) + gave(pooler.map { $0 + ".activation" }) + own("pooler_output")
+        case .embeddings:
+            let isBare = spec[tap.role]?.pooling?.projection?.isNormalized == false
+            let key = spec[tap.role]?.embedding.features == nil ? "text_embeds" : "image_embeds"
+            return own(key) + (isBare ? output(.pooledProjection) : [])
         case .logits:
             // What is done behind the product is done by no module.
             let isProduct = spec.head.map { $0.scale == nil && $0.softCap == nil && !$0.hasBiasRow } ?? false

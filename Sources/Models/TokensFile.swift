@@ -27,8 +27,9 @@ public enum TokensFile {
         }
         var members: [TokenBatch.Member: [[Int]]] = [:]
         for (key, value) in object.members {
-            guard let member = TokenBatch.Member(rawValue: key) else {
-                let known = TokenBatch.Member.allCases.map(\.rawValue).joined(separator: ", ")
+            guard let member = TokenBatch.Member(rawValue: key), member.features == nil else {
+                let known = TokenBatch.Member.allCases.filter { $0.features == nil }
+                    .map(\.rawValue).joined(separator: ", ")
                 throw CheckpointError(path, .file, expected: "only \(known)", found: "'\(key.escapedForDisplay)'")
             }
             members[member] = try lists(value, member, path)
@@ -38,20 +39,10 @@ public enum TokensFile {
         }
         return try TokenBatch(
             inputIDs: inputIDs, attentionMask: members[.attentionMask], tokenTypeIDs: members[.tokenTypeIDs],
-            positionIDs: members[.positionIDs], decoder: try decoder(members, path), source: path)
-    }
-
-    private static func decoder(
-        _ members: [TokenBatch.Member: [[Int]]], _ path: FilePath
-    ) throws(CheckpointError) -> TokenBatch.DecoderTokens? {
-        let mask = members[.decoderAttentionMask]
-        if let ids = members[.decoderInputIDs] { return TokenBatch.DecoderTokens(inputIDs: ids, attentionMask: mask) }
-        guard mask == nil else {
-            throw CheckpointError(
-                path, .part(TokenBatch.Member.decoderAttentionMask.rawValue), expected: "decoder_input_ids beside it",
-                found: "no such member")
-        }
-        return nil
+            positionIDs: members[.positionIDs],
+            decoder: try TokenBatch.DecoderTokens(
+                ids: members[.decoderInputIDs], attentionMask: members[.decoderAttentionMask], source: path),
+            source: path)
     }
 
     private static func lists(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import AssayCheckpoints
+import AssayConversion
 import AssayFormats
 import AssayModels
 import SystemPackage
@@ -39,7 +40,7 @@ struct InputOptions: ParsableArguments {
     ///
     /// - Throws: `UsageError` where there is text and no model that could cut it.
     func batch(for model: Model?, tokenizerIn folder: FilePath) throws -> TokenBatch? {
-        if let tokens { return try TokensFile.read(FilePath(argument: tokens)) }
+        if let tokens { return try InputReading.read(FilePath(argument: tokens)) }
         guard let text else { return nil }
         guard let model else {
             throw UsageError("\(folder.forDisplay): --text needs a model folder with a tokenizer")
