@@ -50,8 +50,9 @@ struct CaptureComparison {
         let rows = RowComparison(threads: settings.threads)
         let ledger = TapLedger(
             planned, columns: [.floor], rows: rows, floorScale: settings.profile == .ref64 ? 0x1p-29 : 1)
-        var logits = LogitsFigures(isCausal: model.spec.blocks[0].attention.isCausal)
-        let step = batchCount ?? LockstepComparison.sequencesPerPart(planned, tokens)
+        var logits = LogitsFigures(isCausal: model.spec.predictsTokens)
+        let step = model.spec.sequencesPerPart(
+            batchCount ?? LockstepComparison.sequencesPerPart(planned, tokens), of: tokens)
         for first in stride(from: 0, to: tokens.batchCount, by: step) {
             let part = try tokens.part(first..<min(first + step, tokens.batchCount))
             let walk = try CaptureWalk(
@@ -110,8 +111,7 @@ struct CaptureComparison {
         let length = tap.shape.count == 3 ? tap.shape[1] : tap.rowCount
         let segments =
             isMasked ? RowSegments(tokens!, firstSequence: 0) : RowSegments(rowCount: tap.rowCount, length: length)
-        let sequence = try TokenBatch(inputIDs: [[Int](repeating: 0, count: length)])
-        let comparison = LogitsComparison(rows, tokens: isMasked ? tokens! : sequence, isCausal: false)
+        let comparison = LogitsComparison(rows, tokens: isMasked ? tokens : nil, length: length, isCausal: false)
         for piece in segments.pieces(rowCount: max(1, (16 << 20) / (8 * max(1, tap.featureCount)))) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
             try a.read(a[tap.name]!, rows: range, features: tap.featureCount).withNumbers { own in
@@ -202,9 +202,9 @@ private final class CaptureWalk {
     ) throws {
         let tokens = runner.tokens(of: runner.model.spec.stacks.count - 1)
         let segments = segments.ofLogits
-        let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
-        let classes = runner.model.spec.logitCount
-        let offset = firstSequence * tokens.length
+        let comparison = LogitsComparison(rows, tokens: tokens, length: segments.length, isCausal: logits.isCausal)
+        let classes = runner.logitCount
+        let offset = firstSequence * segments.length
         for piece in segments.pieces(rowCount: min(runner.logitsRowsPerPiece, exact.logitsRowsPerPiece) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
             let own = try runner.logits([state], rows: range)[0]

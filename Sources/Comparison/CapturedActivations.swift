@@ -240,53 +240,14 @@ public struct CapturedActivations: Sendable {
 
     // MARK: Tokens
 
-    /// The tokens that the capture itself holds; nil where it holds none.
+    /// The input that the capture itself holds; nil where it holds none.
     ///
     /// - Throws: `CheckpointError` where they are no lists of whole numbers of one shape.
     public func tokens() throws -> TokenBatch? {
-        guard let ids = try lists("input_ids") else { return nil }
-        let decoder = try lists("decoder_input_ids").map {
-            TokenBatch.DecoderTokens(inputIDs: $0, attentionMask: try lists("decoder_attention_mask"))
-        }
-        return try TokenBatch(
-            inputIDs: ids, attentionMask: lists("attention_mask"), tokenTypeIDs: lists("token_type_ids"),
-            positionIDs: lists("position_ids"), decoder: decoder, source: FilePath(name)
-        ).cut(
-            into: TokenBatch.Segments(
-                length: lists("segment_length")?[0][0], memoryLength: lists("memory_length")?[0][0]))
+        let places = TokenBatch.Member.allCases.compactMap { member in inputs[member.rawValue].map { (member, $0) } }
+        return try TokenBatch(reader, Dictionary(uniqueKeysWithValues: places), source: FilePath(name))
     }
 
     /// The digest of the tokens, as the capture's metadata has it.
     var tokensDigest: String? { metadata("tokens") }
-
-    private func lists(_ member: String) throws -> [[Int]]? {
-        guard let index = inputs[member] else { return nil }
-        let info = reader.contents.tensors[index]
-        let dimensions = info.shape.dimensions
-        guard dimensions.count == 2, !dimensions.contains(0), let size = Self.integerByteCount(info.elementType) else {
-            throw CheckpointError(
-                FilePath(name), .tensor(info.name), expected: "whole numbers, [batch, time]",
-                found: "\(info.elementType.name) \(info.shape)")
-        }
-        let buffer = try ByteBuffer(byteCount: info.byteCount)
-        defer { withExtendedLifetime(buffer) {} }
-        try reader.read(index, 0..<info.byteCount, into: buffer.bytes)
-        func number(_ element: Int) -> Int {
-            switch size {
-            case 8: Int(Int64(littleEndian: buffer.readOnly.loadUnaligned(fromByteOffset: element * 8, as: Int64.self)))
-            case 4: Int(Int32(littleEndian: buffer.readOnly.loadUnaligned(fromByteOffset: element * 4, as: Int32.self)))
-            default: Int(buffer.readOnly[element])
-            }
-        }
-        return (0..<dimensions[0]).map { row in (0..<dimensions[1]).map { number(row * dimensions[1] + $0) } }
-    }
-
-    private static func integerByteCount(_ type: ElementType) -> Int? {
-        switch type {
-        case .i64: 8
-        case .i32: 4
-        case .u8, .bool: 1
-        default: nil
-        }
-    }
 }

@@ -152,7 +152,8 @@ public struct Comparison {
         guard let first = result.firstOutside, first.differenceClass == .unexplained,
             !first.judged.hasUnmatchedNonFinite
         else { return }
-        let part = try tokens.part(0..<min(tokens.batchCount, Self.diagnosedSequenceCount))
+        let count = model.spec.sequencesPerPart(Self.diagnosedSequenceCount, of: tokens)
+        let part = try tokens.part(0..<min(tokens.batchCount, count))
         let diagnostician = Diagnostician(reference: model, settings: settings, tokens: part) {
             try values(part, $0, $1, $2)
         }

@@ -31,8 +31,8 @@ struct LockstepComparison {
             planned, columns: rounded == nil ? [.isolated, .floor] : [.isolated, .floor, .storage], rows: rows,
             floorScale: isWide ? 0x1p-29 : 1)
         let routing = try RoutingLedger(reference, test)
-        var logits = LogitsFigures(isCausal: reference.spec.blocks[0].attention.isCausal)
-        let step = batchCount ?? Self.sequencesPerPart(planned, tokens)
+        var logits = LogitsFigures(isCausal: reference.spec.predictsTokens)
+        let step = reference.spec.sequencesPerPart(batchCount ?? Self.sequencesPerPart(planned, tokens), of: tokens)
         for first in stride(from: 0, to: tokens.batchCount, by: step) {
             let part = try tokens.part(first..<min(first + step, tokens.batchCount))
             let walk = try LockstepWalk(self, part, firstSequence: first, ledger, routing, rows)
@@ -59,6 +59,13 @@ struct LockstepComparison {
         let widest =
             blocks.values.map { $0.reduce(0) { $0 + $1.rowCount * $1.featureCount / tokens.batchCount } }.max() ?? 0
         return max(1, min(tokens.batchCount, heldByteCount / max(1, 8 * widest)))
+    }
+}
+
+extension TransformerSpec {
+    /// As many sequences as are wanted, or all where the results of some depend on others.
+    func sequencesPerPart(_ wanted: Int, of tokens: TokenBatch) -> Int {
+        head?.comparesStacks == true ? tokens.batchCount : wanted
     }
 }
 
@@ -178,8 +185,8 @@ private final class LockstepWalk {
         guard let state, let testState, let isolatedState, let exactState else { return }
         let tokens = reference.tokens(of: reference.model.spec.stacks.count - 1)
         let segments = segments.ofLogits
-        let comparison = LogitsComparison(rows, tokens: tokens, isCausal: logits.isCausal)
-        let classes = reference.model.spec.logitCount
+        let comparison = LogitsComparison(rows, tokens: tokens, length: segments.length, isCausal: logits.isCausal)
+        let classes = reference.logitCount
         let runners = [reference, test, exact] + (rounded.map { [$0] } ?? [])
         for piece in segments.pieces(rowCount: (runners.map(\.logitsRowsPerPiece).min() ?? 1) / 4) {
             let range = piece.first!.lowerBound..<piece.last!.upperBound
@@ -189,7 +196,7 @@ private final class LockstepWalk {
                     values.withNumbers {
                         ledger.add(
                             column, tap, own, $0, segments: piece, firstRow: range.lowerBound, features: classes,
-                            offset: firstSequence * tokens.length)
+                            offset: firstSequence * segments.length)
                     }
                 }
             }

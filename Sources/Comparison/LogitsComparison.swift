@@ -6,13 +6,19 @@ import AssayTensors
 /// Compares rows of logits by what they predict, in float64 from the log-softmax, nothing clamped.
 struct LogitsComparison {
     private let rows: RowComparison
-    private let tokens: TokenBatch
+    /// Those of the rows, where they are positions of tokens.
+    private let tokens: TokenBatch?
+    /// Rows of a sequence.
+    private let length: Int
     private let isCausal: Bool
 
-    /// - Parameter tokens: those of the rows.
-    init(_ rows: RowComparison, tokens: TokenBatch, isCausal: Bool) {
+    /// - Parameters:
+    ///   - tokens: those of the rows; nil where there are none.
+    ///   - length: rows of a sequence.
+    init(_ rows: RowComparison, tokens: TokenBatch?, length: Int, isCausal: Bool) {
         self.rows = rows
         self.tokens = tokens
+        self.length = length
         self.isCausal = isCausal
     }
 
@@ -59,8 +65,8 @@ struct LogitsComparison {
         table.exp_f64(logQ, q, count)
         var result = ck_logits_row()
         ck_compare_logits(logP, logQ, p, q, count, &result)
-        let sequence = row / tokens.length
-        let position = row % tokens.length
+        let sequence = row / length
+        let position = row % length
         let next = nextToken(sequence, position)
         return LogitsFigures.Position(
             sequence: sequence, position: position, kl: result.kl, margin: result.margin,
@@ -70,7 +76,8 @@ struct LogitsComparison {
 
     /// The token that a causal model predicts here.
     private func nextToken(_ sequence: Int, _ position: Int) -> Int? {
-        guard isCausal, position + 1 < tokens.length, tokens.isRead(sequence: sequence, position: position + 1) else {
+        guard isCausal, let tokens, position + 1 < length, tokens.isRead(sequence: sequence, position: position + 1)
+        else {
             return nil
         }
         return tokens.inputIDs[sequence][position + 1]

@@ -52,7 +52,7 @@ struct RowSegments: Sendable {
         self.length = length
     }
 
-    /// A segment for every sequence: what a pooler gives.
+    /// A segment for every sequence: what is pooled of it.
     init(sequencesOf tokens: TokenBatch, firstSequence: Int) {
         segments = (0..<tokens.batchCount).map { $0..<$0 + 1 }
         rowCount = tokens.batchCount
@@ -64,24 +64,28 @@ struct RowSegments: Sendable {
 /// The rows that are looked at, whatever a tap's rows are.
 struct TapSegments: Sendable {
     private let stacks: [RowSegments]
-    private let sequences: RowSegments
+    private let sequences: [RowSegments]
+    private let logitsRows: PlannedTap.Rows
 
     /// - Parameter firstSequence: sequences that were walked before those of the runner.
     init(_ runner: BlockRunner, firstSequence: Int) {
         stacks = runner.model.spec.stacks.indices.map {
             RowSegments(runner.tokens(of: $0), firstSequence: firstSequence)
         }
-        sequences = RowSegments(sequencesOf: runner.tokens, firstSequence: firstSequence)
+        sequences = runner.model.spec.stacks.indices.map {
+            RowSegments(sequencesOf: runner.tokens(of: $0), firstSequence: firstSequence)
+        }
+        logitsRows = runner.plannedTaps(of: .logits).first?.rows ?? .positions(stack: stacks.count - 1)
     }
 
     func of(_ rows: PlannedTap.Rows) -> RowSegments {
         switch rows {
         case .positions(let stack): stacks[stack]
-        case .sequences: sequences
+        case .sequences(let stack): sequences[stack]
         }
     }
 
-    var ofLogits: RowSegments { stacks[stacks.count - 1] }
+    var ofLogits: RowSegments { of(logitsRows) }
 }
 
 /// Compares rows of two sets of numbers, over all threads.

@@ -116,12 +116,14 @@ extension TransformerSpec {
             ("the stacks", stacks.map(\.role) == other.stacks.map(\.role)),
             ("the number of layers", each(\.layerCount) == other.each(\.layerCount)),
             ("hidden size", each(\.hiddenSize) == other.each(\.hiddenSize)),
+            ("what is read", each(\.embedding.features?.described) == other.each(\.embedding.features?.described)),
             ("vocabulary size", each(\.vocabularySize) == other.each(\.vocabularySize)),
             ("norm placement", widths { $0.normPlacement } == other.widths { $0.normPlacement }),
             ("inner size", widths { [$0.feedForward.innerSize] } == other.widths { [$0.feedForward.innerSize] }),
             ("the number of experts", widths { $0.experts?.count } == other.widths { $0.experts?.count }),
             ("the width of attention", widths(\.attention.widths) == other.widths(\.attention.widths)),
             ("the final norm", each { $0.finalNorm == nil } == other.each { $0.finalNorm == nil }),
+            ("what is pooled", each(\.pooling?.widths) == other.each(\.pooling?.widths)),
         ]
         return facts.first { !$0.isSame }?.name
     }
@@ -141,6 +143,10 @@ extension AttentionSpec {
     fileprivate var widths: [Int] {
         [queryWidth, keyWidth, valueWidth, latent?.queryRank ?? 0, latent?.keyValueRank ?? 0]
     }
+}
+
+extension PoolingSpec {
+    fileprivate var widths: [Int?] { [layer == nil ? 0 : layer?.outputSize, projection?.outputSize] }
 }
 
 extension BlockSpec {

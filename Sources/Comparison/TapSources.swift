@@ -15,7 +15,8 @@ enum TapSources {
         switch tap.point {
         case "embed":
             return [
-                Module.tokenEmbedding, .embeddingProjection, .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm,
+                Module.convolution, .secondConvolution, .classVector, .tokenEmbedding, .embeddingProjection,
+                .positionEmbedding, .tokenTypeEmbedding, .embeddingNorm,
             ].flatMap { both($0) }
         case "attn_norm": return both(.attentionNorm)
         case "q_latent": return both(.queryDown) + both(.queryLatentNorm)
@@ -41,7 +42,8 @@ enum TapSources {
         case "router": return both(.router)
         case "mlp_out": return both(.feedForwardOutput) + experts(tap, spec)
         case "final_norm": return both(.finalNorm)
-        case "pooler": return both(.pooler)
+        case "pooler": return both(.pooledNorm) + both(.pooler)
+        case "embeds": return both(.pooledProjection)
         case "logits", "logprobs":
             return [Module.headTransform, .headNorm, .headProjection, .head, .headClusters].flatMap { both($0) }
                 + bins(spec)

@@ -93,14 +93,18 @@ public enum Capture {
             ], keepsOrder: true)
     }
 
-    /// The ids and the masks that were given, [batch, time], int64.
+    /// The ids and the masks that were given, [batch, time], int64, and the numbers, float32 where that is exact.
     private static func tokenTensors(_ tokens: TokenBatch) throws -> [(info: TensorInfo, bytes: [UInt8])] {
-        tokens.members.compactMap { name, rows in
+        let lists = tokens.members.compactMap { name, rows -> (info: TensorInfo, bytes: [UInt8])? in
             guard let shape = Shape([rows.count, rows[0].count]),
                 let info = TensorInfo(name: name, elementType: .i64, shape: shape)
             else { return nil }
             let bytes = rows.joined().flatMap { value in (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
             return (info, bytes)
         }
+        guard let features = tokens.features, let shape = Shape(features.shape) else { return lists }
+        let type: ElementType = if case .float64 = features.numbers { .f64 } else { .f32 }
+        let info = TensorInfo(name: features.kind.member.rawValue, elementType: type, shape: shape)
+        return lists + (info.map { [($0, features.bytes)] } ?? [])
     }
 }

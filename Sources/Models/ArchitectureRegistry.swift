@@ -72,6 +72,11 @@ public enum ArchitectureRegistry {
         ALBERT.self,
         ModernBERT.self,
         DeBERTaV2.self,
+        ViT.self,
+        Whisper.self,
+        CLIP.self,
+        CLIPText.self,
+        CLIPVision.self,
     ]
 
     /// Near relatives of what is known that are something else, by their names, and why.

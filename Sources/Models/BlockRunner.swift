@@ -37,9 +37,9 @@ public final class BlockRunner: Sendable {
         self.model = model
         self.tokens = tokens
         self.settings = settings
-        let parts = model.spec.stacks.map { tokens.part(for: $0.role) }
+        let parts = model.spec.stacks.map { tokens.part(for: $0) }
         self.parts = parts
-        plan = TapPlan(model.spec, batchCount: tokens.batchCount, lengths: parts.map(\.length))
+        plan = TapPlan(model.spec, batchCounts: parts.map(\.batchCount), lengths: parts.map(\.length))
         engines = try parts.indices.map { stack in
             switch settings.profile {
             case .fast32: try BlockEngine<Float>(model, parts, stack: stack, settings)
@@ -76,7 +76,7 @@ public final class BlockRunner: Sendable {
     ) throws -> [HiddenState] {
         switch step {
         case .embed(let stack):
-            precondition(stack == 0 ? states.isEmpty : fit(states, stack - 1))
+            precondition(stack == 0 ? states.isEmpty : fit(states, finished: stack - 1))
             let embedded = try engines[stack].embed(observe)
             // All states enter a further stack alike; what they bring from the one before is remembered.
             return stack == 0 ? [embedded] : states.map { embedded.remembering($0) }
@@ -100,8 +100,8 @@ public final class BlockRunner: Sendable {
     ) throws {
         guard hasLogits else { return }
         let last = engines.count - 1
-        precondition(fit(features, last, width: model.spec.head?.inputSize))
-        let rowCount = parts[last].batchCount * parts[last].length
+        precondition(fit(features, finished: last))
+        let rowCount = self.rowCount(finished: last)
         let step = logitsRowsPerPiece
         for start in stride(from: 0, to: rowCount, by: step) {
             let rows = start..<min(start + step, rowCount)
@@ -117,18 +117,30 @@ public final class BlockRunner: Sendable {
         return try engines[engines.count - 1].logits(features, rows)
     }
 
+    /// Logits of a row.
+    public var logitCount: Int { plan.taps(of: .logits).first?.featureCount ?? 0 }
+
     /// Rows of logits that are in memory at a time.
     public var logitsRowsPerPiece: Int {
-        max(1, Self.logitsByteCount / (model.spec.logitCount * settings.profile.precision.byteCount))
+        max(1, Self.logitsByteCount / (logitCount * settings.profile.precision.byteCount))
     }
 
     private static let logitsByteCount = 64 << 20
 
-    /// - Parameter width: features where they are not the stack's hidden ones.
-    private func fit(_ states: [HiddenState], _ stack: Int, width: Int? = nil) -> Bool {
+    private func fit(_ states: [HiddenState], _ stack: Int) -> Bool {
         let rowCount = parts[stack].batchCount * parts[stack].length
-        let featureCount = width ?? model.spec.stacks[stack].hiddenSize
+        let featureCount = model.spec.stacks[stack].hiddenSize
         return states.allSatisfy { $0.rowCount == rowCount && $0.featureCount == featureCount }
+    }
+
+    /// Whether states are what `finish` gives of a stack.
+    private func fit(_ states: [HiddenState], finished stack: Int) -> Bool {
+        let featureCount = model.spec.featureCount(finished: stack)
+        return states.allSatisfy { $0.rowCount == rowCount(finished: stack) && $0.featureCount == featureCount }
+    }
+
+    private func rowCount(finished stack: Int) -> Int {
+        parts[stack].batchCount * (model.spec.head?.isOfPooled == true ? 1 : parts[stack].length)
     }
 }
 

@@ -103,7 +103,11 @@ public struct Model: Sendable {
     /// The weight of a layer's slot, or what it is tied to; nil where there is none.
     public func tensor(_ slot: WeightSlot) -> (any LogicalTensor)? {
         let slot = spec.shared(slot)
-        if let position = report.positions[table.source(of: slot)] { return checkpoint.tensors[position] }
+        if let position = report.positions[table.source(of: slot)] {
+            let tensor = checkpoint.tensors[position]
+            // Dimensions of 1 before those of the weight hold one of it.
+            return (0..<(table[slot]?.leadingAxes ?? 0)).reduce(tensor) { inner, _ in StackedTensor(inner, 0) }
+        }
         guard let expert = slot.expert, let position = report.positions[slot.ofAllExperts] else { return nil }
         return StackedTensor(checkpoint.tensors[position], expert)
     }

@@ -53,6 +53,6 @@ public struct ModelSummary: Sendable, Equatable {
         contextLength = spec.contextLength
         hasHead = spec.head != nil
         isHeadTied = spec.head?.isTied ?? false
-        hasPooler = spec.poolerActivation != nil
+        hasPooler = spec.pooling?.layer != nil
     }
 }

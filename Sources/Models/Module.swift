@@ -2,6 +2,7 @@ import AssayPackings
 
 /// A part of a model that has weights, by its function; an architecture's file says what it is called.
 public enum Module: String, CaseIterable, Sendable {
+    case convolution, secondConvolution, classVector
     case tokenEmbedding, embeddingProjection, positionEmbedding, tokenTypeEmbedding, embeddingNorm, relativeBias
     case distanceEmbedding, distanceNorm, distanceKey, distanceQuery
     case contentBias, distanceBias, sharedContentBias, sharedDistanceBias
@@ -13,13 +14,14 @@ public enum Module: String, CaseIterable, Sendable {
         feedForwardPostNorm
     case router, routerCorrection, expertGate, expertInput, expertOutput, expertGateInput
     case sharedGate, sharedInput, sharedOutput
-    case finalNorm, pooler
-    case headTransform, headNorm, headProjection, head, headClusters, headBiasRow, nextSentence
+    case finalNorm, pooledNorm, pooler, pooledProjection
+    case headTransform, headNorm, headProjection, head, headClusters, headBiasRow, logitScale, nextSentence
 
     /// Whether it stands behind the stacks rather than in one.
     var isBehindStacks: Bool {
         switch self {
-        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headClusters, .headBiasRow, .nextSentence:
+        case .pooler, .headTransform, .headNorm, .headProjection, .head, .headClusters, .headBiasRow, .logitScale,
+            .nextSentence:
             true
         default: false
         }
@@ -101,12 +103,14 @@ public struct ModuleName: Sendable {
     public var joint: String
     /// How its matrix lies; nil for as linear layers' do.
     public var orientation: WeightOrientation?
+    /// Dimensions of 1 that its tensors have before those of the weight.
+    public var leadingAxes: Int
     /// Whether the name is one expert's.
     let isOfOneExpert: Bool
 
     init(
         _ module: Module, in role: StackSpec.Role = .only, hf: String, isOutsidePrefix: Bool = false,
-        isParameter: Bool = false, joint: String = ".", orientation: WeightOrientation? = nil
+        isParameter: Bool = false, joint: String = ".", orientation: WeightOrientation? = nil, leadingAxes: Int = 0
     ) {
         self.module = module
         self.role = role
@@ -115,6 +119,7 @@ public struct ModuleName: Sendable {
         self.isParameter = isParameter
         self.joint = joint
         self.orientation = orientation
+        self.leadingAxes = leadingAxes
         isOfOneExpert = hf.firstRange(of: "{e}") != nil
     }
 }
@@ -151,6 +156,9 @@ public struct Naming: Sendable {
 
     /// How the matrix of a slot lies.
     func orientation(of slot: WeightSlot) -> WeightOrientation { name(of: slot)?.orientation ?? linearOrientation }
+
+    /// Dimensions of 1 before those of a slot's weight.
+    func leadingAxes(of slot: WeightSlot) -> Int { name(of: slot)?.leadingAxes ?? 0 }
 
     /// Whether any layer of a checkpoint may hold a module in one tensor for all experts.
     func isStacked(_ module: Module, _ names: some Sequence<String>) -> Bool {

@@ -162,6 +162,10 @@ private struct ModulePaths {
             return gave(pooler) + gave(pooler.map { $0 + ".activation" }) + own("pooler_output")
         // The library calls them scores of predictions.
         case .logProbabilities: return own("logprobs") + own("prediction_scores")
+        case .embeddings:
+            let isBare = spec[tap.role]?.pooling?.projection?.isNormalized == false
+            let key = spec[tap.role]?.embedding.features == nil ? "text_embeds" : "image_embeds"
+            return own(key) + (isBare ? output(.pooledProjection) : [])
         case .logits:
             // What is done behind the product is done by no module.
             let isProduct = spec.head.map { $0.scale == nil && $0.softCap == nil && !$0.hasBiasRow } ?? false

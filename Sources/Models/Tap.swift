@@ -2,7 +2,7 @@
 public struct PlannedTap: Sendable, Equatable {
     /// "layers.3.mlp_act"
     public var name: String
-    /// [batch, time, features]; the pooler's is [batch, features]. Padded positions are included.
+    /// [batch, time, features]; of a row a sequence [batch, features]. Padded positions are included.
     public var shape: [Int]
     /// What its rows are.
     public var rows: Rows
@@ -10,8 +10,8 @@ public struct PlannedTap: Sendable, Equatable {
     public enum Rows: Sendable, Equatable {
         /// The positions of a stack's sequences.
         case positions(stack: Int)
-        /// A row a sequence.
-        case sequences
+        /// A row for each of a stack's sequences.
+        case sequences(stack: Int)
     }
 
     public init(name: String, shape: [Int], rows: Rows = .positions(stack: 0)) {
@@ -94,7 +94,9 @@ public struct TapName: Sendable, Hashable {
     public var order: [Int] {
         let role = StackSpec.Role.allCases.firstIndex(of: self.role)!
         let step = TapPoint.allCases.firstIndex { $0.rawValue == point }!
-        let isBehindStacks = TapPoint(rawValue: point)!.isBehindStacks
-        return [isBehindStacks ? Int.max : role, layer ?? (point == TapPoint.embed.rawValue ? -1 : Int.max), step]
+        return [
+            TapName.outputs.contains(point) ? Int.max : role,
+            layer ?? (point == TapPoint.embed.rawValue ? -1 : Int.max), step,
+        ]
     }
 }

@@ -1,13 +1,14 @@
 /// The taps of a model over some input, in the order of the forward pass. The page `formats/taps.md` explains them.
 struct TapPlan {
     let spec: TransformerSpec
-    let batchCount: Int
+    /// Sequences, stack by stack.
+    let batchCounts: [Int]
     /// Positions of a sequence, stack by stack.
     let lengths: [Int]
 
-    init(_ spec: TransformerSpec, batchCount: Int, lengths: [Int]) {
+    init(_ spec: TransformerSpec, batchCounts: [Int], lengths: [Int]) {
         self.spec = spec
-        self.batchCount = batchCount
+        self.batchCounts = batchCounts
         self.lengths = lengths
     }
 
@@ -22,15 +23,19 @@ struct TapPlan {
             }
         case .finish(let stack): return finishTaps(stack)
         case .logits:
-            return spec.outputPoint.map { [tap($0, spec.stacks.count - 1, spec.logitCount)] } ?? []
+            guard let head = spec.head, let point = spec.outputPoint else { return [] }
+            let last = spec.stacks.count - 1
+            let count = head.comparesStacks ? batchCounts[last - 1] : spec.logitCount
+            return [head.isOfPooled ? row(point, last, count) : tap(point, last, count)]
         }
     }
 
     private func finishTaps(_ stack: Int) -> [PlannedTap] {
         let hidden = spec.stacks[stack].hiddenSize
         let norm = spec.stacks[stack].finalNorm == nil ? [] : [tap(.finalNorm, stack, hidden)]
-        guard stack == spec.stacks.count - 1, spec.poolerActivation != nil else { return norm }
-        return norm + [PlannedTap(name: TapPoint.pooler.rawValue, shape: [batchCount, hidden], rows: .sequences)]
+        guard let pooling = spec.stacks[stack].pooling else { return norm }
+        let embeddings = pooling.projection.map { [row(.embeddings, stack, $0.outputSize)] } ?? []
+        return norm + [row(.pooler, stack, pooling.layer?.outputSize ?? hidden)] + embeddings
     }
 
     private typealias BlockTap = (point: TapPoint, width: Int, isOfMemory: Bool)
@@ -82,15 +87,23 @@ struct TapPlan {
     ) -> PlannedTap {
         let rows = rows ?? stack
         return PlannedTap(
-            name: point.name(spec.stacks[stack].role, layer: layer), shape: [batchCount, lengths[rows], features],
+            name: point.name(spec.stacks[stack].role, layer: layer),
+            shape: [batchCounts[rows], lengths[rows], features],
             rows: .positions(stack: rows))
+    }
+
+    /// A tap of a row a sequence.
+    private func row(_ point: TapPoint, _ stack: Int, _ features: Int) -> PlannedTap {
+        PlannedTap(
+            name: point.name(spec.stacks[stack].role, layer: nil), shape: [batchCounts[stack], features],
+            rows: .sequences(stack: stack))
     }
 }
 
 extension Model {
     /// The taps of a forward pass, in its order, whatever the tokens.
     public var tapNames: [String] {
-        TapPlan(spec, batchCount: 1, lengths: spec.stacks.map { _ in 1 }).taps.map(\.name)
+        TapPlan(spec, batchCounts: spec.stacks.map { _ in 1 }, lengths: spec.stacks.map { _ in 1 }).taps.map(\.name)
     }
 }
 
@@ -137,23 +150,27 @@ enum TapPoint: String, CaseIterable {
     case out
     case finalNorm = "final_norm"
     case pooler
+    case embeddings = "embeds"
     case logits
     case logProbabilities = "logprobs"
 
     /// Whether every block has one of its own.
     var isOfBlocks: Bool {
         switch self {
-        case .embed, .finalNorm, .pooler, .logits, .logProbabilities: false
+        case .embed, .finalNorm, .pooler, .embeddings, .logits, .logProbabilities: false
         default: true
         }
     }
 
-    /// "layers.3.mlp_act", "encoder.final_norm"; the pooler and logits belong to the whole model.
+    /// "layers.3.mlp_act", "encoder.final_norm"; logits belong to the whole model.
     func name(_ role: StackSpec.Role, layer: Int?) -> String {
         let point = layer.map { "layers.\($0).\(rawValue)" } ?? rawValue
-        return role == .only || isBehindStacks ? point : role.rawValue + "." + point
+        return role == .only || isOfModel ? point : role.rawValue + "." + point
     }
 
     /// Whether it belongs to the whole model.
-    var isBehindStacks: Bool { self == .logits || self == .logProbabilities || self == .pooler }
+    private var isOfModel: Bool { self == .logits || self == .logProbabilities }
+
+    /// Whether it has a row a sequence rather than a position.
+    var isOfSequences: Bool { self == .pooler || self == .embeddings }
 }

@@ -16,6 +16,8 @@ public struct TensorTable: Sendable {
         public let orientation: WeightOrientation?
         public let role: TensorRole
         public let presence: Presence
+        /// Dimensions of 1 that the shape has before those of the weight.
+        public let leadingAxes: Int
         /// Whether a tensor that stands under another of the names too must hold the same values; otherwise it is a weight
         /// of its own, and not used.
         public let hasEqualNames: Bool
@@ -23,11 +25,17 @@ public struct TensorTable: Sendable {
         public var name: String { names[0] }
         /// Whether schemes for linear weights apply. Embeddings, norms, biases and heads stay as they are.
         public var isQuantizable: Bool { role == .linear }
-        /// Inputs of the product: columns or rows of the matrix, or of each matrix of a stack.
-        public var inputCount: Int? { orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 1 : 0] } }
-        public var outputCount: Int? {
-            orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 0 : 1] }
+        /// Inputs of the product: columns or rows of the matrix, or of each matrix of a stack; what is in a convolution's
+        /// window.
+        public var inputCount: Int? {
+            if FeatureSpec.modules.contains(slot.module) { return orientation.map { _ in shape.rowElementCount } }
+            return orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 1 : 0] }
         }
+        public var outputCount: Int? {
+            if FeatureSpec.modules.contains(slot.module) { return orientation.map { _ in shape.rowCount } }
+            return orientation.map { shape.dimensions.suffix(2)[side: $0 == .outputInput ? 0 : 1] }
+        }
+        /// Inputs of the product: columns or rows of the matrix, or of each matrix of a stack.
     }
 
     public enum Presence: Sendable, Equatable {
@@ -118,8 +126,8 @@ private struct TableBuilder {
                 try addBlock(stack.blocks.block(ofSet: set), stack.hiddenSize, set)
             }
             if let norm = stack.finalNorm { try addNorm(.finalNorm, norm, stack.hiddenSize) }
+            if let pooling = stack.pooling { try addPooling(pooling, stack.hiddenSize) }
         }
-        if spec.poolerActivation != nil { try addLinear(.pooler, from: spec.hiddenSize, to: spec.hiddenSize) }
         if let head = spec.head { try addHead(head, spec) }
         // What the head would read of the hidden states: a bare body has it too, and nothing that uses it.
         if spec.head == nil, let projection = spec.embedding.projection {
@@ -139,7 +147,9 @@ private struct TableBuilder {
         let projection = embedding.projection
         let width = projection?.inputSize ?? hidden
         let summedWidth = projection?.place == .ofTokens ? hidden : width
-        if let bins = embedding.bins {
+        if let features = embedding.features {
+            try addFeatures(features, hidden)
+        } else if let bins = embedding.bins {
             try addBins(bins, hidden)
         } else {
             try add(
@@ -179,6 +189,28 @@ private struct TableBuilder {
             try addLinear(
                 WeightSlot(.embeddingProjection, bin: bin), from: width, to: hidden, role: .embedding, bias: false)
         }
+    }
+
+    private mutating func addFeatures(_ features: FeatureSpec, _ hidden: Int) throws(StructureError) {
+        var channels = features.channelCount
+        for (module, convolution) in zip(FeatureSpec.modules, features.convolutions) {
+            let outputs = convolution.outputCount
+            try add(WeightSlot(module), [outputs, channels] + convolution.kernel, .embedding, .outputInput)
+            if convolution.hasBias { try add(WeightSlot(module, .bias), [outputs], .bias) }
+            channels = outputs
+        }
+        if features.hasClassVector { try add(WeightSlot(.classVector), [hidden], .embedding) }
+    }
+
+    private mutating func addPooling(_ pooling: PoolingSpec, _ hidden: Int) throws(StructureError) {
+        var width = hidden
+        if let norm = pooling.norm { try addNorm(.pooledNorm, norm, width) }
+        if let layer = pooling.layer {
+            try addLinear(.pooler, from: width, to: layer.outputSize ?? hidden)
+            width = layer.outputSize ?? hidden
+        }
+        guard let projection = pooling.projection else { return }
+        try addLinear(.pooledProjection, from: width, to: projection.outputSize, bias: false)
     }
 
     private mutating func addDistances(_ embedding: EmbeddingSpec, _ hidden: Int) throws(StructureError) {
@@ -332,6 +364,7 @@ private struct TableBuilder {
     }
 
     private mutating func addHead(_ head: HeadSpec, _ spec: TransformerSpec) throws(StructureError) {
+        if head.comparesStacks { return try add(WeightSlot(.logitScale), [], .head) }
         if let transform = head.transform {
             let width = transform.outputSize ?? spec.hiddenSize
             try addLinear(.headTransform, from: spec.hiddenSize, to: width, role: .head, bias: transform.hasBias)
@@ -419,14 +452,15 @@ private struct TableBuilder {
         let names = naming.names(of: slot, prefixed: isPrefixed)
         // An architecture that does not name an optional module has none.
         if names.isEmpty, presence == .optional { return }
-        guard let shape = Shape(dimensions), !names.isEmpty else {
+        let leadingAxes = naming.leadingAxes(of: slot)
+        guard let shape = Shape([Int](repeating: 1, count: leadingAxes) + dimensions), !names.isEmpty else {
             throw StructureError(
                 "\(file): \(slot.module.rawValue): expected a weight that can exist, found shape \(dimensions)")
         }
         entries.append(
             TensorTable.Entry(
                 slot: slot, names: names, shape: shape, orientation: orientation, role: role, presence: presence,
-                hasEqualNames: hasEqualNames))
+                leadingAxes: leadingAxes, hasEqualNames: hasEqualNames))
     }
 }
 

@@ -1,10 +1,12 @@
 import AssayCheckpoints
 import SystemPackage
 
-/// Token ids of some sequences of one length, with what goes along with them.
+/// What a model is fed: token ids of some sequences of one length with what goes along with them, or numbers, or both.
 public struct TokenBatch: Sendable, Equatable {
-    /// Sequences by positions; every sequence has the same length, at least 1.
+    /// Sequences by positions; every sequence has the same length, at least 1. None where numbers are read instead.
     public let inputIDs: [[Int]]
+    /// What the stack is fed that reads no tokens; nil for none.
+    public let features: InputFeatures?
     /// Whether a position is read (1) or padding (0); nil where nothing is padding.
     public let attentionMask: [[Int]]?
     /// Kinds of tokens, as they were given; nil stands for all 0 where the model has kinds.
@@ -19,6 +21,8 @@ public struct TokenBatch: Sendable, Equatable {
     public let source: FilePath
     /// What stands before the names of members in messages: "decoder_".
     private var memberPrefix = ""
+    /// Positions that a stack makes of the numbers.
+    private var featureLength = 0
 
     /// Sequences cut into segments, which a model with a memory takes one after the other.
     public struct Segments: Sendable, Equatable {
@@ -44,18 +48,21 @@ public struct TokenBatch: Sendable, Equatable {
         }
     }
 
-    public var batchCount: Int { inputIDs.count }
-    public var length: Int { inputIDs[0].count }
+    public var batchCount: Int { inputIDs.isEmpty ? features?.batchCount ?? 0 : inputIDs.count }
+    /// Positions of a sequence. Of numbers only the stack knows that reads them: 0 but for its part.
+    public var length: Int { inputIDs.first?.count ?? featureLength }
 
     /// - Parameter source: what messages call the tokens.
-    /// - Throws: `CheckpointError` where there is no token, or the lists are not rectangular and of one shape.
+    /// - Throws: `CheckpointError` where there is neither token nor number, or the lists are not rectangular and of one
+    ///   shape.
     public init(
-        inputIDs: [[Int]], attentionMask: [[Int]]? = nil, tokenTypeIDs: [[Int]]? = nil, positionIDs: [[Int]]? = nil,
-        decoder: DecoderTokens? = nil, source: FilePath = "tokens"
+        inputIDs: [[Int]] = [], attentionMask: [[Int]]? = nil, tokenTypeIDs: [[Int]]? = nil,
+        positionIDs: [[Int]]? = nil, features: InputFeatures? = nil, decoder: DecoderTokens? = nil,
+        source: FilePath = "tokens"
     ) throws(CheckpointError) {
         try self.init(
             inputIDs: inputIDs, attentionMask: attentionMask, tokenTypeIDs: tokenTypeIDs, positionIDs: positionIDs,
-            decoder: decoder, source: source, memberPrefix: "")
+            features: features, decoder: decoder, source: source, memberPrefix: "")
         guard let decoder else { return }
         let own = try TokenBatch(decoder, source: source)
         guard own.batchCount == batchCount else {
@@ -66,20 +73,25 @@ public struct TokenBatch: Sendable, Equatable {
     private init(_ decoder: DecoderTokens, source: FilePath) throws(CheckpointError) {
         try self.init(
             inputIDs: decoder.inputIDs, attentionMask: decoder.attentionMask, tokenTypeIDs: nil, positionIDs: nil,
-            decoder: nil, source: source, memberPrefix: "decoder_")
+            features: nil, decoder: nil, source: source, memberPrefix: "decoder_")
     }
 
     private init(
         inputIDs: [[Int]], attentionMask: [[Int]]?, tokenTypeIDs: [[Int]]?, positionIDs: [[Int]]?,
-        decoder: DecoderTokens?, source: FilePath, memberPrefix: String
+        features: InputFeatures?, decoder: DecoderTokens?, source: FilePath, memberPrefix: String
     ) throws(CheckpointError) {
         self.source = source
+        self.features = features
         self.memberPrefix = memberPrefix
         self.decoder = decoder
         self.inputIDs = inputIDs
         self.attentionMask = attentionMask?.allSatisfy { $0.allSatisfy { $0 == 1 } } == true ? nil : attentionMask
         self.tokenTypeIDs = tokenTypeIDs
         self.positionIDs = positionIDs?.allSatisfy { $0.elementsEqual($0.indices) } == true ? nil : positionIDs
+        if inputIDs.isEmpty, features != nil {
+            try requireNothingBesideFeatures()
+            return
+        }
         guard let first = inputIDs.first, !first.isEmpty else {
             throw error(.inputIDs, expected: "at least one token", found: "none")
         }
@@ -90,6 +102,16 @@ public struct TokenBatch: Sendable, Equatable {
             if let lists { try checkShape(member, lists) }
         }
         try checkMask()
+    }
+
+    /// Refuses what goes along with tokens where there are none.
+    private func requireNothingBesideFeatures() throws(CheckpointError) {
+        let others: [(Member, [[Int]]?)] = [
+            (.attentionMask, attentionMask), (.tokenTypeIDs, tokenTypeIDs), (.positionIDs, positionIDs),
+        ]
+        for (member, lists) in others where lists != nil {
+            throw error(member, expected: "input_ids beside it", found: "no such member")
+        }
     }
 
     /// The same tokens in segments; what is nil stays as it is.
@@ -111,20 +133,40 @@ public struct TokenBatch: Sendable, Equatable {
     }
 
     /// What a stack is fed.
+    public func part(for stack: StackSpec) -> TokenBatch {
+        var part = part(for: stack.role)
+        part.featureLength = stack.embedding.features?.positionCount ?? 0
+        return part
+    }
+
+    /// What the stack with a role is fed; of how many positions numbers become it does not know.
     public func part(for role: StackSpec.Role) -> TokenBatch {
         switch role {
         case .only, .encoder: self
-        // It was checked when the whole was made.
+        // They were checked when the whole was made.
         case .decoder: decoder.flatMap { try? TokenBatch($0, source: source) } ?? self
+        case .text: features == nil ? self : (try? without(features: true)) ?? self
+        case .vision: inputIDs.isEmpty ? self : (try? without(features: false)) ?? self
         }
+    }
+
+    /// The tokens alone, or the numbers alone.
+    private func without(features isWithout: Bool) throws(CheckpointError) -> TokenBatch {
+        if !isWithout { return try TokenBatch(features: features, source: source) }
+        return try TokenBatch(
+            inputIDs: inputIDs, attentionMask: attentionMask, tokenTypeIDs: tokenTypeIDs, positionIDs: positionIDs,
+            source: source)
     }
 
     /// Some of the sequences.
     public func part(_ sequences: Range<Int>) throws(CheckpointError) -> TokenBatch {
+        if sequences == 0..<batchCount { return self }
         func part(_ lists: [[Int]]?) -> [[Int]]? { lists.map { Array($0[sequences]) } }
+        var features: InputFeatures?
+        if let whole = self.features { features = try whole.part(sequences, source: source) }
         var result = try TokenBatch(
-            inputIDs: Array(inputIDs[sequences]), attentionMask: part(attentionMask), tokenTypeIDs: part(tokenTypeIDs),
-            positionIDs: part(positionIDs),
+            inputIDs: inputIDs.isEmpty ? [] : Array(inputIDs[sequences]), attentionMask: part(attentionMask),
+            tokenTypeIDs: part(tokenTypeIDs), positionIDs: part(positionIDs), features: features,
             decoder: decoder.map {
                 DecoderTokens(inputIDs: Array($0.inputIDs[sequences]), attentionMask: part($0.attentionMask))
             }, source: source)
@@ -151,8 +193,46 @@ public struct TokenBatch: Sendable, Equatable {
                 expected: decoder == nil ? "what the decoder is fed, as \(reason)" : "none, as \(reason)",
                 found: decoder == nil ? "no such member" : "some")
         }
-        for stack in spec.stacks { try part(for: stack.role).check(against: stack, spec.architecture) }
+        try checkKinds(spec)
+        for stack in spec.stacks {
+            if let features = stack.embedding.features {
+                try check(against: features, spec.architecture)
+            } else {
+                try part(for: stack.role).check(against: stack, spec.architecture)
+            }
+        }
         try checkSegments(spec)
+    }
+
+    /// Requires tokens where some stack reads them, and numbers where some does, and nothing that none reads.
+    private func checkKinds(_ spec: TransformerSpec) throws(CheckpointError) {
+        let wanted = spec.stacks.lazy.compactMap(\.embedding.features).first
+        if let features, features.kind != wanted?.kind {
+            let reads = wanted.map { "\($0.kind.noun), \($0.kind.member.rawValue)" } ?? "tokens"
+            throw error(
+                features.kind.member, expected: "no such member, as \(spec.architecture) reads \(reads)", found: "some")
+        }
+        if let wanted, features == nil {
+            throw error(
+                wanted.kind.member,
+                expected: "\(wanted.described) in a file of tensors, as \(spec.architecture) reads \(wanted.kind.noun)",
+                found: "no such member")
+        }
+        let readsTokens = spec.stacks.contains { $0.embedding.features == nil && $0.role != .decoder }
+        guard inputIDs.isEmpty == readsTokens else { return }
+        throw error(
+            .inputIDs,
+            expected: readsTokens
+                ? "token ids, as \(spec.architecture) reads tokens"
+                : "no such member, as \(spec.architecture) reads \(wanted?.kind.noun ?? "no tokens")",
+            found: readsTokens ? "no such member" : "some")
+    }
+
+    /// Requires the shape that a stack reads.
+    private func check(against spec: FeatureSpec, _ architecture: String) throws(CheckpointError) {
+        guard let features, features.shape != spec.shape(batchCount: features.batchCount) else { return }
+        throw error(
+            spec.kind.member, expected: "\(spec.described), as \(architecture) reads them", found: "\(features.shape)")
     }
 
     /// Models with a memory know no padding and no positions; others know no segments.
@@ -203,7 +283,7 @@ public struct TokenBatch: Sendable, Equatable {
         return inputIDs.map { ids in ids.count { $0 != padding } }.max() ?? 0
     }
 
-    /// The members that say more than their default, by their names.
+    /// The lists that say more than their default, by their members' names.
     public var members: [(name: String, lists: [[Int]])] {
         let all: [(name: String, lists: [[Int]]?)] = [
             (Member.inputIDs.rawValue, inputIDs), (Member.attentionMask.rawValue, attentionMask),
@@ -218,13 +298,20 @@ public struct TokenBatch: Sendable, Equatable {
 
     /// SHA-256 of the UTF-8 text `assay-tokens/1` and then one line a member that says more than its default, in the
     /// order `input_ids`, `attention_mask`, `token_type_ids`, `position_ids`, `decoder_input_ids`,
-    /// `decoder_attention_mask`, `segment_length`, `memory_length` (`[[n]]` each): a compact JSON array of the member's name and its lists. The same for the same tokens
-    /// however the file is written.
+    /// `decoder_attention_mask`, `segment_length`, `memory_length` (`[[n]]` each): a compact JSON array of the member's name
+    /// and its lists; then one for `input_features` or `pixel_values`: name, type, shape, and the SHA-256 of the row-major
+    /// little-endian bytes, in float32 where that is exact, else in float64. The same for the same input however the file
+    /// is written.
     public var digest: Digest {
         var text = "assay-tokens/1\n"
         for (name, lists) in members {
             let rows = lists.map { "[" + $0.map(String.init).joined(separator: ",") + "]" }.joined(separator: ",")
             text += "[\"\(name)\",[\(rows)]]\n"
+        }
+        if let features {
+            let shape = features.shape.map(String.init).joined(separator: ",")
+            text += "[\"\(features.kind.member.rawValue)\",\"\(features.typeName)\",[\(shape)],"
+            text += "\"\(features.digest)\"]\n"
         }
         return Digest.of(text)
     }
@@ -240,6 +327,11 @@ public struct TokenBatch: Sendable, Equatable {
         case decoderAttentionMask = "decoder_attention_mask"
         case segmentLength = "segment_length"
         case memoryLength = "memory_length"
+        case inputFeatures = "input_features"
+        case pixelValues = "pixel_values"
+
+        /// What the numbers are, of a member that holds numbers.
+        var features: FeatureSpec.Kind? { FeatureSpec.Kind.allCases.first { $0.member == self } }
     }
 
     private func checkShape(_ member: Member, _ lists: [[Int]]) throws(CheckpointError) {

@@ -28,8 +28,9 @@ public enum TokensFile {
         }
         var members: [TokenBatch.Member: [[Int]]] = [:]
         for (key, value) in object.members {
-            guard let member = TokenBatch.Member(rawValue: key) else {
-                let known = TokenBatch.Member.allCases.map(\.rawValue).joined(separator: ", ")
+            guard let member = TokenBatch.Member(rawValue: key), member.features == nil else {
+                let known = TokenBatch.Member.allCases.filter { $0.features == nil }
+                    .map(\.rawValue).joined(separator: ", ")
                 throw CheckpointError(path, .file, expected: "only \(known)", found: "'\(key.escapedForDisplay)'")
             }
             members[member] =
@@ -43,7 +44,10 @@ public enum TokensFile {
         }
         return try TokenBatch(
             inputIDs: inputIDs, attentionMask: members[.attentionMask], tokenTypeIDs: members[.tokenTypeIDs],
-            positionIDs: members[.positionIDs], decoder: try decoder(members, path), source: path
+            positionIDs: members[.positionIDs],
+            decoder: try TokenBatch.DecoderTokens(
+                ids: members[.decoderInputIDs], attentionMask: members[.decoderAttentionMask], source: path),
+            source: path
         ).cut(
             into: TokenBatch.Segments(
                 length: members[.segmentLength]?[0][0], memoryLength: members[.memoryLength]?[0][0]))
@@ -56,19 +60,6 @@ public enum TokensFile {
             throw CheckpointError(path, .part(member.rawValue), expected: "a whole number", found: value.kind)
         }
         return number
-    }
-
-    private static func decoder(
-        _ members: [TokenBatch.Member: [[Int]]], _ path: FilePath
-    ) throws(CheckpointError) -> TokenBatch.DecoderTokens? {
-        let mask = members[.decoderAttentionMask]
-        if let ids = members[.decoderInputIDs] { return TokenBatch.DecoderTokens(inputIDs: ids, attentionMask: mask) }
-        guard mask == nil else {
-            throw CheckpointError(
-                path, .part(TokenBatch.Member.decoderAttentionMask.rawValue), expected: "decoder_input_ids beside it",
-                found: "no such member")
-        }
-        return nil
     }
 
     private static func lists(

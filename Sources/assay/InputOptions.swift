@@ -1,5 +1,6 @@
 import ArgumentParser
 import AssayCheckpoints
+import AssayConversion
 import AssayFormats
 import AssayModels
 import SystemPackage
@@ -57,7 +58,7 @@ struct InputOptions: ParsableArguments {
             throw UsageError(
                 "--segment-length, --memory-length: \(model.spec.architecture) remembers nothing between segments")
         }
-        if let tokens { return try TokensFile.read(FilePath(argument: tokens)).cut(into: segments) }
+        if let tokens { return try InputReading.read(FilePath(argument: tokens)).cut(into: segments) }
         guard let text else {
             guard segments == TokenBatch.Segments() else {
                 throw UsageError("--segment-length, --memory-length: say nothing without --tokens FILE or --text FILE")

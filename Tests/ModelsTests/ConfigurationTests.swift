@@ -25,7 +25,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 
     static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
 
-    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts + ofEncoders
+    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts + ofEncoders + ofSenses
 
     private static let ofGPT2AndBERT: [BadConfiguration] = [
         .init(

@@ -45,7 +45,15 @@ struct Golden: Sendable, CustomTestStringConvertible {
         return try SystemCall.status(index) == nil ? folder.appending("model.safetensors") : index
     }
 
-    func tokens() throws -> TokenBatch { try TokensFile.read(folder.appending("tokens.json")) }
+    /// The input: token ids, or what is read instead of them.
+    func tokens() throws -> TokenBatch {
+        guard try SystemCall.status(tensorsOfInput) != nil else {
+            return try TokensFile.read(folder.appending("tokens.json"))
+        }
+        return try TokenBatch(Checkpoint.open(tensorsOfInput).reader, source: tensorsOfInput)
+    }
+
+    var tensorsOfInput: FilePath { folder.appending("tokens.safetensors") }
 
     /// The taps of transformers, in float64 numbers.
     func taps(_ file: String) throws -> [String: [Double]] { try Self.taps(folder.appending(file)) }

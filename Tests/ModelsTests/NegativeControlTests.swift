@@ -15,7 +15,8 @@ struct Trap: Sendable, CustomTestStringConvertible {
     var weights: @Sendable (inout MemoryCheckpoint) -> Void = { _ in }
     var tokens: @Sendable (TokenBatch) throws -> TokenBatch = { $0 }
 
-    static let all = common + decoders + translators + gptLine + ofExperts + encoders + recurrences
+    static let all =
+        common + decoders + translators + gptLine + ofExperts + encoders + recurrences + ofSenses
 
     private static let common: [Trap] = [
         Trap(testDescription: "erf for tanh in gelu", golden: "gpt2-odd-heads", tap: "layers.0.mlp_act") {

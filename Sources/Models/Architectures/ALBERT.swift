@@ -29,7 +29,7 @@ enum ALBERT: Architecture {
                 projection: EmbeddingProjection(inputSize: width, hasBias: true, place: .behindNorm)),
             blocks: blocks,
             finalNorm: nil,
-            poolerActivation: stands(.pooler) ? .tanh : nil,
+            pooling: stands(.pooler) ? .ofFirst(.tanh) : nil,
             head: hasHead ? encoder.head(isTied: isTied, outputSize: width) : nil)
         try configuration.requireEncoder()
         try configuration.finish(

@@ -32,8 +32,11 @@ enum BART: Architecture {
 }
 
 extension ConfigurationReader {
-    /// A stack as fairseq's translators have them: norms behind the residuals, biases everywhere.
-    mutating func translatorStack(_ role: StackSpec.Role) throws -> StackSpec {
+    /// A stack as fairseq's translators have them: biases everywhere.
+    ///
+    /// - Parameter hasNormsBefore: whether norms stand before the sublayers and behind the last block; else behind the
+    ///   residuals.
+    mutating func translatorStack(_ role: StackSpec.Role, hasNormsBefore: Bool = false) throws -> StackSpec {
         let norm = NormSpec(epsilon: 1e-5)
         let hiddenSize = try size("d_model", or: "hidden_size")
         let headKey = "\(role.rawValue)_attention_heads"
@@ -44,7 +47,7 @@ extension ConfigurationReader {
         let attention = AttentionSpec(
             headCount: headCount, keyValueHeadCount: headCount, headDimension: hiddenSize / headCount,
             baseScale: 1 / Double(hiddenSize / headCount).squareRoot(), isCausal: role == .decoder)
-        let norms = BlockSpec.Norms(afterResidual: norm)
+        let norms = hasNormsBefore ? BlockSpec.Norms(before: norm) : BlockSpec.Norms(afterResidual: norm)
         let block = BlockSpec(
             attentionNorms: norms, attention: attention,
             cross: role == .decoder ? BlockSpec.Cross(norms: norms, attention: attention.forCrossing) : nil,
@@ -57,7 +60,8 @@ extension ConfigurationReader {
             role: role, vocabularySize: try size("vocab_size"), hiddenSize: hiddenSize,
             layerCount: try size("\(role.rawValue)_layers"),
             contextLength: try optionalSize("max_position_embeddings") ?? 1024,
-            embedding: EmbeddingSpec(scale: scale), blocks: BlockPattern(block), finalNorm: nil)
+            embedding: EmbeddingSpec(scale: scale), blocks: BlockPattern(block),
+            finalNorm: hasNormsBefore ? norm : nil)
     }
 
     /// Both stacks and the head, whose matrix is the decoder's table.
@@ -86,7 +90,7 @@ extension HarmlessKeys {
 }
 
 extension Naming {
-    static func translator(_ others: [ModuleName]) -> Naming {
+    static func translator(_ others: [ModuleName], head: String = "lm_head") -> Naming {
         let stacks = [StackSpec.Role.encoder, .decoder].flatMap { role -> [ModuleName] in
             let layer = role.rawValue + ".layers.{i}."
             let names: [(Module, String)] = [
@@ -104,7 +108,7 @@ extension Naming {
         return Naming(
             prefix: "model.",
             modules: stacks + others + [
-                ModuleName(.head, hf: "lm_head", isOutsidePrefix: true),
+                ModuleName(.head, hf: head, isOutsidePrefix: true),
                 ModuleName(.headBiasRow, hf: "final_logits_bias", isOutsidePrefix: true, isParameter: true),
             ],
             linearOrientation: .outputInput, otherEndings: [("shared.weight", "encoder.embed_tokens.weight")])

@@ -26,7 +26,7 @@ enum BERT: Architecture {
                 norm: encoder.norm),
             blocks: BlockPattern(encoder.block),
             finalNorm: nil,
-            poolerActivation: stands(.pooler) ? .tanh : nil,
+            pooling: stands(.pooler) ? .ofFirst(.tanh) : nil,
             head: hasHead ? encoder.head(isTied: isTied) : nil)
         try configuration.requireEncoder()
         try configuration.finish(

@@ -30,7 +30,6 @@ enum DeBERTaV2: Architecture {
                 isZeroAtPadding: true, distances: distances),
             blocks: BlockPattern(encoder.block),
             finalNorm: nil,
-            poolerActivation: nil,
             head: try head(&configuration, encoder, width, stands))
         try configuration.require(
             "attention_head_size", .init(encoder.attention.headDimension), because: "heads divide the hidden size")

@@ -27,7 +27,6 @@ enum DistilBERT: Architecture {
             embedding: EmbeddingSpec(positions: LearnedPositions(), norm: encoder.norm),
             blocks: BlockPattern(encoder.block),
             finalNorm: nil,
-            poolerActivation: nil,
             head: hasHead ? encoder.head(isTied: isTied) : nil)
         try configuration.requireEncoder()
         try configuration.finish(harmless: [

@@ -25,7 +25,6 @@ enum ELECTRA: Architecture {
                     ? nil : EmbeddingProjection(inputSize: width, hasBias: true, place: .behindNorm)),
             blocks: BlockPattern(encoder.block),
             finalNorm: nil,
-            poolerActivation: nil,
             head: try head(&configuration, encoder, width, stands))
         try configuration.requireEncoder()
         try configuration.finish(harmless: HarmlessKeys.encoders, harmlessPrefixes: ["summary_"])

@@ -31,7 +31,6 @@ enum ModernBERT: Architecture {
             embedding: EmbeddingSpec(norm: norm),
             blocks: try blocks(&configuration, encoder),
             finalNorm: norm,
-            poolerActivation: nil,
             head: try head(&configuration, norm, stands))
         try configuration.requireEncoder()
         try configuration.finish(

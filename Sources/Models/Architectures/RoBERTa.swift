@@ -29,7 +29,7 @@ extension RoBERTaKind {
             embedding: EmbeddingSpec(
                 positions: LearnedPositions(counting: .placesOfTokens(except: padding), offset: padding + 1),
                 tokenTypeCount: try configuration.optionalSize("type_vocab_size") ?? 2, norm: encoder.norm),
-            blocks: BlockPattern(encoder.block), finalNorm: nil, poolerActivation: stands(.pooler) ? .tanh : nil,
+            blocks: BlockPattern(encoder.block), finalNorm: nil, pooling: stands(.pooler) ? .ofFirst(.tanh) : nil,
             // The head's activation is no key's.
             head: hasHead ? encoder.head(isTied: isTied, activation: .geluErf) : nil)
         try configuration.requireEncoder()

@@ -95,7 +95,7 @@ extension ConfigurationReader {
         return TransformerSpec(
             architecture: modelType, vocabularySize: try size("vocab_size"), hiddenSize: gpt.hiddenSize,
             layerCount: gpt.layerCount, contextLength: contextLength, embedding: EmbeddingSpec(positions: positions),
-            blocks: blocks ?? BlockPattern(gpt.block), finalNorm: gpt.norm, poolerActivation: nil,
+            blocks: blocks ?? BlockPattern(gpt.block), finalNorm: gpt.norm,
             head: modelClass == modelClasses.body ? nil : HeadSpec(isTied: isTied))
     }
 

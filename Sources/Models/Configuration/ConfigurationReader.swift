@@ -123,6 +123,12 @@ public struct ConfigurationReader {
     /// Whether the key's value is a text.
     func isText(_ key: String) -> Bool { object[key]?.string != nil }
 
+    /// Whether the key's value is a list.
+    func isList(_ key: String) -> Bool { object[key]?.array != nil }
+
+    /// Keys that stand here.
+    var count: Int { object.members.count }
+
     /// The value of a key as messages show it.
     func shown(_ key: String) -> String { object[key].map(Self.show) ?? "no such key" }
 

@@ -190,12 +190,17 @@ extension BlockEngine {
         return try linear(values, WeightSlot(.embeddingProjection), bias: projection.hasBias)
     }
 
+    /// A row for every token, or for every part of the numbers.
+    private func vectorsOfInputs() throws -> Matrix<S> {
+        if let features = spec.embedding.features { return try vectors(of: features) }
+        let ids = tokens.inputIDs.flatMap { $0 }
+        return try spec.embedding.bins.map { try gather(ids, $0) } ?? gather(WeightSlot(.tokenEmbedding), ids)
+    }
+
     /// The sum of a row for every token, its kind and its position, in the order of the library that owns the model:
     /// tokens and kinds first.
     func embeddings() throws -> Matrix<S> {
-        let ids = tokens.inputIDs.flatMap { $0 }
-        var result =
-            try spec.embedding.bins.map { try gather(ids, $0) } ?? gather(WeightSlot(.tokenEmbedding), ids)
+        var result = try vectorsOfInputs()
         result = try projected([result], .ofTokens)[0]
         if let scale = spec.embedding.scale { multiply(result, by: scale) }
         if spec.embedding.tokenTypeCount > 0 {
@@ -282,6 +287,14 @@ extension BlockEngine {
     func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
         let table = try borrow(slot)
         let result = try Matrix<S>(rowCount: ids.count, columnCount: table.tensor.shape.rowElementCount)
+        if table.isReadWhole {
+            let values = try vector(slot).widened
+            for (place, id) in ids.enumerated() {
+                let count = result.columnCount
+                S.take(kernels, Array(values[id * count..<(id + 1) * count]), result.row(place), count)
+            }
+            return result
+        }
         let order = ids.indices.sorted { (ids[$0], $0) < (ids[$1], $1) }
         let ranges = Parallel.ranges(order.count, parts: 4 * threads)
         try Parallel.forEach(ranges.count, threads: threads) { part in
@@ -323,16 +336,16 @@ extension LearnedPositions {
         if let given = tokens.positionIDs {
             return given.flatMap { $0.map { $0 + offsetOfGiven } }
         }
-        return tokens.inputIDs.indices.flatMap { rows(of: tokens, sequence: $0) }
+        return (0..<tokens.batchCount).flatMap { rows(of: tokens, sequence: $0) }
     }
 
     /// The rows of one sequence, whatever positions are given.
     func rows(of tokens: TokenBatch, sequence: Int) -> [Int] {
-        let ids = tokens.inputIDs[sequence]
+        let places = 0..<tokens.length
         switch counting {
-        case .places: return ids.indices.map { $0 + offset }
-        case .readPlaces: return counted(ids.indices.map { tokens.isRead(sequence: sequence, position: $0) })
-        case .placesOfTokens(let padding): return counted(ids.map { $0 != padding })
+        case .places: return places.map { $0 + offset }
+        case .readPlaces: return counted(places.map { tokens.isRead(sequence: sequence, position: $0) })
+        case .placesOfTokens(let padding): return counted(tokens.inputIDs[sequence].map { $0 != padding })
         }
     }
 

@@ -40,6 +40,19 @@ extension BlockEngine {
         }
     }
 
+    /// Products of rows with rows, [rows of a, rows of b].
+    func products(_ a: Matrix<S>, _ b: Matrix<S>) throws -> Matrix<S> {
+        let (inputs, outputs) = (b.columnCount, b.rowCount)
+        let packed = try Matrix<S>(rowCount: 1, columnCount: S.packedCount(kernels, inputs, outputs))
+        let result = try Matrix<S>(rowCount: a.rowCount, columnCount: outputs)
+        let panels = 0..<(outputs + panelWidth - 1) / panelWidth
+        S.pack(
+            kernels, own: b.pointer, MatrixStrides(input: 1, output: inputs), inputs, outputs, panels, packed.pointer)
+        S.product(kernels, a.pointer, packed.pointer, result.pointer, outputs, a.rowCount, inputs, outputs, panels)
+        roundRows(of: result, 0..<result.rowCount)
+        return result
+    }
+
     private var panelWidth: Int { S.panelWidth(kernels) }
 
     /// Some outputs of a matrix, packed for the product.

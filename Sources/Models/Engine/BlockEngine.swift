@@ -9,8 +9,10 @@ import AssayTensors
 /// result is rounded to it once.
 struct BlockEngine<S: Scalar>: Engine {
     let model: Model
-    /// The model's, with this stack alone; pooler and head where it is the last.
+    /// The model's, with this stack alone; the head where it is the last.
     let spec: TransformerSpec
+    /// Whether what is pooled is what leaves the stack.
+    private let passesOnPooled: Bool
     let tokens: TokenBatch
     let sequences: Sequences
     /// Those of the stack before, which cross attention reads.
@@ -36,7 +38,8 @@ struct BlockEngine<S: Scalar>: Engine {
         self.model = model
         spec = TransformerSpec(
             architecture: model.spec.architecture, stacks: [model.spec.stacks[stack].cut(into: parts[stack].segments)],
-            poolerActivation: isLast ? model.spec.poolerActivation : nil, head: isLast ? model.spec.head : nil)
+            head: isLast ? model.spec.head : nil)
+        passesOnPooled = model.spec.head?.isOfPooled == true
         let tokens = parts[stack]
         self.tokens = tokens
         sequences = Sequences(tokens)
@@ -156,10 +159,9 @@ struct BlockEngine<S: Scalar>: Engine {
             result = try normalize(result, WeightSlot(.finalNorm), norm)
             try show(result, .finalNorm, nil, observe)
         }
-        if let activation = spec.poolerActivation {
-            let pooled = try linear(firstTokens(of: result), WeightSlot(.pooler))
-            try apply(activation, pooled)
-            try show(pooled, .pooler, nil, observe)
+        if let pooling = spec.pooling {
+            let pooled = try self.pooled(result, pooling, observe)
+            if passesOnPooled { return try pooled.map(state) }
         }
         if let transform = spec.head?.transform {
             result = try linear(result, WeightSlot(.headTransform), bias: transform.hasBias)
@@ -171,6 +173,7 @@ struct BlockEngine<S: Scalar>: Engine {
     }
 
     func logits(_ features: [HiddenState], _ rows: Range<Int>) throws -> [HiddenState] {
+        if spec.head?.comparesStacks == true { return try similarities(features, rows) }
         let inputs = try features.map { try matrix($0, rows: rows) }
         if let adaptive = spec.head?.adaptive { return try logProbabilities(inputs, adaptive).map(state) }
         let result = try linear(inputs, WeightSlot(.head), bias: spec.head?.hasBias == true)
@@ -367,10 +370,11 @@ struct BlockEngine<S: Scalar>: Engine {
         guard let observe else { return }
         let sequences = isOfMemory ? memorySequences! : sequences
         let rows: PlannedTap.Rows =
-            point == .pooler ? .sequences : .positions(stack: isOfMemory ? stackIndex - 1 : stackIndex)
+            point.isOfSequences
+            ? .sequences(stack: stackIndex) : .positions(stack: isOfMemory ? stackIndex - 1 : stackIndex)
         for (index, matrix) in values.enumerated() {
             let shape =
-                point == .pooler
+                point.isOfSequences
                 ? [sequences.count, matrix.columnCount] : [sequences.count, sequences.length, matrix.columnCount]
             let tap = PlannedTap(name: point.name(role, layer: layer), shape: shape, rows: rows)
             try state(matrix).withNumbers {
@@ -380,7 +384,7 @@ struct BlockEngine<S: Scalar>: Engine {
     }
 
     /// A hidden state in the engine's type: lent where it has it, converted otherwise.
-    private func matrix(_ state: HiddenState, rows: Range<Int>? = nil) throws -> Matrix<S> {
+    func matrix(_ state: HiddenState, rows: Range<Int>? = nil) throws -> Matrix<S> {
         let rows = rows ?? 0..<state.rowCount
         precondition(rows.upperBound <= state.rowCount)
         let result = try Matrix<S>(rowCount: rows.count, columnCount: state.featureCount)
@@ -397,7 +401,7 @@ struct BlockEngine<S: Scalar>: Engine {
     }
 
     /// Numbers as the profile hands them out: float32 under `ref32`, which holds float32 numbers in float64.
-    private func state(_ matrix: Matrix<S>) throws -> HiddenState {
+    func state(_ matrix: Matrix<S>) throws -> HiddenState {
         let count = matrix.rowCount * matrix.columnCount
         guard roundsToFloat32 else {
             return HiddenState(
@@ -410,16 +414,5 @@ struct BlockEngine<S: Scalar>: Engine {
             count)
         return HiddenState(
             rowCount: matrix.rowCount, featureCount: matrix.columnCount, precision: .float32, buffer: buffer)
-    }
-
-    /// The first row of every sequence.
-    private func firstTokens(of states: [Matrix<S>]) throws -> [Matrix<S>] {
-        try states.map { state in
-            let result = try Matrix<S>(rowCount: sequences.count, columnCount: state.columnCount)
-            for sequence in 0..<sequences.count {
-                result.row(sequence).update(from: state.row(sequence * sequences.length), count: state.columnCount)
-            }
-            return result
-        }
     }
 }

@@ -13,6 +13,10 @@ protocol Scalar: BitwiseCopyable, Sendable {
     static func pack(
         _ k: KernelTable, _ w: UnsafePointer<Double>, _ strides: MatrixStrides, _ inputs: Int, _ outputs: Int,
         _ panels: Range<Int>, _ packed: UnsafeMutablePointer<Self>)
+    /// Packs numbers of this type.
+    static func pack(
+        _ k: KernelTable, own: UnsafePointer<Self>, _ strides: MatrixStrides, _ inputs: Int, _ outputs: Int,
+        _ panels: Range<Int>, _ packed: UnsafeMutablePointer<Self>)
     static func product(
         _ k: KernelTable, _ a: UnsafePointer<Self>, _ packed: UnsafePointer<Self>, _ c: UnsafeMutablePointer<Self>,
         _ cStride: Int, _ rows: Int, _ inputs: Int, _ outputs: Int, _ panels: Range<Int>)
@@ -113,6 +117,12 @@ extension Float: Scalar {
         _ panels: Range<Int>, _ packed: UnsafeMutablePointer<Float>
     ) {
         preconditionFailure("a float32 engine reads its weights as float32")
+    }
+    static func pack(
+        _ k: KernelTable, own: UnsafePointer<Float>, _ strides: MatrixStrides, _ inputs: Int, _ outputs: Int,
+        _ panels: Range<Int>, _ packed: UnsafeMutablePointer<Float>
+    ) {
+        pack(k, own, strides, inputs, outputs, panels, packed)
     }
     static func product(
         _ k: KernelTable, _ a: UnsafePointer<Float>, _ packed: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>,
@@ -232,6 +242,12 @@ extension Double: Scalar {
     ) {
         k.pointer.pointee.pack_f64_from_f64(
             w, strides.input, strides.output, inputs, outputs, panels.lowerBound, panels.upperBound, packed)
+    }
+    static func pack(
+        _ k: KernelTable, own: UnsafePointer<Double>, _ strides: MatrixStrides, _ inputs: Int, _ outputs: Int,
+        _ panels: Range<Int>, _ packed: UnsafeMutablePointer<Double>
+    ) {
+        pack(k, own, strides, inputs, outputs, panels, packed)
     }
     static func product(
         _ k: KernelTable, _ a: UnsafePointer<Double>, _ packed: UnsafePointer<Double>,

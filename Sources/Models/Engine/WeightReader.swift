@@ -10,7 +10,8 @@ struct BorrowedWeight: Sendable {
     /// Whether the values are stored wider than float32 and the engine is wide enough to keep them.
     let isWide: Bool
 
-    var inputCount: Int { tensor.shape.dimensions[orientation == .outputInput ? 1 : 0] }
+    /// A convolution's inputs are all that its window sees.
+    var inputCount: Int { orientation == .outputInput ? tensor.shape.rowElementCount : tensor.shape.dimensions[0] }
     var outputCount: Int { tensor.shape.dimensions[orientation == .outputInput ? 0 : 1] }
 
     init(_ tensor: any LogicalTensor, _ orientation: WeightOrientation, precision: Precision) {

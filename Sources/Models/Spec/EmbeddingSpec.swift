@@ -1,6 +1,9 @@
-/// The sum of token, position and, where `tokenTypeCount` is not zero, token type embeddings, then the norm; vectors of
-/// another width than the hidden states go through a projection.
+/// What makes the vectors of positions: the sum of token, position and, where `tokenTypeCount` is not zero, token type
+/// embeddings, then the norm; vectors of another width than the hidden states go through a projection. Where numbers are
+/// read, their vectors stand for those of tokens.
 public struct EmbeddingSpec: Sendable, Equatable {
+    /// Numbers that are read instead of tokens; nil for tokens.
+    public var features: FeatureSpec?
     /// Vectors of positions that are looked up and added; nil for none.
     public var positions: LearnedPositions?
     /// Vectors of positions that are computed and added; nil for none.
@@ -21,9 +24,11 @@ public struct EmbeddingSpec: Sendable, Equatable {
     public var norm: NormSpec?
 
     public init(
-        positions: LearnedPositions? = nil, tokenTypeCount: Int = 0, scale: Double? = nil, norm: NormSpec? = nil,
+        features: FeatureSpec? = nil, positions: LearnedPositions? = nil, tokenTypeCount: Int = 0, scale: Double? = nil,
+        norm: NormSpec? = nil,
         projection: EmbeddingProjection? = nil, isZeroAtPadding: Bool = false, distances: DistanceEmbedding? = nil
     ) {
+        self.features = features
         self.positions = positions
         self.tokenTypeCount = tokenTypeCount
         self.scale = scale
@@ -143,7 +148,8 @@ public struct LearnedPositions: Sendable, Equatable {
     }
 }
 
-/// Logits: a product with [outputs, features], the token embedding itself where `isTied`.
+/// Logits: a product with [outputs, features], the token embedding itself where `isTied`; or with what was made of other
+/// inputs, where `comparesStacks`.
 public struct HeadSpec: Sendable, Equatable {
     /// A linear layer, an activation and perhaps a norm before the product, as in BERT's masked language model.
     public struct Transform: Sendable, Equatable {
@@ -156,6 +162,11 @@ public struct HeadSpec: Sendable, Equatable {
 
     public var isTied: Bool
     public var hasBias: Bool
+    /// Whether it reads the row that is pooled of every sequence, and not the rows of positions.
+    public var isOfPooled = false
+    /// Whether the product is with the rows pooled of the stack before, times e to the power of a stored number: an output a
+    /// sequence of that stack.
+    public var comparesStacks = false
     /// Whether a row [1, vocabulary] is added besides.
     public var hasBiasRow = false
     public var transform: Transform?
@@ -169,6 +180,14 @@ public struct HeadSpec: Sendable, Equatable {
     public var adaptive: AdaptiveSoftmax?
     /// Logits of a position, where they are not one a token: ELECTRA's discriminator has 1, whether the token was replaced.
     public var outputCount: Int?
+
+    /// How alike what is pooled of the last stack's inputs is to what is pooled of those of the stack before.
+    static var similarity: HeadSpec {
+        var head = HeadSpec(isTied: false)
+        head.isOfPooled = true
+        head.comparesStacks = true
+        return head
+    }
 
     /// Features that the product reads; nil for the hidden size.
     public var inputSize: Int? { width ?? transform?.outputSize }

@@ -10,7 +10,7 @@ enum SpecFacts {
     private static func isRoom(_ value: Any) -> Bool {
         value is EmbeddingSpec || value is BlockSpec || value is AttentionSpec || value is FeedForwardSpec
             || value is ExpertsSpec || value is LatentSpec || value is RecurrenceSpec || value is AdaptiveSoftmax
-            || value is HeadSpec || value is BlockSpec.Cross
+            || value is HeadSpec || value is BlockSpec.Cross || value is FeatureSpec || value is PoolingSpec
     }
 
     fileprivate static func list(_ room: Any, _ place: String, _ suffix: String) -> [(name: String, value: String)] {

@@ -9,34 +9,29 @@
 public struct TransformerSpec: Sendable, Equatable {
     /// `model_type` of the configuration: "gpt2".
     public var architecture: String
-    /// In the order in which they run; what the last one gives goes on to the pooler and the head.
+    /// In the order in which they run; what the last one gives goes on to the head.
     public private(set) var stacks: [StackSpec]
-    /// The activation of the pooler: a linear layer over the first token of every sequence.
-    public var poolerActivation: Activation?
     /// What makes logits of the hidden states; nil for a bare body.
     public var head: HeadSpec?
 
     /// - Precondition: there is at least one stack, and no role is taken twice.
-    public init(
-        architecture: String, stacks: [StackSpec], poolerActivation: Activation? = nil, head: HeadSpec? = nil
-    ) {
+    public init(architecture: String, stacks: [StackSpec], head: HeadSpec? = nil) {
         precondition(!stacks.isEmpty && Set(stacks.map(\.role)).count == stacks.count)
         self.architecture = architecture
         self.stacks = stacks
-        self.poolerActivation = poolerActivation
         self.head = head
     }
 
     /// A model of one stack.
     public init(
         architecture: String, vocabularySize: Int, hiddenSize: Int, layerCount: Int, contextLength: Int,
-        embedding: EmbeddingSpec, blocks: BlockPattern, finalNorm: NormSpec?, poolerActivation: Activation? = nil,
+        embedding: EmbeddingSpec, blocks: BlockPattern, finalNorm: NormSpec?, pooling: PoolingSpec? = nil,
         head: HeadSpec?
     ) {
         let stack = StackSpec(
             vocabularySize: vocabularySize, hiddenSize: hiddenSize, layerCount: layerCount,
-            contextLength: contextLength, embedding: embedding, blocks: blocks, finalNorm: finalNorm)
-        self.init(architecture: architecture, stacks: [stack], poolerActivation: poolerActivation, head: head)
+            contextLength: contextLength, embedding: embedding, blocks: blocks, finalNorm: finalNorm, pooling: pooling)
+        self.init(architecture: architecture, stacks: [stack], head: head)
     }
 
     public subscript<T>(dynamicMember member: WritableKeyPath<StackSpec, T>) -> T {
@@ -44,11 +39,21 @@ public struct TransformerSpec: Sendable, Equatable {
         set { stacks[stacks.count - 1][keyPath: member] = newValue }
     }
 
-    /// Logits of a position: one a token, unless the head says otherwise.
+    /// Logits of a row: one a token, unless the head says otherwise.
     public var logitCount: Int { head?.outputCount ?? stacks[stacks.count - 1].vocabularySize }
 
     /// Whether something is remembered between segments.
     public var hasMemory: Bool { stacks.contains { $0.blocks.kinds.contains { $0.attention.recurrence != nil } } }
+
+    /// Whether logits of a position are of the token that follows.
+    public var predictsTokens: Bool { head?.isOfPooled != true && self.blocks[0].attention.isCausal }
+
+    /// Features of what leaves a stack for the next, or for the product of the head.
+    func featureCount(finished stack: Int) -> Int {
+        let hidden = stacks[stack].hiddenSize
+        if head?.isOfPooled == true { return stacks[stack].pooling?.outputSize ?? hidden }
+        return stack == stacks.count - 1 ? head?.inputSize ?? hidden : hidden
+    }
 
     /// The stack with a role, where there is one.
     public subscript(role: StackSpec.Role) -> StackSpec? {
@@ -67,9 +72,12 @@ public struct StackSpec: Sendable, Equatable {
         case only
         /// Its results are what the decoder's cross attention reads.
         case encoder, decoder
+        /// Neither reads the other; what they make of their inputs is compared behind both.
+        case text, vision
     }
 
     public var role = Role.only
+    /// Tokens that there are; 0 where numbers are read instead.
     public var vocabularySize: Int
     public var hiddenSize: Int
     public var layerCount: Int
@@ -79,6 +87,8 @@ public struct StackSpec: Sendable, Equatable {
     public var blocks: BlockPattern
     /// The norm behind the last block, where there is one.
     public var finalNorm: NormSpec?
+    /// A row made of every sequence behind that norm; nil for none.
+    public var pooling: PoolingSpec?
 
     /// The same where the input is cut into segments.
     func cut(into segments: TokenBatch.Segments?) -> StackSpec {

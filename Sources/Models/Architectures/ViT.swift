@@ -1,0 +1,63 @@
+import AssayCheckpoints
+
+/// ViT: patches of an image behind a vector of the class, norms before the sublayers, attention both ways.
+///
+/// - Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv 2010.11929); `models/vit` of transformers 5.
+enum ViT: Architecture {
+    static let modelType = "vit"
+
+    static func spec(
+        from configuration: inout ConfigurationReader, stands: (Module) -> Bool
+    ) throws -> TransformerSpec {
+        var encoder = try configuration.encoder()
+        encoder.attention.hasInputBias = try configuration.bool("qkv_bias", default: true)
+        let patches = try configuration.patches(
+            imageSize: configuration.extents("image_size", default: 224),
+            patchSize: configuration.extents("patch_size", default: 16), outputCount: encoder.hiddenSize)
+        let norms = BlockSpec.Norms(before: encoder.norm)
+        let isClassifier =
+            try configuration.architectureClass(among: ["ViTModel", "ViTForImageClassification"])
+            == "ViTForImageClassification" || stands(.head)
+        let labelCount = try configuration.labelCount()
+        let pooler = PoolingSpec.ofFirst(
+            try configuration.activation("pooler_act", default: .tanh),
+            outputSize: try configuration.optionalSize("pooler_output_size"))
+        var head = HeadSpec(isTied: false, hasBias: true, outputCount: labelCount)
+        head.isOfPooled = true
+        let spec = TransformerSpec(
+            architecture: modelType, vocabularySize: 0, hiddenSize: encoder.hiddenSize,
+            layerCount: try configuration.size("num_hidden_layers"), contextLength: patches.positionCount,
+            embedding: EmbeddingSpec(features: patches, positions: LearnedPositions()),
+            blocks: BlockPattern(
+                BlockSpec(
+                    attentionNorms: norms, attention: encoder.attention, feedForwardNorms: norms,
+                    feedForward: encoder.feedForward)),
+            finalNorm: encoder.norm, pooling: isClassifier ? PoolingSpec() : stands(.pooler) ? pooler : nil,
+            head: isClassifier ? head : nil)
+        try configuration.requireEncoder()
+        // The stride is that of a decoder of masked patches.
+        try configuration.finish(harmless: HarmlessKeys.encoders.union(["encoder_stride"]))
+        return spec
+    }
+
+    static let naming = Naming(
+        prefix: "vit.",
+        modules: [
+            ModuleName(.convolution, hf: "embeddings.patch_embeddings.projection"),
+            ModuleName(.classVector, hf: "embeddings.cls_token", isParameter: true, leadingAxes: 2),
+            ModuleName(.positionEmbedding, hf: "embeddings.position_embeddings", isParameter: true, leadingAxes: 1),
+            ModuleName(.attentionNorm, hf: "encoder.layer.{i}.layernorm_before"),
+            ModuleName(.query, hf: "encoder.layer.{i}.attention.attention.query"),
+            ModuleName(.key, hf: "encoder.layer.{i}.attention.attention.key"),
+            ModuleName(.value, hf: "encoder.layer.{i}.attention.attention.value"),
+            ModuleName(.attentionOutput, hf: "encoder.layer.{i}.attention.output.dense"),
+            ModuleName(.feedForwardNorm, hf: "encoder.layer.{i}.layernorm_after"),
+            ModuleName(.feedForwardInput, hf: "encoder.layer.{i}.intermediate.dense"),
+            ModuleName(.feedForwardOutput, hf: "encoder.layer.{i}.output.dense"),
+            ModuleName(.finalNorm, hf: "layernorm"), ModuleName(.pooler, hf: "pooler.dense"),
+            ModuleName(.head, hf: "classifier", isOutsidePrefix: true),
+        ],
+        linearOrientation: .outputInput,
+        // What stands for masked patches in pretraining.
+        buffers: ["embeddings.mask_token"])
+}
