@@ -59,10 +59,11 @@ struct Diagnostician {
             tap: tap.name, mistake: best.mistake, alternatives: others, before: before, after: best.after)
     }
 
+    /// What enters a step; for logits what enters the norm before them, which a capture may lack the tap of.
     private func states(before step: ForwardStep, _ runner: BlockRunner) throws -> [HiddenState] {
         var states: [HiddenState] = []
         for earlier in runner.steps {
-            if earlier == step { break }
+            if earlier == (step == .logits ? runner.steps.last : step) { break }
             states = try runner.advance(earlier, states)
         }
         return states
@@ -91,8 +92,9 @@ struct Diagnostician {
         of tap: PlannedTap, _ step: ForwardStep, _ states: [HiddenState], _ runner: BlockRunner
     ) throws -> HiddenState? {
         if step == .logits {
-            let rowCount = states.first?.rowCount ?? 0
-            return try runner.logits(states, rows: 0..<min(rowCount, logitsRowCount, runner.logitsRowsPerPiece))[0]
+            let features = try runner.advance(runner.steps.last!, states)
+            let rowCount = min(features[0].rowCount, logitsRowCount, runner.logitsRowsPerPiece)
+            return try runner.logits(features, rows: 0..<rowCount)[0]
         }
         var result: HiddenState?
         _ = try runner.advance(step, states) { _, values in
