@@ -66,7 +66,7 @@ public struct TensorTable: Sendable {
     /// - Parameters:
     ///   - isPrefixed: whether the body's names bear the architecture's prefix.
     ///   - file: what messages call the configuration.
-    /// - Throws: `StructureError` where a shape overflows.
+    /// - Throws: `StructureError` where a shape overflows, or weights of several shapes are tied.
     init(
         _ spec: TransformerSpec, _ naming: Naming, isPrefixed: Bool, file: String
     ) throws(StructureError) {
@@ -86,6 +86,17 @@ public struct TensorTable: Sendable {
         self.buffers = (buffers + naming.uncomputed).filter { !weights.contains($0) }
         aheadLayers = (0..<spec.aheadLayerCount).map {
             "\(isPrefixed ? naming.prefix : "")layers.\(spec.layerCount + $0)."
+        }
+        try checkTies(file)
+    }
+
+    private func checkTies(_ file: String) throws(StructureError) {
+        for entry in entries {
+            guard case .tied(let other) = entry.presence, let shape = self[other]?.shape, shape != entry.shape else {
+                continue
+            }
+            throw StructureError(
+                "\(file): \(entry.name): expected the shape \(shape) of what it is tied to, found \(entry.shape)")
         }
     }
 
