@@ -62,7 +62,7 @@ extension TokenBatch {
         let segments = segments ?? Segments()
         if let decoder {
             return try TokenBatch(
-                inputIDs: inputIDs, attentionMask: attentionMask,
+                inputIDs: inputIDs, attentionMask: attentionMask, features: features,
                 decoder: .init(inputIDs: decoder.inputIDs.map { Array($0[..<count]) }))
         }
         return try TokenBatch(
