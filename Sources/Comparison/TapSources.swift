@@ -41,7 +41,7 @@ enum TapSources {
         case "pooler": return both(.pooledNorm) + both(.pooler)
         case "embeds": return both(.pooledProjection)
         case "logits":
-            return [Module.headTransform, .headNorm, .headProjection, .head].flatMap { both($0) }
+            return [Module.headTransform, .headNorm, .headProjection, .head, .logitScale].flatMap { both($0) }
                 + (spec.head?.isTied == true
                     ? spec.stacks.map { (WeightSlot(.tokenEmbedding, in: $0.role), nil) } : [])
         default: return []

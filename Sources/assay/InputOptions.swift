@@ -8,7 +8,10 @@ import SystemPackage
 /// What models are run on, and how exactly.
 struct InputOptions: ParsableArguments {
     @Option(
-        name: .long, help: "A tokens file: a JSON list of lists, or an object with input_ids.", completion: .file())
+        name: .long,
+        help:
+            "A tokens file: a JSON list of lists or an object with input_ids, or a file of tensors (ids, pixels, mel).",
+        completion: .file())
     var tokens: String?
 
     @Option(
@@ -39,8 +42,10 @@ struct InputOptions: ParsableArguments {
     /// The tokens, or the text cut by the tokenizer in the model's folder; nil where neither was given.
     ///
     /// - Throws: `UsageError` where there is text and no model that could cut it.
-    func batch(for model: Model?, tokenizerIn folder: FilePath) throws -> TokenBatch? {
-        if let tokens { return try InputReading.read(FilePath(argument: tokens)) }
+    func batch(
+        for model: Model?, tokenizerIn folder: FilePath, _ reading: ReadingOptions
+    ) throws -> TokenBatch? {
+        if let tokens { return try InputReading.read(FilePath(argument: tokens), reading) }
         guard let text else { return nil }
         guard let model else {
             throw UsageError("\(folder.forDisplay): --text needs a model folder with a tokenizer")
