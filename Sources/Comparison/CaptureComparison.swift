@@ -50,7 +50,7 @@ struct CaptureComparison {
         let rows = RowComparison(threads: settings.threads)
         let ledger = TapLedger(
             planned, columns: [.floor], rows: rows, floorScale: settings.profile == .ref64 ? 0x1p-29 : 1)
-        var logits = LogitsFigures(isCausal: model.spec.predictsTokens)
+        var logits = LogitsFigures(of: model.spec)
         let step = model.spec.sequencesPerPart(
             batchCount ?? LockstepComparison.sequencesPerPart(planned, tokens), of: tokens)
         for first in stride(from: 0, to: tokens.batchCount, by: step) {

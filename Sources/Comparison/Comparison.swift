@@ -124,7 +124,7 @@ public struct Comparison {
         let walk = LockstepComparison(
             reference: a, test: b, rounded: rounded, settings: settings, pattern: options.taps, progress: progress)
         let outcome = try walk.run(tokens, batchCount: options.batchCount)
-        result.tokens = ComparisonResult.Tokens(tokens)
+        result.tokens = ComparisonResult.Tokens(tokens, of: a.spec)
         let unexplained = result.unexplainedWeights
         result.taps = outcome.taps.map { tap in
             var tap = tap
@@ -207,7 +207,7 @@ public struct Comparison {
         let outcome = try captures.run(
             model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
         if !capture.isOwn { result.tolerance.leastArithmetic = Tolerance.betweenPrograms }
-        take(outcome, [capture], tokens, &result)
+        take(outcome, [capture], tokens, of: model.spec, &result)
         result.notes += [
             capture.arithmeticNote, try tokensNote(capture), missingNote(capture, outcome), capture.strangersNote,
         ].compactMap { $0 }
@@ -236,7 +236,7 @@ public struct Comparison {
     ) throws {
         let tokens = try self.tokens(of: [a, b])
         result.tolerance.leastArithmetic = Tolerance.betweenPrograms
-        take(try captures.run(a, b, tokens), [a, b], tokens, &result)
+        take(try captures.run(a, b, tokens), [a, b], tokens, of: nil, &result)
         result.notes += [a.strangersNote, b.strangersNote].compactMap { $0 }
     }
 
@@ -248,13 +248,13 @@ public struct Comparison {
 
     private func take(
         _ outcome: CaptureComparison.Outcome, _ captures: [CapturedActivations], _ tokens: TokenBatch?,
-        _ result: inout ComparisonResult
+        of spec: TransformerSpec?, _ result: inout ComparisonResult
     ) {
         result.isAccumulatedOnly = true
         result.notes.append(
             "a side was captured: every error is accumulated, and nothing is explained by the storage of weights")
         result.structure.taps = outcome.unmatched
-        result.tokens = tokens.map { ComparisonResult.Tokens($0) }
+        result.tokens = tokens.map { ComparisonResult.Tokens($0, of: spec) }
         result.logits = outcome.logits
         result.taps = outcome.taps.map { tap in
             var tap = tap
@@ -286,13 +286,15 @@ public struct Comparison {
 }
 
 extension ComparisonResult.Tokens {
-    init(_ tokens: TokenBatch) {
+    /// - Parameter spec: of the model, whose first stack says of how many positions numbers become; nil where there is none.
+    init(_ tokens: TokenBatch, of spec: TransformerSpec?) {
+        let first = spec.map { tokens.part(for: $0.stacks[0]) } ?? tokens
         self.init(
-            batchCount: tokens.batchCount, length: tokens.length,
-            readCount: (0..<tokens.batchCount).reduce(0) { sum, sequence in
-                sum + (0..<tokens.length).reduce(0) { $0 + (tokens.isRead(sequence: sequence, position: $1) ? 1 : 0) }
+            batchCount: first.batchCount, length: first.length,
+            readCount: (0..<first.batchCount).reduce(0) { sum, sequence in
+                sum + (0..<first.length).reduce(0) { $0 + (first.isRead(sequence: sequence, position: $1) ? 1 : 0) }
             },
-            digest: tokens.digest)
+            summary: tokens.features == nil ? nil : tokens.summary, digest: tokens.digest)
     }
 }
 

@@ -17,6 +17,8 @@ public struct ComparisonResult: Sendable {
         public var length: Int
         /// Positions that are read.
         public var readCount: Int
+        /// What it is where it is not tokens alone: "2 images of [3, 224, 224]".
+        public var summary: String?
         public var digest: Digest
     }
 

@@ -31,7 +31,7 @@ struct LockstepComparison {
             planned, columns: rounded == nil ? [.isolated, .floor] : [.isolated, .floor, .storage], rows: rows,
             floorScale: isWide ? 0x1p-29 : 1)
         let routing = try RoutingLedger(reference, test)
-        var logits = LogitsFigures(isCausal: reference.spec.predictsTokens)
+        var logits = LogitsFigures(of: reference.spec)
         let step = reference.spec.sequencesPerPart(batchCount ?? Self.sequencesPerPart(planned, tokens), of: tokens)
         for first in stride(from: 0, to: tokens.batchCount, by: step) {
             let part = try tokens.part(first..<min(first + step, tokens.batchCount))

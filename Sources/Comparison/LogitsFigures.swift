@@ -1,3 +1,5 @@
+import AssayModels
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -23,8 +25,20 @@ public struct LogitsFigures: Sendable {
 
     public internal(set) var positions: [Position] = []
     public let isCausal: Bool
+    /// Whether a row is a sequence's rather than a position's: a classifier's.
+    public let isOfSequences: Bool
 
-    init(isCausal: Bool) { self.isCausal = isCausal }
+    init(isCausal: Bool, isOfSequences: Bool = false) {
+        self.isCausal = isCausal
+        self.isOfSequences = isOfSequences
+    }
+
+    init(of spec: TransformerSpec) {
+        self.init(isCausal: spec.predictsTokens, isOfSequences: spec.head?.isOfPooled == true)
+    }
+
+    /// What a row is of.
+    public var rowNoun: String { isOfSequences ? "sequence" : "position" }
 
     public var kl: Distribution { Distribution(positions.map(\.kl)) }
 

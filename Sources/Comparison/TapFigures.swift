@@ -27,9 +27,9 @@ public struct TapFigures: Sendable {
     init(_ tap: PlannedTap) {
         name = tap.name
         let parts = TapName(tap.name)
-        (role, layer) = (parts?.role ?? .only, parts?.layer)
+        (role, layer, point) = (parts?.role ?? .only, parts?.layer, parts?.point ?? tap.name)
     }
 
-    /// The tap's name within its block.
-    public var point: String { layer == nil ? name : String(name.split(separator: ".").last!) }
+    /// The tap's name within its block or stack.
+    public let point: String
 }

@@ -45,8 +45,9 @@ enum TapSources {
         case "pooler": return both(.pooledNorm) + both(.pooler)
         case "embeds": return both(.pooledProjection)
         case "logits", "logprobs":
-            return [Module.headTransform, .headNorm, .headProjection, .head, .headClusters].flatMap { both($0) }
-                + bins(spec)
+            return [Module.headTransform, .headNorm, .headProjection, .head, .headClusters, .logitScale].flatMap {
+                both($0)
+            } + bins(spec)
                 + (spec.head?.isTied == true
                     ? spec.stacks.map { (WeightSlot(.tokenEmbedding, in: $0.role), nil) } : [])
         default: return []

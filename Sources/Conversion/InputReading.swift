@@ -6,9 +6,9 @@ import SystemPackage
 /// The file that says what a model is fed: JSON with token ids, or a file of tensors with ids, mel spectrograms or pixels.
 public enum InputReading {
     /// - Throws: `CheckpointError` where the file is neither; `SystemError` where it cannot be read.
-    public static func read(_ path: FilePath) throws -> TokenBatch {
+    public static func read(_ path: FilePath, _ options: ReadingOptions = ReadingOptions()) throws -> TokenBatch {
         guard try holdsTensors(path) else { return try TokensFile.read(path) }
-        return try TokenBatch(Checkpoint.open(path).reader, source: path)
+        return try TokenBatch(Checkpoint.open(path, options).reader, source: path)
     }
 
     /// Whether a file is of a format of tensors, or is called so.

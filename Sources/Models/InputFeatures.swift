@@ -78,6 +78,12 @@ public struct InputFeatures: Sendable, Equatable {
         }
     }
 
+    /// "2 images of [3, 224, 224]"
+    var summary: String {
+        let noun = batchCount == 1 ? String(kind.noun.dropLast()) : kind.noun
+        return "\(batchCount) \(noun) of \(Array(shape.dropFirst()))"
+    }
+
     /// "F32", or "F64" where some are no numbers of float32.
     var typeName: String { if case .float32 = numbers { "F32" } else { "F64" } }
 }
@@ -115,10 +121,10 @@ extension FeatureSpec.Kind {
         }
     }
 
-    /// "images", "sound"
-    var noun: String {
+    /// "images", "spectrograms"
+    public var noun: String {
         switch self {
-        case .mel: "sound"
+        case .mel: "spectrograms"
         case .pixels: "images"
         }
     }

@@ -4,6 +4,8 @@ public struct StackCosts: Sendable, Equatable {
     /// Floating-point operations of one token's products with weights (a multiplication and an addition are two), of
     /// experts those that a token passes.
     public let weightOperations: Int
+    /// The same of what is done once a sequence: with the row that is pooled of it.
+    public let sequenceOperations: Int
     /// Numbers of keys and values, or of what they are made of, that one token leaves for later ones; 0 where attention
     /// goes both ways.
     public let cachedNumbers: Int
@@ -15,7 +17,7 @@ public struct StackCosts: Sendable, Equatable {
         var window: Int?
     }
 
-    init(_ stack: StackSpec, _ table: TensorTable, isLast: Bool) {
+    init(_ stack: StackSpec, _ table: TensorTable, head: HeadSpec?, isLast: Bool) {
         role = stack.role
         layers = (0..<stack.layerCount).map { layer in
             let attention = stack.blocks[layer].attention
@@ -31,11 +33,12 @@ public struct StackCosts: Sendable, Equatable {
                 window: attention.window ?? attention.recurrence.map { max($0.memoryLength, 1) })
         }
         cachedNumbers = layers.reduce(0) { $0 + $1.cachedNumbers }
-        weightOperations = Self.whole(
-            table.entries.reduce(0.0) { sum, entry in
-                guard isLast && entry.slot.module.isBehindStacks || entry.slot.role == stack.role else { return sum }
-                return sum + 2 * Self.multiplications(of: entry, stack)
-            })
+        let own = table.entries.filter { isLast && $0.slot.module.isBehindStacks || $0.slot.role == stack.role }
+        func operations(_ entries: [TensorTable.Entry]) -> Int {
+            Self.whole(entries.reduce(0.0) { $0 + 2 * Self.multiplications(of: $1, stack) })
+        }
+        weightOperations = operations(own.filter { !$0.slot.module.isOfPooled(head) })
+        sequenceOperations = operations(own.filter { $0.slot.module.isOfPooled(head) })
     }
 
     /// As a whole number: what does not fit is the greatest.
@@ -51,9 +54,17 @@ public struct StackCosts: Sendable, Equatable {
         Self.whole(layers.reduce(0.0) { $0 + Double($1.cachedNumbers) * Double(min($1.window ?? length, length)) })
     }
 
+    /// Places of a convolution's window for every position.
+    private static func windows(of module: Module, _ stack: StackSpec) -> Double {
+        guard let features = stack.embedding.features, let index = FeatureSpec.modules.firstIndex(of: module) else {
+            return 1
+        }
+        return Double(features.stages[index + 1].reduce(1, *)) / Double(features.positionCount)
+    }
+
     private static func multiplications(of entry: TensorTable.Entry, _ stack: StackSpec) -> Double {
         guard entry.orientation != nil, entry.presence != .optional else { return 0 }
-        let count = Double(entry.shape.elementCount)
+        let count = Double(entry.shape.elementCount) * windows(of: entry.slot.module, stack)
         guard let layer = entry.slot.layer, let experts = stack.blocks[layer].experts, entry.slot.module.isOfExperts
         else { return count }
         // Each of the chosen experts sees the token: of one expert's matrix its share, of a stack of them the chosen's.
@@ -65,11 +76,18 @@ extension Model {
     /// The costs of every stack, in order; none where tensors are missing or misshapen.
     public var costs: [StackCosts] {
         guard report.isSound else { return [] }
-        return spec.stacks.enumerated().map { StackCosts($1, table, isLast: $0 == spec.stacks.count - 1) }
+        return spec.stacks.enumerated().map {
+            StackCosts($1, table, head: spec.head, isLast: $0 == spec.stacks.count - 1)
+        }
     }
 }
 
 extension Module {
+    /// Whether it works on a row that is pooled of a sequence.
+    fileprivate func isOfPooled(_ head: HeadSpec?) -> Bool {
+        [.pooler, .pooledProjection].contains(self) || self == .head && head?.isOfPooled == true
+    }
+
     /// Whether every expert has one of its own.
     var isOfExperts: Bool {
         switch self {

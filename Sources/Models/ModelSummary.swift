@@ -14,7 +14,9 @@ public struct ModelSummary: Sendable, Equatable {
     public var activation: Activation
     /// Of the first layer that has experts: how many there are, how many work on a token, their inner size.
     public var experts: Experts?
+    /// Of the last stack that reads tokens; 0 where none does.
     public var vocabularySize: Int
+    /// Of that stack, else of the last.
     public var contextLength: Int
     public var hasHead: Bool
     public var isHeadTied: Bool
@@ -49,8 +51,9 @@ public struct ModelSummary: Sendable, Equatable {
                 Experts(count: $0.count, chosenCount: $0.chosenCount, innerSize: block.feedForward.innerSize)
             }
         }
-        vocabularySize = spec.vocabularySize
-        contextLength = spec.contextLength
+        let reader = spec.stacks.last { $0.embedding.features == nil } ?? spec.stacks[spec.stacks.count - 1]
+        vocabularySize = reader.vocabularySize
+        contextLength = reader.contextLength
         hasHead = spec.head != nil
         isHeadTied = spec.head?.isTied ?? false
         hasPooler = spec.pooling?.layer != nil

@@ -89,7 +89,9 @@ public struct TokenBatch: Sendable, Equatable {
         self.tokenTypeIDs = tokenTypeIDs
         self.positionIDs = positionIDs?.allSatisfy { $0.elementsEqual($0.indices) } == true ? nil : positionIDs
         if inputIDs.isEmpty, features != nil {
-            try requireNothingBesideFeatures()
+            try requireNone([
+                (.attentionMask, attentionMask), (.tokenTypeIDs, tokenTypeIDs), (.positionIDs, positionIDs),
+            ])
             return
         }
         guard let first = inputIDs.first, !first.isEmpty else {
@@ -105,11 +107,8 @@ public struct TokenBatch: Sendable, Equatable {
     }
 
     /// Refuses what goes along with tokens where there are none.
-    private func requireNothingBesideFeatures() throws(CheckpointError) {
-        let others: [(Member, [[Int]]?)] = [
-            (.attentionMask, attentionMask), (.tokenTypeIDs, tokenTypeIDs), (.positionIDs, positionIDs),
-        ]
-        for (member, lists) in others where lists != nil {
+    private func requireNone(_ members: [(Member, [[Int]]?)]) throws(CheckpointError) {
+        for (member, lists) in members where lists != nil {
             throw error(member, expected: "input_ids beside it", found: "no such member")
         }
     }
@@ -286,7 +285,8 @@ public struct TokenBatch: Sendable, Equatable {
     /// The lists that say more than their default, by their members' names.
     public var members: [(name: String, lists: [[Int]])] {
         let all: [(name: String, lists: [[Int]]?)] = [
-            (Member.inputIDs.rawValue, inputIDs), (Member.attentionMask.rawValue, attentionMask),
+            (Member.inputIDs.rawValue, inputIDs.isEmpty ? nil : inputIDs),
+            (Member.attentionMask.rawValue, attentionMask),
             (Member.tokenTypeIDs.rawValue, nonzeroTokenTypeIDs), (Member.positionIDs.rawValue, positionIDs),
             (Member.decoderInputIDs.rawValue, decoder?.inputIDs),
             (Member.decoderAttentionMask.rawValue, decoder.flatMap { _ in part(for: .decoder).attentionMask }),
@@ -314,6 +314,13 @@ public struct TokenBatch: Sendable, Equatable {
             text += "\"\(features.digest)\"]\n"
         }
         return Digest.of(text)
+    }
+
+    /// "2 × 7 tokens", "2 images of [3, 224, 224]", "1 spectrogram of [80, 3000], 1 × 4 tokens".
+    public var summary: String {
+        let tokens = inputIDs.isEmpty ? decoder?.inputIDs : inputIDs
+        let parts = [features?.summary, tokens.map { "\($0.count) × \($0[0].count) tokens" }]
+        return parts.compactMap { $0 }.joined(separator: ", ")
     }
 
     // MARK: Private

@@ -25,10 +25,8 @@ extension DiffReport {
     private func headLines(_ width: Int?) -> [String] {
         var lines = side("A", result.reference, width) + side("B", result.test, width)
         if let tokens = result.tokens {
-            let padding = tokens.batchCount * tokens.length - tokens.readCount
             lines.append(
-                "tokens   \(Quantities.plural(tokens.batchCount, "sequence")) of \(tokens.length)"
-                    + (padding > 0 ? ", \(Quantities.count(padding)) of padding left out" : "")
+                (tokens.summary == nil ? "tokens   " : "input    ") + tokens.words
                     + ", profile \(result.profile.rawValue)")
         }
         return lines
@@ -150,20 +148,20 @@ extension DiffReport {
         let kl = logits.kl
         guard logits.notFiniteCount == 0 else {
             return [
-                "logits at \(Quantities.plural(kl.count, "position"))",
+                logits.place,
                 "  not finite at \(Quantities.count(logits.notFiniteCount)) of them: nothing can be said of predictions",
             ]
         }
         let error = kl.standardError.map { " ± \(figure($0))" } ?? ""
         var lines = [
-            "logits at \(Quantities.plural(kl.count, "position"))",
+            logits.place,
             "  KL(A || B)   mean \(figure(kl.mean))\(error) nats, median \(figure(kl.median))",
             "               p99 \(figure(kl.p99)), p99.9 \(figure(kl.p999)), max \(figure(kl.maximum))",
             "  top-1 flips  \(Quantities.count(logits.flips.count)), \(Quantities.rounded(100 * logits.flipRate, digits: 2)) %",
         ]
         for flip in logits.flips.prefix(5) {
             lines.append(
-                "               sequence \(flip.sequence), position \(flip.position): \(flip.referenceTop) to \(flip.testTop),"
+                "               \(logits.place(of: flip)): \(flip.referenceTop) to \(flip.testTop),"
                     + " A's margin \(figure(flip.margin))")
         }
         if let reference = logits.referencePerplexity, let test = logits.testPerplexity {

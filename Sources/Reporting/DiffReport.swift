@@ -119,6 +119,25 @@ public struct DiffReport {
     }
 }
 
+extension ComparisonResult.Tokens {
+    /// "2 sequences of 7, 3 of padding left out", "2 images of [3, 224, 224]".
+    var words: String {
+        let padding = batchCount * length - readCount
+        return (summary ?? "\(Quantities.plural(batchCount, "sequence")) of \(length)")
+            + (padding > 0 ? ", \(Quantities.count(padding)) of padding left out" : "")
+    }
+}
+
+extension LogitsFigures {
+    /// "logits at 12 positions", "logits of 2 sequences".
+    var place: String { "logits \(isOfSequences ? "of" : "at") \(Quantities.plural(positions.count, rowNoun))" }
+
+    /// "sequence 1, position 5", "sequence 1".
+    func place(of position: Position) -> String {
+        "sequence \(position.sequence)" + (isOfSequences ? "" : ", position \(position.position)")
+    }
+}
+
 extension Quantities {
     /// "4.1e-07": two digits, for errors that span many powers of ten.
     static func scientificFigure(_ value: Double) -> String {

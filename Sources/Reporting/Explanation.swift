@@ -36,6 +36,50 @@ enum Explanation {
     /// "encoder: ", where there is more than one stack.
     static func role(_ stack: StackSpec) -> String { stack.role == .only ? "" : stack.role.rawValue + ": " }
 
+    /// "head tied", "5 classes", "no head", "images against texts".
+    static func head(_ summary: ModelSummary) -> String {
+        guard let head = summary.spec.head else { return "no head" }
+        if head.comparesStacks { return "images compared with texts" }
+        if head.isOfPooled { return Quantities.plural(summary.spec.logitCount, "class", "classes") }
+        return summary.isHeadTied ? "head tied" : "head untied"
+    }
+
+    /// "images [batch, 3, 224, 224]: 196 positions and the class, a convolution of 16 × 16 every 16 × 16".
+    static func reading(_ features: FeatureSpec) -> String {
+        let count = features.positionCount - (features.hasClassVector ? 1 : 0)
+        return "\(features.kind.noun) \(features.described): \(Quantities.plural(count, "position"))"
+            + (features.hasClassVector ? " and the class" : "") + ", "
+            + features.convolutions.map(words).joined(separator: ", then ")
+    }
+
+    private static func words(_ convolution: ConvolutionSpec) -> String {
+        let function = convolution.activation.map { ", " + words($0) } ?? ""
+        return "a convolution of \(size(convolution.kernel)) every \(size(convolution.stride))\(function)"
+    }
+
+    private static func size(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: " × ") }
+
+    /// What makes the vectors of positions, as equations.
+    static func equations(_ embedding: EmbeddingSpec, _ features: FeatureSpec) -> [String] {
+        var lines: [String] = []
+        var channels = features.channelCount
+        for (index, convolution) in features.convolutions.enumerated() {
+            let input = index == 0 ? "input" : "c"
+            let window = convolution.kernel.reduce(1, *)
+            let padding = convolution.padding.contains { $0 > 0 } ? " - \(size(convolution.padding))" : ""
+            let place = "p · \(size(convolution.stride)) + t\(padding)"
+            let sum = "sum over channels k, window t of W_kt \(input)_k(\(place))" + (convolution.hasBias ? " + b" : "")
+            lines.append(
+                "c(p) = " + (convolution.activation.map { "\(words($0))(\(sum))" } ?? sum)
+                    + "   [\(channels) · \(window) -> \(convolution.outputCount)]")
+            channels = convolution.outputCount
+        }
+        let positions = embedding.positions == nil ? "" : " + position"
+        lines.append("x = " + (features.hasClassVector ? "(class, c(0), c(1), ...)" : "(c(0), c(1), ...)") + positions)
+        _ = norm(embedding.norm, "x", "x", &lines)
+        return lines
+    }
+
     // MARK: Drawing
 
     /// The block as chains from x back to x, a line a sublayer.
@@ -105,7 +149,7 @@ enum Explanation {
         let attention = block.attention
         var lines: [String] = []
         let entering = norm(block.attentionNorms.before, input, "n", &lines)
-        let bias = attention.hasInputBias ? " + b" : ""
+        let bias = attention.hasInputBias ? attention.hasKeyBias ? " + b" : " + b, of keys none" : ""
         let (q, k, v) = (attention.queryWidth, attention.keyWidth, attention.valueWidth)
         if let latent = attention.latent {
             let rank = latent.keyValueRank

@@ -85,7 +85,7 @@ extension HTMLReport {
     // MARK: Predictions
 
     private var divergencePlot: String? {
-        guard let logits = result.logits, logits.notFiniteCount == 0 else { return nil }
+        guard let logits = result.logits, logits.notFiniteCount == 0, !logits.isOfSequences else { return nil }
         let means = logits.meanByPosition
         guard means.contains(where: { $0.kl > 0 }) else { return nil }
         let plot = LinePlot(

@@ -91,7 +91,7 @@ public struct HTMLReport {
         }
         if let logits = result.logits, logits.notFiniteCount > 0 {
             let count = Quantities.count(logits.notFiniteCount)
-            entries.append(("logits not finite", "\(count) of \(Quantities.plural(logits.kl.count, "position"))"))
+            entries.append(("logits not finite", "\(count) of \(Quantities.plural(logits.kl.count, logits.rowNoun))"))
         } else if let logits = result.logits {
             let kl = logits.kl
             entries.append(
@@ -118,11 +118,8 @@ public struct HTMLReport {
             ["B", result.test.name, result.test.description],
         ]
         if let tokens = result.tokens {
-            let padding = tokens.batchCount * tokens.length - tokens.readCount
             rows.append([
-                "tokens",
-                "\(Quantities.plural(tokens.batchCount, "sequence")) of \(tokens.length)"
-                    + (padding > 0 ? ", \(Quantities.count(padding)) of padding left out" : ""),
+                tokens.summary == nil ? "tokens" : "input", tokens.words,
                 "SHA-256 " + tokens.digest.description.prefix(16) + "…",
             ])
         }
@@ -190,7 +187,7 @@ public struct HTMLReport {
         return details(
             "Top-1 flips, A's widest margins first (\(Quantities.count(logits.flips.count)))",
             HTMLText.table(
-                ["sequence", "position", "A's first token", "B's first token", "A's margin, nats", "KL, nats"],
+                ["sequence", "position", "A's first choice", "B's first choice", "A's margin, nats", "KL, nats"],
                 logits.flips.prefix(100).map {
                     [
                         "\($0.sequence)", "\($0.position)", "\($0.referenceTop)", "\($0.testTop)",

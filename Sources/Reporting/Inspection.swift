@@ -180,11 +180,15 @@ public struct Inspection {
             if let experts = summary.experts {
                 add("experts", "\(experts.count) of inner \(experts.innerSize), \(experts.chosenCount) a token")
             }
-            add(
-                "vocabulary",
-                "\(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength))"
-                    + (summary.hasHead ? (summary.isHeadTied ? ", head tied" : ", head untied") : ", no head")
-                    + (summary.hasPooler ? ", pooler" : ""))
+            let head = Explanation.head(summary) + (summary.hasPooler ? ", pooler" : "")
+            if summary.vocabularySize > 0 {
+                add(
+                    "vocabulary",
+                    "\(Quantities.count(summary.vocabularySize)), context \(Quantities.count(summary.contextLength)), "
+                        + head)
+            } else {
+                add("results", head)
+            }
             for (stack, costs) in zip(summary.spec.stacks, summary.costs) { describe(stack, costs, add) }
             add(
                 "complete",
@@ -201,17 +205,20 @@ public struct Inspection {
     /// What a stack costs, what its layers see, and how its blocks are built.
     private func describe(_ stack: StackSpec, _ costs: StackCosts, _ add: (_ label: String, _ text: String) -> Void) {
         let length = min(stack.contextLength, Self.longestShownContext)
-        let whole = costs.weightOperations + costs.attentionOperations(length: length)
-        add(
-            "work",
-            Explanation.role(stack)
-                + "\(Quantities.operations(costs.weightOperations)) FLOPs a token, "
-                + "\(Quantities.operations(whole)) as number \(Quantities.count(length))")
+        if let features = stack.embedding.features {
+            add("reads", Explanation.role(stack) + Explanation.reading(features))
+        }
+        add("work", Explanation.role(stack) + work(stack, costs, length))
         if costs.cachedNumbers > 0 {
             add(
                 "cache",
                 Explanation.role(stack) + "\(Quantities.bytes(2 * costs.cachedNumbers)) a token in 16 bits, "
                     + "\(Quantities.bytes(2 * costs.cachedNumbers(length: length))) at \(Quantities.count(length))")
+        }
+        if explains, let features = stack.embedding.features {
+            for (line, text) in Explanation.equations(stack.embedding, features).enumerated() {
+                add(line == 0 ? "input" : "", text)
+            }
         }
         add("attention", Explanation.role(stack) + Explanation.attentionPattern(stack))
         for (number, block) in stack.blocks.kinds.enumerated() {
@@ -222,6 +229,20 @@ public struct Inspection {
                 add(line == 0 ? "equations" : "", text)
             }
         }
+    }
+
+    /// What a token costs, or a position of what is read whole.
+    private func work(_ stack: StackSpec, _ costs: StackCosts, _ length: Int) -> String {
+        let last = costs.weightOperations + costs.attentionOperations(length: length)
+        let once =
+            costs.sequenceOperations > 0 ? ", \(Quantities.operations(costs.sequenceOperations)) once a sequence" : ""
+        guard stack.embedding.features != nil else {
+            return "\(Quantities.operations(costs.weightOperations)) FLOPs a token, "
+                + "\(Quantities.operations(last)) as number \(Quantities.count(length))\(once)"
+        }
+        let (all, overflow) = last.multipliedReportingOverflow(by: length)
+        return "\(Quantities.operations(last)) FLOPs a position, "
+            + "\(Quantities.operations(overflow ? Int.max : all)) for all \(Quantities.count(length))\(once)"
     }
 
     /// Models that turn positions have no end of their own.
@@ -350,7 +371,9 @@ extension Inspection {
             "flopsPerTokenAtContext": JSONValue(
                 costs.weightOperations
                     + costs.attentionOperations(length: min(stack.contextLength, Self.longestShownContext))),
+            "flopsPerSequence": JSONValue(costs.sequenceOperations),
             "cachedNumbersPerToken": JSONValue(costs.cachedNumbers),
+            "reads": .string(stack.embedding.features.map(Explanation.reading) ?? "tokens"),
             "attention": .string(Explanation.attentionPattern(stack)),
             "blocks": .array(
                 stack.blocks.kinds.map { block in .array(Explanation.drawing(block).map { .string($0) }) }),

@@ -20,7 +20,7 @@ public final class RunSummary {
         let tokens = runner.tokens
         var lines =
             ("\(runner.model.name): \(runner.model.spec.architecture), profile \(runner.settings.profile.rawValue),"
-            + " \(tokens.batchCount) × \(tokens.length) tokens").wrapped(to: width, indent: "  ")
+            + " \(tokens.summary)").wrapped(to: width, indent: "  ")
         var table = TextTable([
             ("tap", .left), ("shape", .left), ("min", .right), ("max", .right), ("mean", .right), ("std", .right),
             ("NaN", .right), ("Inf", .right),
@@ -40,10 +40,11 @@ public final class RunSummary {
 
     public func json(_ capture: String?) -> String {
         let tokens = runner.tokens
+        let first = runner.tokens(of: 0)
         let value: JSONValue = [
             "model": .string(runner.model.name), "architecture": .string(runner.model.spec.architecture),
             "profile": .string(runner.settings.profile.rawValue), "arithmeticVersion": JSONValue(Arithmetic.version),
-            "batch": JSONValue(tokens.batchCount), "time": JSONValue(tokens.length),
+            "batch": JSONValue(first.batchCount), "time": JSONValue(first.length),
             "tokensDigest": .string("\(tokens.digest)"), "capture": JSONValue(capture),
             "taps": .array(
                 taps.map { tap, statistics in

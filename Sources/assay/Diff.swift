@@ -105,7 +105,8 @@ struct Diff: ParsableCommand {
             try ComparisonSide(checkpoint, map.map { try TensorMap(reading: FilePath(argument: $0)) })
         }
         let (reference, test) = try ComparisonSide.pair(sides[0], sides[1])
-        options.tokens = try input.batch(for: reference.model, tokenizerIn: FilePath(argument: a))
+        options.tokens = try input.batch(
+            for: reference.model, tokenizerIn: FilePath(argument: a), common.reading)
         try checkActivationOptions(options, reference, test)
         let certifying = try certify ? certifying(checkpoints, isCapture: reference.isCapture || test.isCapture) : nil
         let total = Comparison(reference, test, options).byteCount

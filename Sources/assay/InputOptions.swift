@@ -8,7 +8,10 @@ import SystemPackage
 /// What models are run on, and how exactly.
 struct InputOptions: ParsableArguments {
     @Option(
-        name: .long, help: "A tokens file: a JSON list of lists, or an object with input_ids.", completion: .file())
+        name: .long,
+        help:
+            "A tokens file: a JSON list of lists or an object with input_ids, or a file of tensors (ids, pixels, mel).",
+        completion: .file())
     var tokens: String?
 
     @Option(
@@ -52,13 +55,15 @@ struct InputOptions: ParsableArguments {
     /// The tokens, or the text cut by the tokenizer in the model's folder; nil where neither was given.
     ///
     /// - Throws: `UsageError` where there is text and no model that could cut it.
-    func batch(for model: Model?, tokenizerIn folder: FilePath) throws -> TokenBatch? {
+    func batch(
+        for model: Model?, tokenizerIn folder: FilePath, _ reading: ReadingOptions
+    ) throws -> TokenBatch? {
         let segments = TokenBatch.Segments(length: segmentLength, memoryLength: memoryLength)
         if segments != TokenBatch.Segments(), let model, !model.spec.hasMemory {
             throw UsageError(
                 "--segment-length, --memory-length: \(model.spec.architecture) remembers nothing between segments")
         }
-        if let tokens { return try InputReading.read(FilePath(argument: tokens)).cut(into: segments) }
+        if let tokens { return try InputReading.read(FilePath(argument: tokens), reading).cut(into: segments) }
         guard let text else {
             guard segments == TokenBatch.Segments() else {
                 throw UsageError("--segment-length, --memory-length: say nothing without --tokens FILE or --text FILE")

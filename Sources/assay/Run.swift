@@ -13,12 +13,15 @@ struct Run: ParsableCommand {
         usage: "assay run <model> (--tokens <file> | --text <file>) [<options>]",
         discussion: """
             A tokens file is JSON: a list of lists of token ids, or an object with input_ids and, where the model takes \
-            them, attention_mask, token_type_ids, position_ids.
+            them, attention_mask, token_type_ids, position_ids. A file of tensors (safetensors, npz, ...) may hold the \
+            same under the same names, and must where a model reads images or sound: pixel_values [batch, channels, \
+            height, width], input_features [batch, mel bins, frames].
 
             Examples:
               assay run gpt2/ --tokens tokens.json
               assay run gpt2/ --tokens tokens.json --capture t.safetensors --profile ref64
               assay run bert/ --tokens tokens.json --taps 'layers.0.*' --capture t.h5
+              assay run vit/ --tokens pixels.safetensors
             """)
 
     @Argument(help: "A model folder.", completion: .file())
@@ -53,7 +56,7 @@ struct Run: ParsableCommand {
         }
         let pattern = try TapPattern(joining: taps) ?? .everything
         try pattern.requireMatches(among: opened.model.tapNames)
-        guard let tokens = try input.batch(for: opened.model, tokenizerIn: opened.folder) else {
+        guard let tokens = try input.batch(for: opened.model, tokenizerIn: opened.folder, common.reading) else {
             throw UsageError("give the input with --tokens FILE or --text FILE")
         }
         let runner = try BlockRunner(

@@ -97,7 +97,7 @@ struct Verify: ParsableCommand {
         var evidence = Verifier.Evidence(certificate: try findCertificate(of: checkpoint))
         evidence.source = try against.map { try common.open($0) }
         evidence.map = try map.read()
-        evidence.tokens = try tokens.map { try InputReading.read(FilePath(argument: $0)) }
+        evidence.tokens = try tokens.map { try InputReading.read(FilePath(argument: $0), common.reading) }
         evidence.signature =
             switch signature {
             case "none": nil

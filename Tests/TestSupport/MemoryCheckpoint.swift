@@ -1,5 +1,6 @@
 import AssayCheckpoints
 import AssayTensors
+import SystemPackage
 
 /// A checkpoint in memory: made up, or copied from another and changed.
 public struct MemoryCheckpoint: CheckpointReader {
@@ -64,6 +65,21 @@ public struct MemoryCheckpoint: CheckpointReader {
     private func index(of name: String) -> Int? { contents.tensors.firstIndex { $0.name == name } }
 
     // MARK: The whole
+
+    /// Writes a safetensors file.
+    public func write(to path: FilePath) throws {
+        let metadata = contents.metadata.map { (key: $0.key, value: JSONValue.string($0.value)) }
+        var (header, data) = (JSONObject([("__metadata__", .object(JSONObject(metadata)))]), [UInt8]())
+        for (info, bytes) in zip(contents.tensors, bytes) {
+            header[info.name] = [
+                "dtype": .string(info.elementType.name),
+                "shape": .array(info.shape.dimensions.map { JSONValue($0) }),
+                "data_offsets": [JSONValue(data.count), JSONValue(data.count + bytes.count)],
+            ]
+            data += bytes
+        }
+        try TestFiles.write(SafetensorsBytes.file(JSONValue.object(header).compactText, data: data), to: path)
+    }
 
     /// The same with every float32 tensor rounded to another type.
     public func cast(to type: ElementType) -> MemoryCheckpoint {
