@@ -103,8 +103,8 @@ struct CaptureComparison {
         guard tap.rowCount > 0, tap.featureCount > 0 else { return }
         let name = TapName(tap.name)
         // Keys and values of cross attention are the encoder's.
-        let isOfMemory = ["cross_k", "cross_v"].contains(name?.point)
-        let tokens = tokens?.part(for: isOfMemory ? .encoder : name?.role ?? .only)
+        let isOfEarlier = ["cross_k", "cross_v"].contains(name?.point)
+        let tokens = tokens?.part(for: isOfEarlier ? .encoder : name?.role ?? .only)
         let isMasked =
             tap.shape.count == 3 && tokens.map { [$0.batchCount, $0.length] == Array(tap.shape[..<2]) } == true
         // Without tokens every position counts.

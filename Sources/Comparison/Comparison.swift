@@ -80,7 +80,7 @@ public struct Comparison {
             }
             if options.tokens != nil {
                 throw UsageError(
-                    "\(name): a file without configuration cannot be run over tokens; name a model folder, or leave"
+                    "\(name): a file without configuration cannot be run over tokens; name a model folder (convert and quantize make one where the destination is a folder), or leave"
                         + " --tokens out to compare weights")
             }
         }
@@ -120,6 +120,7 @@ public struct Comparison {
             result.notes.append("activations were not compared: the sides differ in \(obstacle)")
             return
         }
+        if let note = tokens.noteOfLength(for: a.spec) { result.notes.append(note) }
         let rounded = Self.rounded(a, pairs.filter(\.hasOtherStorage))
         let walk = LockstepComparison(
             reference: a, test: b, rounded: rounded, settings: settings, pattern: options.taps, progress: progress)
@@ -134,7 +135,7 @@ public struct Comparison {
         result.routing = outcome.routing
         result.logits = outcome.logits
         findSuspects(a.spec, &result)
-        try diagnose(rounded ?? a, tokens, &result) { tokens, tap, step, states in
+        try diagnose(rounded ?? a, tokens, &result, other: b.spec) { tokens, tap, step, states in
             let runner = try BlockRunner(b, tokens: tokens, settings: settings)
             return try Diagnostician.values(of: tap, step, states, runner)
         }
@@ -147,6 +148,7 @@ public struct Comparison {
     /// - Parameter values: what the other side gave.
     private func diagnose(
         _ model: Model, _ tokens: TokenBatch, _ result: inout ComparisonResult, isOfReference: Bool = false,
+        other: TransformerSpec? = nil,
         _ values: @escaping (TokenBatch, PlannedTap, ForwardStep, [HiddenState]) throws -> HiddenState?
     ) throws {
         guard let first = result.firstOutside, first.differenceClass == .unexplained,
@@ -154,7 +156,7 @@ public struct Comparison {
         else { return }
         let count = model.spec.sequencesPerPart(Self.diagnosedSequenceCount, of: tokens)
         let part = try tokens.part(0..<min(tokens.batchCount, count))
-        let diagnostician = Diagnostician(reference: model, settings: settings, tokens: part) {
+        let diagnostician = Diagnostician(reference: model, settings: settings, tokens: part, other: other) {
             try values(part, $0, $1, $2)
         }
         result.diagnosis = try diagnostician.diagnose(first, allowed: first.allowed)

@@ -240,7 +240,7 @@ extension RowSegments {
 extension HiddenState {
     /// Whether both are the same numbers, in what they remember too.
     func hasSameBytes(as other: HiddenState) -> Bool {
-        if let memory, let otherMemory = other.memory, !memory.hasSameBytes(as: otherMemory) { return false }
+        if let earlier, let otherEarlier = other.earlier, !earlier.hasSameBytes(as: otherEarlier) { return false }
         guard rowCount == other.rowCount, featureCount == other.featureCount, precision == other.precision else {
             return false
         }

@@ -79,13 +79,13 @@ public final class BlockRunner: Sendable {
             precondition(stack == 0 ? states.isEmpty : fit(states, finished: stack - 1))
             let embedded = try engines[stack].embed(observe)
             // All states enter a further stack alike; what they bring from the one before is remembered.
-            return stack == 0 ? [embedded] : states.map { embedded.remembering($0) }
+            return stack == 0 ? [embedded] : states.map { embedded.behind($0) }
         case .block(let stack, let layer):
             precondition(fit(states, stack))
-            return zip(try engines[stack].block(layer, states, observe), states).map { $0.remembering($1.memory) }
+            return zip(try engines[stack].block(layer, states, observe), states).map { $0.behind($1.earlier) }
         case .finish(let stack):
             precondition(fit(states, stack))
-            return zip(try engines[stack].finish(states, observe), states).map { $0.remembering($1.memory) }
+            return zip(try engines[stack].finish(states, observe), states).map { $0.behind($1.earlier) }
         case .logits: preconditionFailure("logits come in pieces of rows")
         }
     }

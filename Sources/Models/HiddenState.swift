@@ -7,24 +7,24 @@ public final class HiddenState: @unchecked Sendable {  // reason: never written 
     public let featureCount: Int
     public let precision: Precision
     /// What the stack before gave, where a model has more than one.
-    public let memory: HiddenState?
+    public let earlier: HiddenState?
     private let buffer: ByteBuffer
 
     init(
-        rowCount: Int, featureCount: Int, precision: Precision, buffer: ByteBuffer, memory: HiddenState? = nil
+        rowCount: Int, featureCount: Int, precision: Precision, buffer: ByteBuffer, earlier: HiddenState? = nil
     ) {
         self.rowCount = rowCount
         self.featureCount = featureCount
         self.precision = precision
         self.buffer = buffer
-        self.memory = memory
+        self.earlier = earlier
     }
 
-    /// The same numbers with another memory.
-    func remembering(_ memory: HiddenState?) -> HiddenState {
-        if self.memory == nil, memory == nil { return self }
+    /// The same numbers behind another stack's.
+    func behind(_ earlier: HiddenState?) -> HiddenState {
+        if self.earlier == nil, earlier == nil { return self }
         return HiddenState(
-            rowCount: rowCount, featureCount: featureCount, precision: precision, buffer: buffer, memory: memory)
+            rowCount: rowCount, featureCount: featureCount, precision: precision, buffer: buffer, earlier: earlier)
     }
 
     /// A copy of numbers that came from elsewhere.

@@ -19,7 +19,7 @@ struct TapPlan {
         case .embed(let stack): return [tap(.embed, stack, spec.stacks[stack].hiddenSize)]
         case .block(let stack, let layer):
             return blockTaps(spec.stacks[stack], layer).map {
-                tap($0.point, stack, $0.width, layer: layer, rows: $0.isOfMemory ? stack - 1 : stack)
+                tap($0.point, stack, $0.width, layer: layer, rows: $0.isOfEarlier ? stack - 1 : stack)
             }
         case .finish(let stack): return finishTaps(stack)
         case .logits:
@@ -38,13 +38,15 @@ struct TapPlan {
         return norm + [row(.pooler, stack, pooling.layer?.outputSize ?? hidden)] + embeddings
     }
 
-    private typealias BlockTap = (point: TapPoint, width: Int, isOfMemory: Bool)
+    private typealias BlockTap = (point: TapPoint, width: Int, isOfEarlier: Bool)
 
     private func blockTaps(_ stack: StackSpec, _ layer: Int) -> [BlockTap] {
         let (block, hidden) = (stack.blocks[layer], stack.hiddenSize)
         let attention = block.attention
         var taps: [BlockTap] = []
-        func add(_ point: TapPoint, _ width: Int, isOfMemory: Bool = false) { taps.append((point, width, isOfMemory)) }
+        func add(_ point: TapPoint, _ width: Int, isOfEarlier: Bool = false) {
+            taps.append((point, width, isOfEarlier))
+        }
         func norm(_ norm: NormSpec?, _ point: TapPoint) { if norm != nil { add(point, hidden) } }
         norm(block.attentionNorms.before, .attentionNorm)
         if let rank = attention.latent?.queryRank { add(.queryLatent, rank) }
@@ -63,8 +65,8 @@ struct TapPlan {
         if let cross = block.cross {
             norm(cross.norms.before, .crossNorm)
             add(.crossQuery, cross.attention.queryWidth)
-            add(.crossKey, cross.attention.keyWidth, isOfMemory: true)
-            add(.crossValue, cross.attention.valueWidth, isOfMemory: true)
+            add(.crossKey, cross.attention.keyWidth, isOfEarlier: true)
+            add(.crossValue, cross.attention.valueWidth, isOfEarlier: true)
             add(.crossOutput, hidden)
             norm(cross.norms.afterResidual, .crossNorm)
         }

@@ -181,6 +181,16 @@ public struct TokenBatch: Sendable, Equatable {
     /// What a position may look at within a sequence: `true` for tokens that are read.
     public func isRead(sequence: Int, position: Int) -> Bool { attentionMask?[sequence][position] != 0 }
 
+    /// What to say of sequences that are longer than a model was made for and all the same can be run; nil for nothing.
+    public func noteOfLength(for spec: TransformerSpec) -> String? {
+        guard !spec.hasMemory else { return nil }
+        for stack in spec.stacks where part(for: stack.role).length > stack.contextLength {
+            return "\(source): sequences of \(part(for: stack.role).length) positions, more than the"
+                + " \(stack.contextLength) that \(spec.architecture) was made for"
+        }
+        return nil
+    }
+
     /// Requires that ids, lengths and what goes along suit a model.
     ///
     /// - Throws: `CheckpointError` naming the sequence and position.

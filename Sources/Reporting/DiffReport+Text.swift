@@ -125,7 +125,11 @@ extension DiffReport {
     /// What leaves every step, and all taps of the block where it starts.
     private func shownTaps(_ taps: [TapFigures]) -> [TapFigures] {
         let start = result.firstOutside?.layer
-        return taps.filter { tap in tap.layer == nil || tap.point == "out" || tap.layer == start }
+        let shown = taps.filter { tap in tap.layer == nil || tap.point == "out" || tap.layer == start }
+        // Values of modules, which belong to no layer: those around the first that is outside.
+        guard shown.filter({ $0.layer == nil }).count > 40 else { return shown }
+        let first = result.firstOutside.flatMap { outside in shown.firstIndex { $0.name == outside.name } } ?? 0
+        return Array(shown[max(0, first - 5)..<min(shown.count, first + 35)])
     }
 
     private func row(_ tap: TapFigures) -> [String] {

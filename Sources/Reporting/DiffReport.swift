@@ -30,7 +30,8 @@ public struct DiffReport {
         case .arithmetic: return "B differs from A by arithmetic only\(lastPlaces)\(margin)."
         case .storage where result.isAccumulatedOnly:
             return "B differs from A as the types explain in which activations were captured\(margin)."
-        case .storage: return "B differs from A as the storage of its weights explains (\(storages))\(margin)."
+        case .storage:
+            return "B differs from A as the storage of its weights explains (\(storages))\(margin).\(quality)"
         case .unexplained: return "B differs from A."
         }
     }
@@ -39,7 +40,16 @@ public struct DiffReport {
         let sentences = result.structure.sentences
         let more = sentences.count > 1 ? " (\(sentences.count) differences in all)" : ""
         let numbers = result.firstOutside.map { "; activations differ from \($0.name.escapedForDisplay) on" } ?? ""
-        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers).\(cause)"
+        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers).\(cause)\(allUnexplained)"
+    }
+
+    /// How many weights differ beyond what is explained, and the first that no suspect names; nothing where all are suspects.
+    private var allUnexplained: String {
+        let all = result.unexplainedWeights
+        guard all.count > result.suspects.count else { return "" }
+        let others = all.filter { weight in !result.suspects.contains { $0.name == weight.name } }
+        return " In all, \(part(all)) \(all.count == 1 ? "differs" : "differ") unexplained"
+            + (others.first.map { ": '\($0.name.escapedForDisplay)'" } ?? "") + (others.count > 1 ? " first." : ".")
     }
 
     private func outsideVerdict(_ tap: TapFigures) -> String {
@@ -68,10 +78,7 @@ public struct DiffReport {
             text +=
                 "; block \(block.layer) adds most (\(block.error.isFinite ? figure(block.error) : "not finite")\(reason))"
         }
-        text += "."
-        let all = result.unexplainedWeights
-        if all.count > result.suspects.count { text += " In all, \(part(all)) differ unexplained." }
-        return text + cause
+        return text + "." + allUnexplained + cause
     }
 
     /// The known cause, where one was proved.
@@ -94,6 +101,14 @@ public struct DiffReport {
     private var unseen: String {
         guard result.taps != nil else { return "." }
         return result.choosesTaps ? "; none of the chosen taps shows where it enters." : "; no tap shows it."
+    }
+    /// That a conversion is right does not say that what it lost is little.
+    private var quality: String {
+        guard let logits = result.logits, logits.notFiniteCount == 0, !logits.flips.isEmpty else { return "" }
+        let share = 100 * Double(logits.flips.count) / Double(logits.kl.count)
+        return
+            " It was converted rightly; whether it is still good enough is another question: \(figure(share)) % of the"
+            + " most likely predictions change."
     }
     private var lastPlaces: String {
         let weights = (result.weights ?? []).filter { $0.differenceClass == .arithmetic }

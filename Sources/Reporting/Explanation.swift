@@ -199,9 +199,13 @@ enum Explanation {
         var lines: [String] = []
         let entering = norm(cross.norms.before, "x", "n", &lines)
         let attention = cross.attention
-        lines.append("q = \(entering) W, k, v = m W   [\(hidden) -> \(attention.queryWidth)], m the encoder's")
+        let bias = attention.hasInputBias ? " + b" : ""
+        let keys = attention.hasInputBias && !attention.hasKeyBias ? ", of keys none" : ""
+        lines.append(
+            "q = \(entering) W\(bias), k, v = m W\(bias)\(keys)   [\(hidden) -> \(attention.queryWidth)], m the encoder's"
+        )
         lines.append(scores(attention))
-        lines.append(residual("softmax_j(s_ij) v_j Wo", cross.norms))
+        lines.append(residual("softmax_j(s_ij) v_j Wo" + (attention.hasOutputBias ? " + b" : ""), cross.norms))
         return lines
     }
 
@@ -215,14 +219,17 @@ enum Explanation {
             entering = norm(block.feedForwardNorms.before, "x", "n", &lines)
         }
         let function = words(spec.activation)
+        let bias = spec.hasBias ? " + b" : ""
         let inner =
-            spec.gating == .none ? "\(function)(\(entering) Wi)" : "\(function)(\(entering) Wg) · (\(entering) Wi)"
+            spec.gating == .none
+            ? "\(function)(\(entering) Wi\(bias))"
+            : "\(function)(\(entering) Wg\(bias)) · (\(entering) Wi\(bias))"
         let width = "[\(hidden) -> \(spec.innerSize) -> \(hidden)]"
-        var result = "(\(inner)) Wo"
+        var result = "(\(inner)) Wo" + bias
         if let experts = block.experts {
             lines.append(
                 "w = \(weights(experts))(\(entering) Wr), the \(experts.chosenCount) greatest of \(experts.count)")
-            result = "sum over the chosen e of w_e (\(inner)) Wo"
+            result = "sum over the chosen e of w_e ((\(inner)) Wo\(bias))"
             if experts.shared != nil { result += " + shared(\(entering))" }
         }
         result = wrapped(result, block.feedForwardNorms, block.residualScale)

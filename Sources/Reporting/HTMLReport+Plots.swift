@@ -17,7 +17,7 @@ extension HTMLReport {
 
     private var errorPlot: String? {
         // What leaves every step.
-        let taps = (result.taps ?? []).filter { $0.layer == nil && $0.name != "pooler" || $0.point == "out" }
+        let taps = (result.taps ?? []).filter { $0.layer == nil && $0.point != "pooler" || $0.point == "out" }
         guard !taps.isEmpty else { return nil }
         func series(_ name: String, _ style: String, _ value: (TapFigures) -> Double?) -> LinePlot.Series {
             LinePlot.Series(
@@ -30,7 +30,7 @@ extension HTMLReport {
         let first = result.firstOutside
         let plot = LinePlot(
             title: "Relative L2 error by layer",
-            places: taps.map { $0.layer.map(String.init) ?? ($0.name == "final_norm" ? "norm" : $0.name) },
+            places: taps.map(label),
             series: [
                 series("allowed", "allowed") { $0.allowed }, series("noise floor", "floor") { $0.noiseFloor },
                 series("accumulated", "accumulated") { $0.accumulated.relativeL2 },
@@ -57,16 +57,18 @@ extension HTMLReport {
     private var tapMap: String? {
         let taps = (result.taps ?? []).filter { $0.layer != nil }
         // Those that there are: the names of captured taps may claim any number.
-        let layers = Set(taps.compactMap(\.layer)).sorted()
+        var layers: [Place] = []
+        for place in taps.map(Place.init) where !layers.contains(place) { layers.append(place) }
         guard !layers.isEmpty else { return nil }
+        layers.sort { $0.order < $1.order }
         var points: [String] = []
         for tap in taps where !points.contains(tap.point) { points.append(tap.point) }
-        let byName = Dictionary(taps.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let byPlace = Dictionary(grouping: taps, by: Place.init)
         let map = HeatMap(
-            title: "Relative L2 error of every tap", rows: points, columns: layers.map(String.init),
+            title: "Relative L2 error of every tap", rows: points, columns: layers.map(\.label),
             cells: points.map { point in
                 layers.map { layer in
-                    byName["layers.\(layer).\(point)"].map { tap in
+                    byPlace[layer]?.first { $0.point == point }.map { tap in
                         HeatMap.Cell(
                             value: tap.judged.relativeL2,
                             note:
@@ -79,7 +81,27 @@ extension HTMLReport {
         let kind = result.isAccumulatedOnly ? "Accumulated" : "Isolated"
         return figure(
             "Taps by layer", map.svg,
-            "\(kind) relative L2 of every tap, in the order of the forward pass from top to bottom.")
+            "\(kind) relative L2 of every tap, in the order of the forward pass from top to bottom"
+                + (layers.contains { $0.role != .only } ? "; letters are those of the stacks." : "."))
+    }
+
+    /// A layer of a stack.
+    private struct Place: Hashable {
+        let role: StackSpec.Role
+        let layer: Int
+
+        init(_ tap: TapFigures) { (role, layer) = (tap.role, tap.layer ?? 0) }
+
+        /// "3", "e3" in an encoder.
+        var label: String { (role == .only ? "" : String(role.rawValue.prefix(1))) + "\(layer)" }
+        var order: (Int, Int) { (StackSpec.Role.allCases.firstIndex(of: role) ?? 0, layer) }
+    }
+
+    /// What the axis calls a step: "3", "e3", "norm", "e embed".
+    private func label(_ tap: TapFigures) -> String {
+        if tap.layer != nil { return Place(tap).label }
+        let point = tap.point == "final_norm" ? "norm" : tap.point
+        return tap.role == .only ? point : tap.role.rawValue.prefix(1) + " " + point
     }
 
     // MARK: Predictions

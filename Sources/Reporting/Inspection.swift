@@ -238,7 +238,7 @@ public struct Inspection {
             costs.sequenceOperations > 0 ? ", \(Quantities.operations(costs.sequenceOperations)) once a sequence" : ""
         guard stack.embedding.features != nil else {
             return "\(Quantities.operations(costs.weightOperations)) FLOPs a token, "
-                + "\(Quantities.operations(last)) as number \(Quantities.count(length))\(once)"
+                + "\(Quantities.operations(last)) at position \(Quantities.count(length))\(once)"
         }
         let (all, overflow) = last.multipliedReportingOverflow(by: length)
         return "\(Quantities.operations(last)) FLOPs a position, "

@@ -268,6 +268,18 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
         #expect(diagnosis.after < diagnosis.before / 4)
     }
 
+    /// A number that no list of causes holds is the configuration's.
+    @Test func whatTheConfigurationSaysIsACause() throws {
+        let golden = Models.Golden(name: "llama-grouped")
+        let result = try compare(golden, golden.model()) { spec in
+            for kind in spec.blocks.kinds.indices { spec.blocks.kinds[kind].attention.rotary?.base = 12345 }
+        }
+        let diagnosis = try #require(result.diagnosis)
+        #expect(diagnosis.tap == "layers.0.attn_out")
+        #expect(
+            diagnosis.mistake.hasPrefix("another configuration (attention rotary base 12345"), "\(diagnosis.mistake)")
+    }
+
     /// A cause without a test is a guess.
     @Test func everyCauseHasATest() {
         let made = Set(KnownMistake.all.map(\.mistake))

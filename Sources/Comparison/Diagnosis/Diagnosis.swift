@@ -23,6 +23,8 @@ struct Diagnostician {
     let reference: Model
     let settings: RunSettings
     let tokens: TokenBatch
+    /// What the test's configuration says; nil where it is captured.
+    let other: TransformerSpec?
     /// What the test gave at a tap when the reference's own states entered the step, [rows, features].
     let test: (_ tap: PlannedTap, _ step: ForwardStep, _ states: [HiddenState]) throws -> HiddenState?
 
@@ -53,10 +55,28 @@ struct Diagnostician {
                 if after <= allowed, after < before / 4 { fitting.append((cause.mistake, after)) }
             }
         }
+        if fitting.isEmpty, let (mistake, model) = otherConfiguration {
+            let variant = try BlockRunner(model, tokens: tokens, settings: settings)
+            if variant.plannedTaps(of: step).contains(planned) {
+                let after = try error(found, variant, planned, step, states)
+                if after <= allowed, after < before / 4 { fitting.append((mistake, after)) }
+            }
+        }
         guard let best = fitting.min(by: { $0.after < $1.after }) else { return nil }
         let others = fitting.map(\.mistake).filter { $0 != best.mistake }
         return Diagnosis(
             tap: tap.name, mistake: best.mistake, alternatives: others, before: before, after: best.after)
+    }
+
+    /// No known mistake, but what the test's configuration says in words: the reference computed by it.
+    private var otherConfiguration: (mistake: String, model: Model)? {
+        guard let other, other != reference.spec, let model = reference.computing(other) else { return nil }
+        let own = Dictionary(reference.spec.facts.map { ($0.name, $0.value) }) { first, _ in first }
+        let differing = other.facts.filter { own[$0.name] != nil && own[$0.name] != $0.value }
+        guard !differing.isEmpty else { return nil }
+        let words = differing.prefix(3).map { "\($0.name) \($0.value) for \(own[$0.name] ?? "none")" }
+        let more = differing.count > 3 ? " and \(differing.count - 3) more" : ""
+        return ("another configuration (\(words.joined(separator: "; "))\(more))", model)
     }
 
     /// What enters a step; for logits what enters the norm before them, which a capture may lack the tap of.

@@ -46,7 +46,7 @@ extension BlockEngine {
     func similarities(_ features: [HiddenState], _ rows: Range<Int>) throws -> [HiddenState] {
         let scale = PortableMath.exponential(try vector(WeightSlot(.logitScale)).widened[0])
         return try features.map { features in
-            guard let others = features.memory else { preconditionFailure("nothing was pooled before") }
+            guard let others = features.earlier else { preconditionFailure("nothing was pooled before") }
             let result = try products(matrix(features, rows: rows), matrix(others))
             return try state(scaled([result], by: scale)[0])
         }

@@ -16,7 +16,7 @@ struct BlockEngine<S: Scalar>: Engine {
     let tokens: TokenBatch
     let sequences: Sequences
     /// Those of the stack before, which cross attention reads.
-    let memorySequences: Sequences?
+    let earlierSequences: Sequences?
     /// The stack's position among the model's.
     private let stackIndex: Int
     let kernels: KernelTable
@@ -44,7 +44,7 @@ struct BlockEngine<S: Scalar>: Engine {
         self.tokens = tokens
         sequences = Sequences(tokens)
         stackIndex = stack
-        memorySequences = stack == 0 ? nil : Sequences(parts[stack - 1])
+        earlierSequences = stack == 0 ? nil : Sequences(parts[stack - 1])
         kernels = KernelTable(pointer: table)
         threads = max(1, settings.threads)
         roundsToFloat32 = settings.profile == .ref32
@@ -74,7 +74,7 @@ struct BlockEngine<S: Scalar>: Engine {
         let inputs = try states.map { try matrix($0) }
         let result =
             switch block.arrangement {
-            case .sequential: try sequential(block, layer, inputs, states.map(\.memory), observe)
+            case .sequential: try sequential(block, layer, inputs, states.map(\.earlier), observe)
             case .parallel: try parallel(block, layer, inputs, observe)
             }
         try show(result, .out, layer, observe)
@@ -221,15 +221,15 @@ struct BlockEngine<S: Scalar>: Engine {
         _ attention: AttentionSpec, _ layer: Int, _ inputs: [Matrix<S>], _ memories: [HiddenState?],
         _ observe: TapObserver?
     ) throws -> [Matrix<S>] {
-        guard let memorySequences else { preconditionFailure("cross attention in the first stack") }
+        guard let earlierSequences else { preconditionFailure("cross attention in the first stack") }
         let memories = try memories.map { try matrix($0!) }
         let (q, k, v) = try crossProjections(attention, layer, inputs, memories)
         try show(q, .crossQuery, layer, observe)
-        try show(k, .crossKey, layer, observe, isOfMemory: true)
-        try show(v, .crossValue, layer, observe, isOfMemory: true)
-        let biases = try scoreBiases(attention, layer, keys: memorySequences)
+        try show(k, .crossKey, layer, observe, isOfEarlier: true)
+        try show(v, .crossValue, layer, observe, isOfEarlier: true)
+        let biases = try scoreBiases(attention, layer, keys: earlierSequences)
         let attended = try q.indices.map {
-            try attend(q[$0], k[$0], v[$0], attention, layer, biases, keys: memorySequences)
+            try attend(q[$0], k[$0], v[$0], attention, layer, biases, keys: earlierSequences)
         }
         let output = WeightSlot(.crossOutput, layer: layer)
         let result = try linear(attended, output, bias: attention.hasOutputBias)
@@ -365,13 +365,13 @@ struct BlockEngine<S: Scalar>: Engine {
     // MARK: In and out
 
     func show(
-        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?, isOfMemory: Bool = false
+        _ values: [Matrix<S>], _ point: TapPoint, _ layer: Int?, _ observe: TapObserver?, isOfEarlier: Bool = false
     ) throws {
         guard let observe else { return }
-        let sequences = isOfMemory ? memorySequences! : sequences
+        let sequences = isOfEarlier ? earlierSequences! : sequences
         let rows: PlannedTap.Rows =
             point.isOfSequences
-            ? .sequences(stack: stackIndex) : .positions(stack: isOfMemory ? stackIndex - 1 : stackIndex)
+            ? .sequences(stack: stackIndex) : .positions(stack: isOfEarlier ? stackIndex - 1 : stackIndex)
         for (index, matrix) in values.enumerated() {
             let shape =
                 point.isOfSequences

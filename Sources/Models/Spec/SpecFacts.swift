@@ -8,7 +8,8 @@ extension TransformerSpec {
 enum SpecFacts {
     /// Members that have members of their own worth a line each.
     private static func isRoom(_ value: Any) -> Bool {
-        value is EmbeddingSpec || value is BlockSpec || value is AttentionSpec || value is FeedForwardSpec
+        value is EmbeddingSpec || value is BlockSpec.Norms || value is NormSpec || value is RotarySpec
+            || value is BlockSpec || value is AttentionSpec || value is FeedForwardSpec
             || value is ExpertsSpec || value is LatentSpec || value is RecurrenceSpec || value is AdaptiveSoftmax
             || value is HeadSpec || value is BlockSpec.Cross || value is FeatureSpec || value is PoolingSpec
     }
@@ -62,14 +63,15 @@ enum SpecFacts {
         return mirror.children.first.flatMap { unwrapped($0.value) }
     }
 
-    /// "headCount" as "head count".
+    /// "headCount" as "head count", "quickGELU" as "quick GELU".
     static func words(_ name: String) -> String {
         var result = ""
-        var wasLower = false
-        for character in name {
-            if character.isUppercase, wasLower { result.append(" ") }
-            result += wasLower && character.isUppercase ? character.lowercased() : String(character)
-            wasLower = character.isLowercase || character.isNumber
+        let letters = Array(name)
+        for (index, letter) in letters.enumerated() {
+            let isAfterLower = index > 0 && (letters[index - 1].isLowercase || letters[index - 1].isNumber)
+            let isBeforeUpper = index + 1 < letters.count && letters[index + 1].isUppercase
+            if letter.isUppercase, isAfterLower { result.append(" ") }
+            result += letter.isUppercase && isAfterLower && !isBeforeUpper ? letter.lowercased() : String(letter)
         }
         return result
     }
