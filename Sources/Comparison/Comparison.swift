@@ -99,10 +99,12 @@ public struct Comparison {
 
     private func weights(_ pairs: [WeightPair]) throws -> [WeightFigures] {
         let comparison = WeightComparison(threads: options.threads)
-        return try pairs.map { pair in
+        var figures = try pairs.map { pair in
             defer { progress(pair.reference.byteCount(in: reference.checkpoint)) }
             return try comparison.compare(pair)
         }
+        try MisplacedWeights.note(in: &figures, pairs)
+        return figures
     }
 
     // MARK: Activations

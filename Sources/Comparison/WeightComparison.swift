@@ -26,6 +26,9 @@ public struct WeightFigures: Sendable {
     var beyondBySlice: [Int] = []
     /// Whether a square matrix equals the reference's, turned.
     public internal(set) var isEqualWhenTurned = false
+    /// The reference's name of another weight whose values the test has here; nil where there is none, or nothing differs
+    /// unexplained.
+    public internal(set) var twin: String?
     public internal(set) var differenceClass = DifferenceClass.identical
 
     public struct Beyond: Sendable, Equatable {

@@ -110,6 +110,7 @@ extension DiffReport {
             ]
         }
         if weight.isEqualWhenTurned { object["equalWhenTurned"] = true }
+        if let twin = weight.twin { object["holds"] = .string(twin) }
         return .object(object)
     }
 

@@ -98,6 +98,7 @@ extension DiffReport {
                 if others, weight.beyond.worst.isFinite { text += " (up to \(figure(weight.beyond.worst)) times)" }
             }
             if weight.isEqualWhenTurned { text += "; turned it would be equal" }
+            if let twin = weight.twin { text += "; it holds A's '\(twin.escapedForDisplay)'" }
             return text.wrapped(to: width, indent: "  ")
         }
     }

@@ -19,7 +19,7 @@ public struct DiffReport {
         if let weight = result.unexplainedWeights.first {
             let reason = hasOtherStorage ? "their storage explains" : "rounding explains"
             return "B's weights differ from A's more than \(reason): \(part(result.unexplainedWeights)), first "
-                + "'\(weight.name.escapedForDisplay)'" + unseen
+                + "'\(weight.name.escapedForDisplay)'" + unseen + misplaced
         }
         if let weight = result.weightsAboveLimit.first, let figures = weight.figures {
             return "B's weights differ from A's more than --tolerance allows: \(part(result.weightsAboveLimit)), first "
@@ -40,7 +40,7 @@ public struct DiffReport {
         let sentences = result.structure.sentences
         let more = sentences.count > 1 ? " (\(sentences.count) differences in all)" : ""
         let numbers = result.firstOutside.map { "; activations differ from \($0.name.escapedForDisplay) on" } ?? ""
-        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers).\(cause)\(allUnexplained)"
+        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers).\(cause)\(allUnexplained)\(misplaced)"
     }
 
     /// How many weights differ beyond what is explained, and the first that no suspect names; nothing where all are suspects.
@@ -78,7 +78,15 @@ public struct DiffReport {
             text +=
                 "; block \(block.layer) adds most (\(block.error.isFinite ? figure(block.error) : "not finite")\(reason))"
         }
-        return text + "." + allUnexplained + cause
+        return text + "." + allUnexplained + misplaced + cause
+    }
+
+    /// Which weights stand in others' places: the first, and how many more.
+    private var misplaced: String {
+        let weights = result.unexplainedWeights.filter { $0.twin != nil }
+        guard let first = weights.first, let twin = first.twin else { return "" }
+        let more = weights.count > 1 ? ", and \(weights.count - 1) more \(weights.count == 2 ? "holds" : "hold") another's" : ""
+        return " B's '\(first.name.escapedForDisplay)' holds the values of A's '\(twin.escapedForDisplay)'\(more)."
     }
 
     /// The known cause, where one was proved.

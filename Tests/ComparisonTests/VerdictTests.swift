@@ -111,6 +111,21 @@ private let changes: [Change] = [
     #expect(result.suspects[0].isEqualWhenTurned)
 }
 
+/// Of layers, too, where no step shows both.
+@Test func weightsInOneAnothersPlaceAreNamed() throws {
+    let golden = Models.Golden(name: "gpt2-untied")
+    let names = (0..<2).map { "transformer.h.\($0).ln_1.weight" }
+    let result = try Comparison.result(
+        golden.side(),
+        golden.side { weights in
+            (weights[names[0]], weights[names[1]]) = (weights[names[1]], weights[names[0]])
+            weights.scale("transformer.h.0.ln_2.weight", by: 1.1)
+        }, golden.tokens())
+    let weights = result.unexplainedWeights
+    #expect(weights.map(\.name) == [names[0], "transformer.h.0.ln_2.weight", names[1]])
+    #expect(weights.map(\.twin) == [names[1], nil, names[0]])
+}
+
 @Test func anErrorIsIsolatedInItsBlock() throws {
     let weights = Models.madeUp()
     var changed = weights
