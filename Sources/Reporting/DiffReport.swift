@@ -40,7 +40,8 @@ public struct DiffReport {
         let sentences = result.structure.sentences
         let more = sentences.count > 1 ? " (\(sentences.count) differences in all)" : ""
         let numbers = result.firstOutside.map { "; activations differ from \($0.name.escapedForDisplay) on" } ?? ""
-        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers).\(cause)\(allUnexplained)\(misplaced)"
+        return "The structure of B differs from A's: \(sentences[0])\(more)\(numbers)." + cause + allUnexplained
+            + misplaced
     }
 
     /// How many weights differ beyond what is explained, and the first that no suspect names; nothing where all are suspects.
@@ -85,7 +86,8 @@ public struct DiffReport {
     private var misplaced: String {
         let weights = result.unexplainedWeights.filter { $0.twin != nil }
         guard let first = weights.first, let twin = first.twin else { return "" }
-        let more = weights.count > 1 ? ", and \(weights.count - 1) more \(weights.count == 2 ? "holds" : "hold") another's" : ""
+        let verb = weights.count == 2 ? "holds" : "hold"
+        let more = weights.count > 1 ? ", and \(weights.count - 1) more \(verb) another's" : ""
         return " B's '\(first.name.escapedForDisplay)' holds the values of A's '\(twin.escapedForDisplay)'\(more)."
     }
 
