@@ -20,10 +20,10 @@ struct CaptureComparison {
     }
 
     /// Whether a captured shape says the same as [batch, time, features]: batch and time may be joined, or left out where
-    /// they are one, and features may be cut, as into [heads, width].
+    /// they are one, and features may be cut, as into [heads, width], or left out where there is one.
     static func isForm(_ shape: [Int], of planned: [Int]) -> Bool {
         let rows = planned.dropLast()
-        return shape.indices.contains { cut in
+        return (0...shape.count).contains { cut in
             let own = shape[..<cut]
             return shape[cut...].reduce(1, *) == planned.last
                 && (own == [rows.reduce(1, *)] || own.filter { $0 != 1 } == rows.filter { $0 != 1 })

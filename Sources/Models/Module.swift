@@ -94,6 +94,9 @@ public struct ModuleName: Sendable {
     /// the group of layers and the place in it, `{e}` for the expert, `{b}` for the bin of the vocabulary, 0 where there
     /// is one.
     public var hf: String
+    /// What the library calls the module that runs, in the same manner, where no tensor says it: `layers.{i}.attention.q_proj`
+    /// of ViT. Read for captures alone.
+    public var running: String?
     /// Whether the prefix of bodies inside larger models never stands before it.
     public var isOutsidePrefix: Bool
     /// Whether it is a lone parameter: its weight's name is the module's, without `.weight`, its bias's ends with `_bias`.
@@ -105,21 +108,26 @@ public struct ModuleName: Sendable {
     public var orientation: WeightOrientation?
     /// Dimensions of 1 that its tensors have before those of the weight.
     public var leadingAxes: Int
+    /// Whether the name is one block's, or that of blocks that share it.
+    let isOfBlock: Bool
     /// Whether the name is one expert's.
     let isOfOneExpert: Bool
 
     init(
-        _ module: Module, in role: StackSpec.Role = .only, hf: String, isOutsidePrefix: Bool = false,
-        isParameter: Bool = false, joint: String = ".", orientation: WeightOrientation? = nil, leadingAxes: Int = 0
+        _ module: Module, in role: StackSpec.Role = .only, hf: String, running: String? = nil,
+        isOutsidePrefix: Bool = false, isParameter: Bool = false, joint: String = ".",
+        orientation: WeightOrientation? = nil, leadingAxes: Int = 0
     ) {
         self.module = module
         self.role = role
         self.hf = hf
+        self.running = running
         self.isOutsidePrefix = isOutsidePrefix
         self.isParameter = isParameter
         self.joint = joint
         self.orientation = orientation
         self.leadingAxes = leadingAxes
+        isOfBlock = hf.firstRange(of: "{i}") != nil || hf.firstRange(of: "{k}") != nil
         isOfOneExpert = hf.firstRange(of: "{e}") != nil
     }
 }
@@ -152,6 +160,16 @@ public struct Naming: Sendable {
             + (module.isParameter ? (slot.part == .bias ? "_bias" : "") : module.joint + slot.part.rawValue)
         return [name]
             + otherEndings.filter { name.hasSuffix($0.ending) }.map { name.dropLast($0.ending.count) + $0.other }
+    }
+
+    /// What a module may be called while it runs, as patterns without prefix: as its weight is, under any of its spellings,
+    /// or as the library has it.
+    func paths(of module: ModuleName) -> [String] {
+        let weight = ".weight"
+        let spellings = otherEndings.filter { ending, other in
+            (module.hf + weight).hasSuffix(ending) && ending.hasSuffix(weight) && other.hasSuffix(weight)
+        }.map { (module.hf + weight).dropLast($0.ending.count) + $0.other.dropLast(weight.count) }
+        return [module.hf] + (module.running.map { [$0] } ?? []) + spellings.map { String($0) }
     }
 
     /// How the matrix of a slot lies.

@@ -54,10 +54,19 @@ private struct ModulePaths {
     ) throws(StructureError) {
         self.naming = naming
         self.spec = spec
-        let marks = naming.modules.filter { $0.hf.contains("{i}") && !$0.hf.contains("{e}") }.flatMap { module in
-            [".output", ".output.0", ".input.0"].map { Naming.fill(module.hf, layer: 0) + $0 }
+        let modules = naming.modules.filter { $0.isOfBlock && !$0.isOfOneExpert }
+        // The first module of block 0 that is there says where the body is; of a layer that runs several times, debug trees
+        // hold the last time alone.
+        let marks = [false, true].flatMap { isLast in
+            modules.flatMap { module -> [String] in
+                let last = (spec[module.role]?.layerCount ?? 1) - 1
+                return naming.paths(of: module).flatMap { pattern in
+                    [".output", ".output.0", ".input.0"].map {
+                        Self.fill(pattern, layer: isLast ? last : 0, of: module.role, naming, spec) + $0
+                    }
+                }
+            }
         }
-        // The first module of block 0 that is there says where the body is.
         let found = marks.lazy.map { ($0, Self.prefixes(before: $0, names)) }.first { !$1.isEmpty }
         guard let (mark, prefixes) = found else {
             throw StructureError(
@@ -88,24 +97,43 @@ private struct ModulePaths {
         return naming.modules.first { $0.module == module && $0.role == role && !$0.isParameter }
     }
 
-    private func path(_ module: Module, _ tap: TapName) -> String? {
-        guard let name = name(module, tap.role) else { return nil }
-        return (name.isOutsidePrefix ? whole : body) + Naming.fill(name.hf, layer: tap.layer)
-    }
-
-    /// The module around one.
-    private func parent(_ path: String?) -> String? {
-        guard let path, let point = path.utf8.lastIndex(of: UInt8(ascii: ".")) else { return nil }
-        return String(path[..<point])
-    }
-
-    private func block(_ layer: Int, of role: StackSpec.Role) -> String? {
-        guard let stack = spec[role], layer < stack.layerCount, let name = name(.attentionOutput, role) else {
-            return nil
+    /// A pattern with its numbers; of a module that runs for several layers the run is told, as captures do.
+    private static func fill(
+        _ pattern: String, layer: Int?, of role: StackSpec.Role, _ naming: Naming, _ spec: TransformerSpec
+    ) -> String {
+        guard let layer, let sets = spec[role]?.blocks.sharing?.sets else {
+            return Naming.fill(pattern, layer: layer)
         }
-        let parts = name.hf.split(separator: ".")
-        guard let end = parts.firstIndex(of: "{i}") else { return nil }
-        return body + Naming.fill(parts[...end].joined(separator: "."), layer: layer)
+        let run = sets[...layer].count { $0 == sets[layer] }
+        return Naming.fill(pattern, layer: sets[layer], perGroup: naming.layersPerGroup) + (run > 1 ? "@\(run)" : "")
+    }
+
+    /// Where a module may be, the likeliest first.
+    private func paths(_ module: Module, _ tap: TapName) -> [String] { paths(module, tap) { $0 } }
+
+    /// Where the module around one may be.
+    private func paths(around module: Module, _ tap: TapName) -> [String] {
+        paths(module, tap) { pattern in
+            pattern.utf8.lastIndex(of: UInt8(ascii: ".")).map { String(pattern[..<$0]) }
+        }
+    }
+
+    private func paths(_ module: Module, _ tap: TapName, _ change: (String) -> String?) -> [String] {
+        guard let name = name(module, tap.role) else { return [] }
+        return naming.paths(of: name).compactMap(change).map {
+            (name.isOutsidePrefix ? whole : body) + Self.fill($0, layer: tap.layer, of: tap.role, naming, spec)
+        }
+    }
+
+    private func block(_ layer: Int, of role: StackSpec.Role) -> [String] {
+        guard let stack = spec[role], layer < stack.layerCount, let name = name(.attentionOutput, role) else {
+            return []
+        }
+        return naming.paths(of: name).compactMap { pattern in
+            let parts = pattern.split(separator: ".")
+            guard let end = parts.lastIndex(where: { ["{i}", "{k}"].contains($0) }) else { return nil }
+            return body + Self.fill(parts[...end].joined(separator: "."), layer: layer, of: role, naming, spec)
+        }
     }
 
     // MARK: Taps
@@ -113,14 +141,12 @@ private struct ModulePaths {
     /// A value's name, and the parts of its last axis.
     typealias Candidate = (name: String, columns: [Range<Int>])
 
-    private func given(_ path: String?) -> [Candidate] {
-        guard let path else { return [] }
-        return [(name: path + ".input.0", columns: [])]
+    private func given(_ paths: [String]) -> [Candidate] {
+        paths.map { (name: $0 + ".input.0", columns: []) }
     }
 
-    private func gave(_ path: String?, _ columns: [Range<Int>] = []) -> [Candidate] {
-        guard let path else { return [] }
-        return [(name: path + ".output", columns: columns), (name: path + ".output.0", columns: columns)]
+    private func gave(_ paths: [String], _ columns: [Range<Int>] = []) -> [Candidate] {
+        paths.flatMap { [(name: $0 + ".output", columns: columns), (name: $0 + ".output.0", columns: columns)] }
     }
 
     /// What the model itself gave under a key.
@@ -128,7 +154,7 @@ private struct ModulePaths {
 
     /// The values that are a tap, the likeliest first.
     func candidates(for point: TapPoint, of tap: TapName) -> [Candidate] {
-        func output(_ module: Module) -> [Candidate] { gave(path(module, tap)) }
+        func output(_ module: Module) -> [Candidate] { gave(paths(module, tap)) }
         switch point {
         case .embed:
             let isProjectedLast = spec[tap.role]?.embedding.projection?.place == .behindNorm
@@ -151,15 +177,12 @@ private struct ModulePaths {
         case .crossOutput: return output(.crossOutput)
         case .feedForwardNorm: return output(.feedForwardNorm)
         case .router: return output(.router)
-        case .activation: return given(path(.feedForwardOutput, tap))
+        case .activation: return given(paths(.feedForwardOutput, tap))
         case .feedForwardOutput: return feedForward(tap)
         case .feedForwardPostNorm: return output(.feedForwardPostNorm)
         case .out: return out(tap)
         case .finalNorm: return output(.finalNorm)
-        case .pooler:
-            // Behind the activation, which is no module with weights.
-            let pooler = parent(path(.pooler, tap))
-            return gave(pooler) + gave(pooler.map { $0 + ".activation" }) + own("pooler_output")
+        case .pooler: return pooled(tap)
         // The library calls them scores of predictions.
         case .logProbabilities: return own("logprobs") + own("prediction_scores")
         case .embeddings:
@@ -169,7 +192,7 @@ private struct ModulePaths {
         case .logits:
             // What is done behind the product is done by no module.
             let isProduct = spec.head.map { $0.scale == nil && $0.softCap == nil && !$0.hasBiasRow } ?? false
-            return own("logits") + (isProduct ? output(.head) : [])
+            return own("logits") + own("logits_per_image") + (isProduct ? output(.head) : [])
         }
     }
 
@@ -188,20 +211,30 @@ private struct ModulePaths {
     /// A part of the matrix that makes queries, keys and values at once.
     private func joined(_ part: Int, _ tap: TapName) -> [Candidate] {
         guard let slices = block(tap)?.attention.joinedSlices, part < slices.count else { return [] }
-        return gave(path(.queryKeyValue, tap), slices[part])
+        return gave(paths(.queryKeyValue, tap), slices[part])
     }
 
     /// What the last projection gave; of experts, what the module around their router did.
     private func feedForward(_ tap: TapName) -> [Candidate] {
-        block(tap)?.experts == nil ? gave(path(.feedForwardOutput, tap)) : gave(parent(path(.router, tap)))
+        block(tap)?.experts == nil ? gave(paths(.feedForwardOutput, tap)) : gave(paths(around: .router, tap))
+    }
+
+    /// The row of a sequence: what a pooler gave, whose activation is no module with weights, or its norm, else what reads
+    /// the row was given.
+    private func pooled(_ tap: TapName) -> [Candidate] {
+        let around = paths(around: .pooler, tap)
+        let activations = paths(.pooler, tap).map { $0 + "_activation" } + around.map { $0 + ".activation" }
+        let isOfHead = spec.head?.isOfPooled == true
+        return gave(around) + gave(activations) + own("pooler_output") + gave(paths(.pooledNorm, tap))
+            + given(paths(.pooledProjection, tap)) + (isOfHead ? given(paths(.head, tap)) : [])
     }
 
     /// What leaves a block: what it gave, what the next is given, or what its last norm gave.
     private func out(_ tap: TapName) -> [Candidate] {
         guard let layer = tap.layer, let stack = spec[tap.role] else { return [] }
         let isLast = layer + 1 == stack.layerCount
-        let next = isLast ? given(path(.finalNorm, tap)) : given(block(layer + 1, of: tap.role))
+        let next = isLast ? given(paths(.finalNorm, tap)) : given(block(layer + 1, of: tap.role))
         let isNormed = stack.blocks[layer].feedForwardNorms.afterResidual != nil
-        return gave(block(layer, of: tap.role)) + next + (isNormed ? gave(path(.feedForwardNorm, tap)) : [])
+        return gave(block(layer, of: tap.role)) + next + (isNormed ? gave(paths(.feedForwardNorm, tap)) : [])
     }
 }

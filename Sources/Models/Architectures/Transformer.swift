@@ -45,10 +45,12 @@ enum Transformer: Architecture {
             return [
                 ModuleName(.tokenEmbedding, in: role, hf: side + "_tok_emb.embedding", isOutsidePrefix: true),
                 ModuleName(.queryKeyValue, in: role, hf: layer + "self_attn.in_proj", joint: "_"),
-                ModuleName(.attentionOutput, in: role, hf: layer + "self_attn.out_proj"),
+                // Attention multiplies by the matrix of its linear layer, which never runs.
+                ModuleName(.attentionOutput, in: role, hf: layer + "self_attn.out_proj", running: layer + "self_attn"),
                 ModuleName(.attentionNorm, in: role, hf: layer + "norm1"),
                 ModuleName(.crossQueryKeyValue, in: role, hf: layer + "multihead_attn.in_proj", joint: "_"),
-                ModuleName(.crossOutput, in: role, hf: layer + "multihead_attn.out_proj"),
+                ModuleName(
+                    .crossOutput, in: role, hf: layer + "multihead_attn.out_proj", running: layer + "multihead_attn"),
                 ModuleName(.crossNorm, in: role, hf: layer + "norm2"),
                 ModuleName(.feedForwardInput, in: role, hf: layer + "linear1"),
                 ModuleName(.feedForwardOutput, in: role, hf: layer + "linear2"),

@@ -46,18 +46,23 @@ enum ViT: Architecture {
             ModuleName(.convolution, hf: "embeddings.patch_embeddings.projection"),
             ModuleName(.classVector, hf: "embeddings.cls_token", isParameter: true, leadingAxes: 2),
             ModuleName(.positionEmbedding, hf: "embeddings.position_embeddings", isParameter: true, leadingAxes: 1),
-            ModuleName(.attentionNorm, hf: "encoder.layer.{i}.layernorm_before"),
-            ModuleName(.query, hf: "encoder.layer.{i}.attention.attention.query"),
-            ModuleName(.key, hf: "encoder.layer.{i}.attention.attention.key"),
-            ModuleName(.value, hf: "encoder.layer.{i}.attention.attention.value"),
-            ModuleName(.attentionOutput, hf: "encoder.layer.{i}.attention.output.dense"),
-            ModuleName(.feedForwardNorm, hf: "encoder.layer.{i}.layernorm_after"),
-            ModuleName(.feedForwardInput, hf: "encoder.layer.{i}.intermediate.dense"),
-            ModuleName(.feedForwardOutput, hf: "encoder.layer.{i}.output.dense"),
+            block(.attentionNorm, "layernorm_before", running: "layernorm_before"),
+            block(.query, "attention.attention.query", running: "attention.q_proj"),
+            block(.key, "attention.attention.key", running: "attention.k_proj"),
+            block(.value, "attention.attention.value", running: "attention.v_proj"),
+            block(.attentionOutput, "attention.output.dense", running: "attention.o_proj"),
+            block(.feedForwardNorm, "layernorm_after", running: "layernorm_after"),
+            block(.feedForwardInput, "intermediate.dense", running: "mlp.fc1"),
+            block(.feedForwardOutput, "output.dense", running: "mlp.fc2"),
             ModuleName(.finalNorm, hf: "layernorm"), ModuleName(.pooler, hf: "pooler.dense"),
             ModuleName(.head, hf: "classifier", isOutsidePrefix: true),
         ],
         linearOrientation: .outputInput,
         // What stands for masked patches in pretraining.
         buffers: ["embeddings.mask_token"])
+
+    /// The library loads checkpoints, whose names are the older ones, into modules of newer names.
+    private static func block(_ module: Module, _ name: String, running: String) -> ModuleName {
+        ModuleName(module, hf: "encoder.layer.{i}." + name, running: "layers.{i}." + running)
+    }
 }
