@@ -126,8 +126,25 @@ public struct Naming: Sendable {
     public var buffers: [String] = []
     /// Tensors of heads that are not computed and may stand or not, the names whole.
     public var uncomputed: [String] = []
+    /// What the library's modules are called where that is not what checkpoints call them: what names begin with, and what
+    /// they begin with instead.
+    public var otherModules: [(part: String, other: String)] = []
     /// Layers whose names have one group.
     public var layersPerGroup = 1
+
+    /// The names of modules where they are not those of checkpoints; nil where they are.
+    var calledOtherwise: Naming? {
+        guard !otherModules.isEmpty else { return nil }
+        var naming = self
+        naming.otherModules = []
+        for index in modules.indices {
+            for (part, other) in otherModules where modules[index].hf.hasPrefix(part) {
+                naming.modules[index].hf = other + modules[index].hf.dropFirst(part.count)
+                break
+            }
+        }
+        return naming
+    }
 
     /// The names a weight may bear in the `hf` layout, the preferred one first; none where the architecture lacks the
     /// module.

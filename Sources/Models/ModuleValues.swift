@@ -25,7 +25,7 @@ extension Model {
         guard let architecture = ArchitectureRegistry.all.first(where: { $0.modelType == spec.architecture }) else {
             throw StructureError("\(source): \(spec.architecture) has no names of modules")
         }
-        let paths = try ModulePaths(architecture.naming(for: spec), spec, names, source)
+        let paths = try paths(architecture.naming(for: spec), among: names, of: source)
         let known = NameSet(names)
         var found: [ModuleValue] = []
         for tap in tapNames {
@@ -39,6 +39,18 @@ extension Model {
             }
         }
         return found
+    }
+}
+
+extension Model {
+    /// The paths of modules as the library calls them, or as checkpoints do.
+    private func paths(
+        _ naming: Naming, among names: [String], of source: String
+    ) throws(StructureError) -> ModulePaths {
+        if let other = naming.calledOtherwise, let paths = try? ModulePaths(other, spec, names, source) {
+            return paths
+        }
+        return try ModulePaths(naming, spec, names, source)
     }
 }
 
@@ -159,11 +171,13 @@ private struct ModulePaths {
         case .pooler:
             // Behind the activation, which is no module with weights.
             let pooler = parent(path(.pooler, tap))
-            return gave(pooler) + gave(pooler.map { $0 + ".activation" }) + own("pooler_output")
+            return gave(pooler) + gave(pooler.map { $0 + ".activation" }) + pooledRow(tap)
+                + (spec.stacks.count == 1 ? own("pooler_output") : [])
         case .embeddings:
             let isBare = spec[tap.role]?.pooling?.projection?.isNormalized == false
             let key = spec[tap.role]?.embedding.features == nil ? "text_embeds" : "image_embeds"
             return own(key) + (isBare ? output(.pooledProjection) : [])
+        case .logits where spec.head?.comparesStacks == true: return own("logits_per_image")
         case .logits:
             // What is done behind the product is done by no module.
             let isProduct = spec.head.map { $0.scale == nil && $0.softCap == nil && !$0.hasBiasRow } ?? false
@@ -187,6 +201,14 @@ private struct ModulePaths {
     private func joined(_ part: Int, _ tap: TapName) -> [Candidate] {
         guard let slices = block(tap)?.attention.joinedSlices, part < slices.count else { return [] }
         return gave(path(.queryKeyValue, tap), slices[part])
+    }
+
+    /// The row of a sequence where no layer makes another of it: what its norm gave, or what reads it was given.
+    private func pooledRow(_ tap: TapName) -> [Candidate] {
+        guard let pooling = spec[tap.role]?.pooling, pooling.layer == nil else { return [] }
+        let reader: Module? =
+            pooling.projection != nil ? .pooledProjection : spec.head?.isOfPooled == true ? .head : nil
+        return gave(pooling.norm == nil ? nil : path(.pooledNorm, tap)) + given(reader.flatMap { path($0, tap) })
     }
 
     /// What the last projection gave; of experts, what the module around their router did.

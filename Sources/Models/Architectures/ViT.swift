@@ -36,7 +36,7 @@ enum ViT: Architecture {
             head: isClassifier ? head : nil)
         try configuration.requireEncoder()
         // The stride is that of a decoder of masked patches.
-        try configuration.finish(harmless: HarmlessKeys.encoders.union(["encoder_stride"]))
+        try configuration.finish(harmless: HarmlessKeys.encoders.union(["encoder_stride", "tie_word_embeddings"]))
         return spec
     }
 
@@ -59,5 +59,14 @@ enum ViT: Architecture {
         ],
         linearOrientation: .outputInput,
         // What stands for masked patches in pretraining.
-        buffers: ["embeddings.mask_token"])
+        buffers: ["embeddings.mask_token"],
+        // The library's modules since version 5.
+        otherModules: [
+            ("encoder.layer.{i}.attention.attention.query", "layers.{i}.attention.q_proj"),
+            ("encoder.layer.{i}.attention.attention.key", "layers.{i}.attention.k_proj"),
+            ("encoder.layer.{i}.attention.attention.value", "layers.{i}.attention.v_proj"),
+            ("encoder.layer.{i}.attention.output.dense", "layers.{i}.attention.o_proj"),
+            ("encoder.layer.{i}.intermediate.dense", "layers.{i}.mlp.fc1"),
+            ("encoder.layer.{i}.output.dense", "layers.{i}.mlp.fc2"), ("encoder.layer.{i}.", "layers.{i}."),
+        ])
 }
