@@ -16,7 +16,7 @@ struct FuzzTarget: Sendable {
     /// One line an entry.
     static let all = [
         safetensors, gguf, numpy, npz, zip, pickle, torch, ztensor, cbor, ztensorManifest, zplanes, zplanesIndex,
-        zplanesChunk, seekableZstd, hdf5, hdf5Listing, lzf, keras, json, shardIndex, configuration, tokens, tokenizer,
-        vocabulary, certificate, signature, map, anyFormat,
+        zplanesChunk, seekableZstd, hdf5, hdf5Listing, lzf, keras, json, shardIndex, configuration, tokens, inputs,
+        tokenizer, vocabulary, certificate, signature, map, anyFormat,
     ]
 }

@@ -249,6 +249,51 @@ struct KnownMistake: Sendable, CustomTestStringConvertible {
             mistake: "queries and keys in the order of other rotations (neighbours to halves)", golden: "llama-grouped",
             tap: "layers.0.q",
             weights: { $0.reorderHeads("model.layers.0.self_attn.q_proj.weight", width: 8) { $0 % 2 * 4 + $0 / 2 } }),
+        KnownMistake(
+            mistake: "the axes of a convolution's window in another order", golden: "vit-classifier", tap: "embed",
+            weights: { $0.turnWindows("vit.embeddings.patch_embeddings.projection.weight") }),
+        KnownMistake(
+            mistake: "the axes of a convolution's window in another order", golden: "whisper-plain",
+            tap: "encoder.embed", weights: { $0.turnWindows("model.encoder.conv2.weight") }),
+        KnownMistake(
+            mistake: "a convolution's window read from its end", golden: "whisper-plain", tap: "encoder.embed",
+            weights: {
+                let values = $0["model.encoder.conv1.weight"]
+                $0["model.encoder.conv1.weight"] = values.indices.map { values[$0 / 3 * 3 + 2 - $0 % 3] }
+            }),
+        KnownMistake(
+            mistake: "GELU approximated by tanh behind the convolutions", golden: "whisper-plain",
+            tap: "encoder.embed",
+            spec: {
+                for index in 0..<2 { $0[.encoder]?.embedding.features?.convolutions[index].activation = .geluTanh }
+            }),
+        KnownMistake(
+            mistake: "ReLU behind the convolutions", golden: "whisper-padded", tap: "encoder.embed",
+            spec: {
+                for index in 0..<2 { $0[.encoder]?.embedding.features?.convolutions[index].activation = .relu }
+            }),
+        KnownMistake(
+            mistake: "no activation behind the convolutions", golden: "whisper-padded", tap: "encoder.embed",
+            spec: {
+                for index in 0..<2 { $0[.encoder]?.embedding.features?.convolutions[index].activation = nil }
+            }),
+        KnownMistake(
+            mistake: "no positions added", golden: "vit-pooler", tap: "embed", spec: { $0.embedding.positions = nil }),
+        KnownMistake(
+            mistake: "another position pooled", golden: "clip-text", tap: "pooler",
+            spec: { $0.pooling?.position = .greatestToken }),
+        KnownMistake(
+            mistake: "the pooled row not normed", golden: "clip-vision", tap: "pooler", spec: { $0.pooling?.norm = nil }
+        ),
+        KnownMistake(
+            mistake: "another epsilon", golden: "clip-vision", tap: "pooler",
+            spec: { $0.pooling?.norm?.epsilon = 1e-3 }),
+        KnownMistake(
+            mistake: "another activation of the pooler", golden: "vit-pooler", tap: "pooler",
+            spec: { $0.pooling?.layer?.activation = .relu }),
+        KnownMistake(
+            mistake: "the pooled row not divided by its length", golden: "clip-both", tap: "text.embeds",
+            spec: { $0[.text]?.pooling?.projection?.isNormalized = false }),
         exchanged(
             "keys' and values' matrices exchanged", "llama-grouped", "layers.0.k",
             "model.layers.0.self_attn.k_proj.weight", "model.layers.0.self_attn.v_proj.weight"),
@@ -331,6 +376,17 @@ extension Models.Golden {
 }
 
 extension MemoryCheckpoint {
+    /// Puts the channels of every window, [outputs, channels, ...], behind its other axes.
+    mutating func turnWindows(_ name: String) {
+        let shape = shape(name)
+        let (channels, window) = (shape[1], shape[2...].reduce(1, *))
+        let values = self[name]
+        self[name] = values.indices.map { index in
+            let place = index % (channels * window)
+            return values[index - place + place % channels * window + place / channels]
+        }
+    }
+
     /// Puts row `order(r)` of every head into row r.
     mutating func reorderHeads(_ name: String, width: Int, _ order: (Int) -> Int) {
         let values = self[name]

@@ -26,7 +26,13 @@ enum Models {
             return try #require(JSONValue(parsing: file.bytes(0..<file.byteCount)).object)
         }
 
-        func tokens() throws -> TokenBatch { try TokensFile.read(folder.appending("tokens.json")) }
+        func tokens() throws -> TokenBatch {
+            let tensors = folder.appending("tokens.safetensors")
+            guard try SystemCall.status(tensors) != nil else {
+                return try TokensFile.read(folder.appending("tokens.json"))
+            }
+            return try TokenBatch(Checkpoint.open(tensors).reader, source: tensors)
+        }
 
         func side(
             _ edit: (inout MemoryCheckpoint) throws -> Void = { _ in },

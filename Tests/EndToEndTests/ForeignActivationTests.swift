@@ -53,6 +53,10 @@ extension JSONObject {
         Case(model: "llama-right-padding", capture: "torch/llama-right-padding.npz"),
         Case(model: "llama-right-padding", capture: "torch/llama-right-padding.h5"),
         Case(model: "gpt2-odd-heads", capture: "keras/gpt2-odd-heads.npz", map: "keras/map.json"),
+        Case(model: "vit-classifier", capture: "torch/vit-classifier.safetensors"),
+        Case(model: "vit-pooler", capture: "torch/vit-pooler.safetensors"),
+        Case(model: "clip-vision-projected", capture: "torch/clip-vision-projected.safetensors"),
+        Case(model: "clip-both", capture: "torch/clip-both.safetensors"),
     ]
 
     /// Every tap of the model is found, is what our forward pass computes, and brings its tokens along.
@@ -68,7 +72,7 @@ extension JSONObject {
             #expect(Set(report.tapNames) == (try goldenTaps(value.model)))
             #expect(report.worst <= 1e-5)
             #expect(report["accumulatedOnly"] == true)
-            #expect(report["tokens"]?.object?["sequences"] == 2 && report["tokens"]?.object?["length"] != nil)
+            #expect(report["tokens"]?.object?["sequences"]?.int ?? 0 > 0 && report["tokens"]?.object?["length"] != nil)
             let side = report[isReference ? "reference" : "test"]?.object?["description"]?.string
             #expect(side?.contains("profile not known") == true)
             #expect(report.notes.contains("every error is accumulated") && !report.notes.contains("not among them"))

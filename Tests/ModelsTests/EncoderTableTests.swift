@@ -123,6 +123,70 @@ struct EncoderTable: Sendable, CustomTestStringConvertible {
             }, missing: ["encoder.layer.1.attention.self.pos_query_proj.bias"], extra: ["encoder.LayerNorm.weight"],
             misshapen: ["encoder.rel_embeddings.weight"]),
         EncoderTable(
+            testDescription: "a ViT that was trained on masked patches", golden: "vit-classifier",
+            edit: {
+                $0.set("vit.embeddings.mask_token", [1, 1, 18], .init(repeating: 0, count: 18))
+                $0.set("vit.embeddings.position_embeddings", [10, 18], .init(repeating: 0, count: 180))
+                $0.set("vit.embeddings.cls_token", [18], .init(repeating: 0, count: 18))
+                $0.set("vit.pooler.dense.bias", [18], .init(repeating: 0, count: 18))
+            }, prefix: "vit.", extra: ["vit.pooler.dense.bias"],
+            misshapen: ["vit.embeddings.cls_token", "vit.embeddings.position_embeddings"],
+            ignored: ["vit.embeddings.mask_token"]),
+        EncoderTable(
+            testDescription: "a ViT of other patches and classes", golden: "vit-classifier",
+            edit: {
+                $0.set("classifier.weight", [4, 18], .init(repeating: 0, count: 72))
+                $0.set(
+                    "vit.embeddings.patch_embeddings.projection.weight", [18, 2, 3, 3], .init(repeating: 0, count: 324))
+            }, prefix: "vit.",
+            misshapen: ["vit.embeddings.patch_embeddings.projection.weight", "classifier.weight"]),
+        EncoderTable(
+            testDescription: "a ViT without biases of queries", golden: "vit-body-unbiased",
+            edit: { $0.set("encoder.layer.0.attention.attention.query.bias", [18], .init(repeating: 0, count: 18)) },
+            extra: ["encoder.layer.0.attention.attention.query.bias"]),
+        EncoderTable(
+            testDescription: "a Whisper with biases of keys", golden: "whisper-plain",
+            edit: {
+                $0.set("model.encoder.layers.0.self_attn.k_proj.bias", [24], .init(repeating: 0, count: 24))
+                $0.set("model.decoder.layers.1.encoder_attn.k_proj.bias", [24], .init(repeating: 0, count: 24))
+                $0.remove("model.encoder.layer_norm.weight")
+                $0.set("model.encoder.conv2.weight", [24, 24, 1], .init(repeating: 0, count: 576))
+            }, prefix: "model.", missing: ["model.encoder.layer_norm.weight"],
+            extra: [
+                "model.encoder.layers.0.self_attn.k_proj.bias", "model.decoder.layers.1.encoder_attn.k_proj.bias",
+            ], misshapen: ["model.encoder.conv2.weight"]),
+        EncoderTable(
+            testDescription: "a Whisper whose tied head is stored and differs", golden: "whisper-plain",
+            edit: {
+                $0.set("proj_out.weight", [47, 24], $0["model.decoder.embed_tokens.weight"])
+                $0["proj_out.weight"][7] += 1
+            }, prefix: "model.", copies: ["proj_out.weight"], hasOtherCopy: true),
+        EncoderTable(
+            testDescription: "a CLIP as published", golden: "clip-both",
+            edit: {
+                $0.set("text_model.embeddings.position_ids", [1, 9], .init(repeating: 0, count: 9))
+                $0.set("vision_model.embeddings.position_ids", [1, 10], .init(repeating: 0, count: 10))
+            }, ignored: ["text_model.embeddings.position_ids", "vision_model.embeddings.position_ids"]),
+        EncoderTable(
+            testDescription: "a CLIP of other projections", golden: "clip-both",
+            edit: {
+                $0.remove("text_projection.weight")
+                $0.set("visual_projection.weight", [13, 18], .init(repeating: 0, count: 234))
+                $0.set("logit_scale", [1], [0])
+                $0.set("vision_model.embeddings.patch_embedding.bias", [20], .init(repeating: 0, count: 20))
+            }, missing: ["text_projection.weight"], extra: ["vision_model.embeddings.patch_embedding.bias"],
+            misshapen: ["visual_projection.weight", "logit_scale"]),
+        EncoderTable(
+            testDescription: "a CLIP's texts as programs before 5 stored them", golden: "clip-text",
+            edit: { checkpoint in
+                var renamed = MemoryCheckpoint()
+                for info in checkpoint.contents.tensors {
+                    renamed.set("text_model." + info.name, info.shape.dimensions, checkpoint[info.name])
+                }
+                renamed.set("text_model.embeddings.position_ids", [1, 9], .init(repeating: 0, count: 9))
+                checkpoint = renamed
+            }, prefix: "text_model.", ignored: ["text_model.embeddings.position_ids"]),
+        EncoderTable(
             testDescription: "DeBERTa-v2's positions are weights where they are added", golden: "deberta-v2-c2p",
             edit: { $0.remove("deberta.embeddings.position_embeddings.weight") }, prefix: "deberta.",
             missing: ["deberta.embeddings.position_embeddings.weight"], ignored: ["cls.predictions.bias"]),

@@ -41,7 +41,7 @@ struct BadTensors: Sendable, CustomTestStringConvertible {
         .init(
             "vit-classifier", [numbers("pixels", [2, 3, 7, 10])],
             "expected only tensors named input_ids, attention_mask, token_type_ids, position_ids, decoder_input_ids, "
-                + "decoder_attention_mask, input_features, pixel_values, found 'pixels'"),
+                + "decoder_attention_mask, segment_length, memory_length, input_features, pixel_values, found 'pixels'"),
         .init(
             "vit-classifier", [numbers("pixel_values", [3, 7, 10])],
             "pixel_values: expected [batch, channels, height, width], each at least 1, found [3, 7, 10]"),
@@ -232,6 +232,70 @@ struct BadTensors: Sendable, CustomTestStringConvertible {
         let values: [Int32] = [3, 1, 4]
         let file = MemoryCheckpoint([("input_ids", .i32, [1, 3], values.withUnsafeBytes { Array($0) })])
         #expect(try TokenBatch(file, source: "t").inputIDs == [[3, 1, 4]])
+    }
+}
+
+/// Configurations as they are published, whose keys say more than a forward pass asks.
+@Suite struct PublishedSenseConfigurations {
+    private static let generation: [(String, JSONValue)] = [
+        ("add_cross_attention", false), ("architectures", .null), ("bad_words_ids", .null), ("bos_token_id", 0),
+        ("chunk_size_feed_forward", 0), ("cross_attention_hidden_size", .null), ("diversity_penalty", 0),
+        ("do_sample", false), ("dropout", 0), ("early_stopping", false), ("id2label", ["0": "a", "1": "b"]),
+        ("is_decoder", false), ("is_encoder_decoder", false), ("label2id", ["a": 0, "b": 1]), ("length_penalty", 1),
+        ("max_length", 20), ("num_beams", 1), ("output_attentions", false), ("pad_token_id", 1), ("prefix", .null),
+        ("pruned_heads", .object(JSONObject([]))), ("return_dict", true), ("sep_token_id", .null),
+        ("tie_encoder_decoder", false), ("tie_word_embeddings", true), ("tokenizer_class", .null), ("top_k", 50),
+        ("torch_dtype", .null), ("torchscript", false), ("typical_p", 1), ("use_bfloat16", false),
+        ("initializer_factor", 1), ("initializer_range", .init(0.02)), ("transformers_version", "4.16.0.dev0"),
+    ]
+
+    private func adding(_ keys: [(String, JSONValue)], to object: JSONObject?) -> JSONObject {
+        var result = object ?? JSONObject([])
+        for (key, value) in keys where result[key] == nil { result[key] = value }
+        return result
+    }
+
+    @Test func ofCLIP() throws {
+        let golden = Golden.named("clip-both")
+        let plain = try golden.model().spec
+        let wordy = try golden.model(editingConfiguration: { configuration in
+            for key in ["text_config", "vision_config"] {
+                configuration[key] = .object(adding(Self.generation, to: configuration[key]?.object))
+                configuration[key + "_dict"] = .null
+            }
+            configuration["transformers_version"] = .null
+        })
+        #expect(wordy.spec == plain)
+        // Older ones say it twice; what the first does not say is the library's default.
+        let twice = try golden.model(editingConfiguration: { configuration in
+            var text = configuration["text_config"]?.object ?? JSONObject([])
+            text["eos_token_id"] = nil
+            configuration["text_config_dict"] = .object(text)
+        })
+        #expect(twice.spec[.text]?.pooling?.position == .firstToken(49407))
+    }
+
+    @Test func ofWhisper() throws {
+        let golden = Golden.named("whisper-plain")
+        let wordy = try golden.model(editingConfiguration: { configuration in
+            configuration["forced_decoder_ids"] = [[1, 4], [2, 5]]
+            configuration["suppress_tokens"] = [1, 2]
+            configuration["max_length"] = 9
+            configuration["num_hidden_layers"] = 2
+            configuration["torch_dtype"] = "float32"
+            configuration["scale_embedding"] = true
+        })
+        #expect(try wordy.spec == golden.model().spec)
+    }
+
+    @Test func ofViT() throws {
+        let golden = Golden.named("vit-older-keys")
+        let bare = try golden.model(editingConfiguration: { configuration in
+            for key in ["pooler_act", "pooler_output_size", "encoder_stride", "qkv_bias", "num_channels", "id2label"] {
+                configuration[key] = nil
+            }
+        })
+        #expect(try bare.spec == golden.model().spec)
     }
 }
 

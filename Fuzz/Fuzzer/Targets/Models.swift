@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayFormats
 import AssayTensors
 import SystemPackage
 
@@ -38,6 +39,22 @@ extension FuzzTarget {
         let batch = try TokensFile.parse(bytes, "tokens.json")
         Judge.require(batch.inputIDs.allSatisfy { $0.count == batch.length }, "a batch that is no rectangle")
         for sequence in 0..<batch.batchCount { _ = batch.isRead(sequence: sequence, position: batch.length - 1) }
+    }
+
+    /// A file of tensors with ids, pixels or mel spectrograms.
+    static let inputs = FuzzTarget(
+        name: "inputs", fixtures: ["golden/models/*/tokens.safetensors"],
+        words: [
+            "\"input_ids\":", "\"attention_mask\":", "\"pixel_values\":", "\"input_features\":",
+            "\"decoder_input_ids\":", "\"dtype\":\"F16\"", "\"dtype\":\"I64\"", "\"shape\":[1,1,2,2]",
+            "\"data_offsets\":",
+        ],
+        maximumByteCount: 4096
+    ) { bytes in
+        let file = MemoryFile.holding(bytes, named: "tokens.safetensors")
+        let batch = try TokenBatch(Safetensors.open(file, ReadingOptions()), source: "tokens.safetensors")
+        Judge.require(batch.batchCount > 0, "a batch of nothing")
+        Judge.require(batch.digest == (try batch.part(0..<batch.batchCount)).digest, "a part that is another")
     }
 
     /// A `tokenizer.json`, and a text for it.

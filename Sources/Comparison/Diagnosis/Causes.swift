@@ -6,11 +6,12 @@ import AssayPackings
 /// - Source: the mistakes that were found in published ports and converters of these models.
 enum Causes {
     static let all =
-        activations + norms + scores + memories + rotations + projections + experts + embeddings + heads
+        activations + norms + scores + memories + rotations + projections + experts + inputs + embeddings + pooling
+        + heads
 
     private static let normPoints: Set<String> = [
         "embed", "attn_norm", "attn_post_norm", "mlp_norm", "mlp_post_norm", "cross_attn_norm", "q_norm", "k_norm",
-        "final_norm",
+        "final_norm", "pooler",
     ]
 
     // MARK: Feed-forward
@@ -63,7 +64,8 @@ enum Causes {
             guard let stack = model.spec[place.role] else { return [] }
             let norm: NormSpec? =
                 place.layer.map { stack.blocks[$0].norm(at: place.point) }
-                ?? (place.point == "embed" ? stack.embedding.norm : stack.finalNorm)
+                ?? (place.point == "embed"
+                    ? stack.embedding.norm : place.point == "pooler" ? stack.pooling?.norm : stack.finalNorm)
             guard let norm else { return [] }
             return variants(norm).filter { $0 != norm }.compactMap { variant in
                 var spec = model.spec
@@ -249,6 +251,7 @@ enum Causes {
             stack.contextLength += offset
             return [changed(spec) { $0[role] = stack }]
         },
+        embedding("no positions added") { $0.positions = nil },
         embedding("places counted, padded or not") { $0.positions?.counting = .places },
         embedding("no norm behind the embeddings") { $0.norm = nil },
         embedding("sines and cosines in the other order") { $0.sinusoids?.isInterleaved.toggle() },
@@ -263,6 +266,84 @@ enum Causes {
             change(&stack.embedding)
             result[role] = stack
             return [result]
+        }
+    }
+
+    /// Of what is read instead of tokens.
+    private static let inputs: [Cause] =
+        [
+            Cause(mistake: "the axes of a convolution's window in another order", points: ["embed"]) { model, place in
+                FeatureSpec.modules.flatMap { windows(model, WeightSlot($0, in: place.role), Self.turnedWindows) }
+            },
+            Cause(mistake: "a convolution's window read from its end", points: ["embed"]) { model, place in
+                FeatureSpec.modules.flatMap { windows(model, WeightSlot($0, in: place.role), Self.reversedWindows) }
+            },
+        ]
+        + [(Activation?.none, "no activation"), (.geluTanh, "GELU approximated by tanh"), (.relu, "ReLU")].map {
+            activation, name in
+            embedding("\(name) behind the convolutions") {
+                for index in ($0.features?.convolutions ?? []).indices {
+                    $0.features?.convolutions[index].activation = activation
+                }
+            }
+        }
+
+    /// The numbers of a window, [channels, kernel...], with its axes in every other order.
+    private static func turnedWindows(_ shape: [Int]) -> [[Int]] {
+        orders(Array(shape.indices)).dropFirst().map { order in
+            let strides = shape.indices.map { shape[($0 + 1)...].reduce(1, *) }
+            return order.reduce([0]) { places, axis in
+                places.flatMap { place in (0..<shape[axis]).map { place + $0 * strides[axis] } }
+            }
+        }
+    }
+
+    /// The same with every channel's window from its end.
+    private static func reversedWindows(_ shape: [Int]) -> [[Int]] {
+        let width = shape.dropFirst().reduce(1, *)
+        return [(0..<shape[0]).flatMap { channel in (0..<width).reversed().map { channel * width + $0 } }]
+    }
+
+    /// All orders of a few numbers, the given one first.
+    private static func orders(_ numbers: [Int]) -> [[Int]] {
+        guard numbers.count > 1 else { return [numbers] }
+        return numbers.flatMap { first in orders(numbers.filter { $0 != first }).map { [first] + $0 } }
+    }
+
+    /// The model with the numbers of a convolution's windows in other orders.
+    private static func windows(
+        _ model: Model, _ slot: WeightSlot, _ orders: (_ shape: [Int]) -> [[Int]]
+    ) -> [Model] {
+        guard let weight = model.tensor(slot) else { return [] }
+        return orders(Array(weight.shape.dimensions.dropFirst())).map { columns in
+            model.replacing { $0.name == weight.name ? RearrangedTensor($0, $0, columns: columns) : nil }
+        }
+    }
+
+    /// Of the row that is made of a sequence.
+    private static let pooling: [Cause] = [
+        pooled("another position pooled", at: ["pooler"]) { pooling, stack in
+            guard stack.embedding.features == nil else { return [] }
+            return [.first, .greatestToken].map { position in changed(pooling) { $0.position = position } }
+        },
+        pooled("the pooled row not normed", at: ["pooler"]) { pooling, _ in [changed(pooling) { $0.norm = nil }] },
+        pooled("another activation of the pooler", at: ["pooler"]) { pooling, _ in
+            Activation.allCases.map { activation in changed(pooling) { $0.layer?.activation = activation } }
+        },
+        pooled("the pooled row not divided by its length", at: ["embeds"]) { pooling, _ in
+            [changed(pooling) { $0.projection?.isNormalized = false }]
+        },
+    ]
+
+    private static func pooled(
+        _ mistake: String, at points: Set<String>,
+        _ variants: @escaping @Sendable (PoolingSpec, StackSpec) -> [PoolingSpec]
+    ) -> Cause {
+        .model(mistake, at: points) { spec, role in
+            guard let stack = spec[role], let pooling = stack.pooling else { return [] }
+            return variants(pooling, stack).map { variant in
+                changed(spec) { spec in spec[role] = changed(stack) { $0.pooling = variant } }
+            }
         }
     }
 
@@ -359,6 +440,7 @@ extension TransformerSpec {
             var stack = stack
             stack.embedding.norm = replaced(stack.embedding.norm)
             stack.finalNorm = replaced(stack.finalNorm)
+            if let pooled = stack.pooling { stack.pooling?.norm = replaced(pooled.norm) }
             for index in stack.blocks.kinds.indices {
                 var block = stack.blocks.kinds[index]
                 block.attentionNorms = replaced(block.attentionNorms)

@@ -2,17 +2,21 @@ import AssayCheckpoints
 import AssayPackings
 import AssayTensors
 
-/// A tensor's name and shape with the values of another, its rows perhaps in another order.
+/// A tensor's name and shape with the values of another, its rows, or the numbers of each, perhaps in another order.
 struct RearrangedTensor: LogicalTensor {
     private let place: any LogicalTensor
     private let values: any LogicalTensor
     /// The row of `values` that stands in each row; nil for the same.
     private let order: [Int]?
+    /// The number of a row that stands in each place of it; nil for the same.
+    private let columns: [Int]?
 
-    /// - Precondition: both have one shape, and `order` is as long as it has rows.
-    init(_ place: any LogicalTensor, _ values: any LogicalTensor, order: [Int]? = nil) {
-        precondition(place.shape == values.shape && order?.count ?? place.shape.rowCount == place.shape.rowCount)
-        (self.place, self.values, self.order) = (place, values, order)
+    /// - Precondition: both have one shape, `order` is as long as it has rows, `columns` as long as they are.
+    init(_ place: any LogicalTensor, _ values: any LogicalTensor, order: [Int]? = nil, columns: [Int]? = nil) {
+        let shape = place.shape
+        precondition(shape == values.shape && order?.count ?? shape.rowCount == shape.rowCount)
+        precondition(columns?.count ?? shape.rowElementCount == shape.rowElementCount)
+        (self.place, self.values, self.order, self.columns) = (place, values, order, columns)
     }
 
     var name: String { place.name }
@@ -35,11 +39,15 @@ struct RearrangedTensor: LogicalTensor {
         _ rows: Range<Int>, into buffer: UnsafeMutableBufferPointer<T>,
         _ read: (Range<Int>, UnsafeMutableBufferPointer<T>) throws -> Void
     ) throws {
-        guard let order else { return try read(rows, buffer) }
+        if order == nil, columns == nil { return try read(rows, buffer) }
         let width = shape.rowElementCount
         for (index, row) in rows.enumerated() {
             let part = UnsafeMutableBufferPointer(rebasing: buffer[index * width..<(index + 1) * width])
-            try read(order[row]..<order[row] + 1, part)
+            let from = order?[row] ?? row
+            try read(from..<from + 1, part)
+            guard let columns else { continue }
+            let values = Array(part)
+            for (place, column) in columns.enumerated() { part[place] = values[column] }
         }
     }
 }

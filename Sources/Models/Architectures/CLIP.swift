@@ -19,7 +19,7 @@ enum CLIP: Architecture {
         var vision = try part("vision_config", of: &configuration)
         var stacks = [try text.clipTextStack(role: .text), try vision.clipVisionStack(role: .vision)]
         for index in stacks.indices { stacks[index].pooling?.projection = projection }
-        try configuration.finish(harmless: ["logit_scale_init_value"])
+        try configuration.finish(harmless: ["logit_scale_init_value", "tie_word_embeddings"])
         return TransformerSpec(architecture: modelType, stacks: stacks, head: .similarity)
     }
 
@@ -154,7 +154,8 @@ extension ConfigurationReader {
 
     private mutating func finishClipStack() throws(StructureError) {
         try requireEncoder()
-        try finish(harmless: ["attention_dropout", "dropout"])
+        // Nothing is tied.
+        try finish(harmless: ["attention_dropout", "dropout", "tie_word_embeddings"])
     }
 }
 

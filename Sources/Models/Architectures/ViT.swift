@@ -36,7 +36,7 @@ enum ViT: Architecture {
             head: isClassifier ? head : nil)
         try configuration.requireEncoder()
         // The stride is that of a decoder of masked patches.
-        try configuration.finish(harmless: HarmlessKeys.encoders.union(["encoder_stride"]))
+        try configuration.finish(harmless: HarmlessKeys.encoders.union(["encoder_stride", "tie_word_embeddings"]))
         return spec
     }
 

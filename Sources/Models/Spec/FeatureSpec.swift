@@ -32,7 +32,7 @@ public struct FeatureSpec: Sendable, Equatable {
     }
 
     /// The weights of a convolution by its number.
-    static let modules: [Module] = [.convolution, .secondConvolution]
+    public static let modules: [Module] = [.convolution, .secondConvolution]
 
     /// The extents of what a convolution reads, by its number, and at last of what the last one gives.
     public var stages: [[Int]] {
