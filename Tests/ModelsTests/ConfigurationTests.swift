@@ -87,11 +87,11 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
                 + "found ['GPT2ForSequenceClassification']"),
         .init(
             [("rope_theta", 10000)],
-            "config.json: rope_theta: expected only keys that are known for this architecture, found this one with 10000"
+            "config.json: rope_theta: expected only keys that are known for this architecture, found 10000"
         ),
         .init(
             [("auto_map\u{1b}", ["a": "b"])],
-            "config.json: auto_map\\u001b: expected only keys that are known for this architecture, found this one with an object of 1"
+            "config.json: auto_map\\u001b: expected only keys that are known for this architecture, found an object of 1"
         ),
         .init(
             [("model_type", "xlnet")],
@@ -141,7 +141,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
             "config.json: tgt_vocab_size: expected src_vocab_size 43, as both share a table, found 44"),
         .init(
             "transformer-paper", [("custom_encoder", true)],
-            "config.json: custom_encoder: expected only keys that are known for this architecture, found this one with true"
+            "config.json: custom_encoder: expected only keys that are known for this architecture, found true"
         ),
         .init(
             "bert-mlm", [("num_attention_heads", 4)],
@@ -171,7 +171,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
                 + "found ['BertForMaskedLM', 'BertModel']"),
         .init(
             "bert-mlm", [("embedding_size", 128)],
-            "config.json: embedding_size: expected only keys that are known for this architecture, found this one with 128"
+            "config.json: embedding_size: expected only keys that are known for this architecture, found 128"
         ),
     ]
 }

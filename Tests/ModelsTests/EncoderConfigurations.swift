@@ -24,7 +24,7 @@ extension BadConfiguration {
         .init("distilbert-mlm", [("hidden_size", 24)], "config.json: hidden_size: expected 12 as in dim, found 24"),
         .init(
             "distilbert-mlm", [("type_vocab_size", 2)],
-            "config.json: type_vocab_size: expected only keys that are known for this architecture, found this one with 2"
+            "config.json: type_vocab_size: expected only keys that are known for this architecture, found 2"
         ),
         .init(
             "electra-generator", [("architectures", ["ElectraForCausalLM"])],
@@ -50,7 +50,7 @@ extension BadConfiguration {
             "config.json: layer_types: expected 4 entries, one a layer, found 2"),
         .init(
             "modernbert-windows", [("head_dim", 4)],
-            "config.json: head_dim: expected only keys that are known for this architecture, found this one with 4"),
+            "config.json: head_dim: expected only keys that are known for this architecture, found 4"),
         .init(
             "deberta-v3", [("conv_kernel_size", 3)],
             "config.json: conv_kernel_size: expected 0 (the convolution is not supported), found 3"),

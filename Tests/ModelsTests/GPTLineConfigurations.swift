@@ -7,7 +7,7 @@ extension BadConfiguration {
             "config.json: num_attention_heads: expected a divisor of hidden_size 25, found 3"),
         .init(
             "gptneox-parallel", [("rope_theta", 10000)],
-            "config.json: rope_theta: expected only keys that are known for this architecture, found this one with 10000"
+            "config.json: rope_theta: expected only keys that are known for this architecture, found 10000"
         ),
         .init(
             "gptneox-older-keys", [("rotary_pct", .init(0.3))],

@@ -27,7 +27,7 @@ extension BadConfiguration {
             "config.json: id2label: expected a label, found 0"),
         .init(
             "vit-classifier", [("interpolate_pos_encoding", true)],
-            "config.json: interpolate_pos_encoding: expected only keys that are known for this architecture, found this one with true"
+            "config.json: interpolate_pos_encoding: expected only keys that are known for this architecture, found true"
         ),
         .init(
             "vit-pooler", [("num_attention_heads", 4)],

@@ -208,9 +208,7 @@ public struct ConfigurationReader {
         for (key, value) in object.members where !known.contains(key) && value != .null {
             if harmless.contains(key) || HarmlessKeys.everywhere.contains(key) { continue }
             if harmlessPrefixes.contains(where: key.hasPrefix) { continue }
-            throw error(
-                key, expected: "only keys that are known for this architecture",
-                found: "this one with \(Self.show(value))")
+            throw error(key, expected: "only keys that are known for this architecture", found: Self.show(value))
         }
     }
 
