@@ -14,6 +14,8 @@ public struct CapturedActivations: Sendable {
         var columns: [Range<Int>] = []
         /// [batch, time, features], or what the other program made of it.
         var shape: [Int]
+        /// Whether it is stored as [batch, heads, time, width]; the shape is [batch, time, heads, width].
+        var isHeadsFirst = false
     }
 
     public let name: String
@@ -165,8 +167,12 @@ public struct CapturedActivations: Sendable {
                     + " found \(info.elementType.name)")
         }
         var shape = info.shape.dimensions
-        // Nobody can say whether [batch, n, n, width] are heads of a position or positions of a head.
-        if shape.count == 4, shape[1] == value.headCount { return }
+        let isHeadsFirst = shape.count == 4 && shape[1] == value.headCount
+        if isHeadsFirst {
+            // Nobody can say whether [batch, n, n, width] are heads of a position or positions of a head.
+            if shape[1] == shape[2] { return }
+            shape.swapAt(1, 2)
+        }
         if let end = value.columns.map(\.upperBound).max() {
             guard let width = shape.last, end <= width else {
                 throw StructureError(
@@ -175,7 +181,9 @@ public struct CapturedActivations: Sendable {
             }
             shape[shape.count - 1] = value.columns.reduce(0) { $0 + $1.count }
         }
-        taps.append(Tap(name: value.tap, tensor: tensor, columns: value.columns, shape: shape))
+        taps.append(
+            Tap(
+                name: value.tap, tensor: tensor, columns: value.columns, shape: shape, isHeadsFirst: isHeadsFirst))
     }
 
     /// The same with every value of a module as a tap of its own name, in the order of the file.
@@ -219,6 +227,7 @@ public struct CapturedActivations: Sendable {
         _ tap: Tap, _ rows: Range<Int>, rowByteCount: Int, elementByteCount: Int,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws {
+        if tap.isHeadsFirst { return try readHeads(tap, rows, elementByteCount: elementByteCount, into: buffer) }
         if tap.columns.isEmpty {
             return try reader.read(
                 tap.tensor, rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount, into: buffer)
@@ -235,6 +244,30 @@ public struct CapturedActivations: Sendable {
                 buffer[place..<place + part.count].copyBytes(from: part)
                 place += part.count
             }
+        }
+    }
+
+    /// Bytes of some rows, [time, heads, width], of what is stored as [batch, heads, time, width].
+    private func readHeads(
+        _ tap: Tap, _ rows: Range<Int>, elementByteCount: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) throws {
+        let (time, headCount, width) = (tap.shape[1], tap.shape[2], tap.shape[3] * elementByteCount)
+        let bytes = try ByteBuffer(byteCount: min(rows.count, time) * width)
+        defer { withExtendedLifetime(bytes) {} }
+        var first = rows.lowerBound
+        while first < rows.upperBound {
+            let (sequence, position) = first.quotientAndRemainder(dividingBy: time)
+            let count = min(rows.upperBound - first, time - position)
+            for head in 0..<headCount {
+                let start = ((sequence * headCount + head) * time + position) * width
+                let part = UnsafeMutableRawBufferPointer(rebasing: bytes.bytes[..<(count * width)])
+                try reader.read(tap.tensor, start..<start + part.count, into: part)
+                for row in 0..<count {
+                    let place = ((first - rows.lowerBound + row) * headCount + head) * width
+                    buffer[place..<place + width].copyBytes(from: part[row * width..<(row + 1) * width])
+                }
+            }
+            first += count
         }
     }
 
