@@ -6,13 +6,8 @@ extension TransformerSpec {
 
 /// Says any part of a specification in words, so that a new member of it needs no words elsewhere.
 enum SpecFacts {
-    /// Members that have members of their own worth a line each.
-    private static func isRoom(_ value: Any) -> Bool {
-        value is EmbeddingSpec || value is BlockSpec.Norms || value is NormSpec || value is RotarySpec
-            || value is BlockSpec || value is AttentionSpec || value is FeedForwardSpec
-            || value is ExpertsSpec || value is LatentSpec || value is RecurrenceSpec || value is AdaptiveSoftmax
-            || value is HeadSpec || value is BlockSpec.Cross || value is FeatureSpec || value is PoolingSpec
-    }
+    /// Whether it has members of its own, a line each.
+    private static func isRoom(_ value: Any) -> Bool { Mirror(reflecting: value).displayStyle == .struct }
 
     fileprivate static func list(_ room: Any, _ place: String, _ suffix: String) -> [(name: String, value: String)] {
         Mirror(reflecting: room).children.flatMap { child -> [(name: String, value: String)] in
