@@ -53,10 +53,6 @@ extension TensorTable {
         var known = Set(buffers)
         for entry in entries {
             known.formUnion(entry.names)
-            if isTiedToNothing(entry) {
-                report.missing.append(entry.name)
-                continue
-            }
             let standing = entry.names.filter { positions[$0] != nil }
             guard let name = standing.first, let position = positions[name] else {
                 if entry.presence == .required { report.missing.append(entry.name) }
@@ -91,14 +87,6 @@ extension TensorTable {
             }
         }
         return report
-    }
-}
-
-extension TensorTable {
-    /// Whether another weight would stand in for this one that the model has not, or not in this shape.
-    private func isTiedToNothing(_ entry: Entry) -> Bool {
-        guard case .tied(let slot) = entry.presence else { return false }
-        return self[source(of: slot)]?.shape != entry.shape
     }
 }
 

@@ -92,11 +92,10 @@ public struct TensorTable: Sendable {
 
     private func checkTies(_ file: String) throws(StructureError) {
         for entry in entries {
-            guard case .tied(let other) = entry.presence, let shape = self[other]?.shape, shape != entry.shape else {
-                continue
-            }
-            throw StructureError(
-                "\(file): \(entry.name): expected the shape \(shape) of what it is tied to, found \(entry.shape)")
+            guard case .tied(let other) = entry.presence, self[other]?.shape != entry.shape else { continue }
+            let expected =
+                self[other].map { "the shape \($0.shape) of what it is tied to" } ?? "a table that it could be tied to"
+            throw StructureError("\(file): \(entry.name): expected \(expected), found \(entry.shape)")
         }
     }
 
