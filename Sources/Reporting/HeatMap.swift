@@ -18,7 +18,7 @@ struct HeatMap {
     /// By row, then column; nil where there is nothing.
     var cells: [[Cell?]]
 
-    private static let left = 96.0
+    private static let left = 112.0
     private static let width = 560.0
     private static let rowHeight = 24.0
 
