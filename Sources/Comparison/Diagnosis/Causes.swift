@@ -245,10 +245,13 @@ enum Causes {
     private static let embeddings: [Cause] = [
         embedding("embeddings not scaled") { $0.scale = nil },
         .model("positions counted from another row", at: ["embed"]) { spec, role in
-            guard var stack = spec[role], let offset = stack.embedding.positions?.offset, offset > 0 else { return [] }
+            guard var stack = spec[role], let positions = stack.embedding.positions else { return [] }
+            // Where padding has a row, it is the one before.
+            let least = positions.counting == .places ? 0 : 1
+            guard positions.offset > least else { return [] }
             // The table stays as long as it is.
-            stack.embedding.positions?.offset = 0
-            stack.contextLength += offset
+            stack.embedding.positions?.offset = least
+            stack.contextLength += positions.offset - least
             return [changed(spec) { $0[role] = stack }]
         },
         embedding("no positions added") { $0.positions = nil },

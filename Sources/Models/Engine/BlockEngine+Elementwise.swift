@@ -286,6 +286,8 @@ extension BlockEngine {
     /// Rows of a table; equal ones are read once, in ascending order, which suits every format.
     func gather(_ slot: WeightSlot, _ ids: [Int]) throws -> Matrix<S> {
         let table = try borrow(slot)
+        // What comes from outside was checked; a specification may have been edited.
+        precondition(ids.allSatisfy((0..<table.tensor.shape.rowCount).contains), "rows of a table")
         let result = try Matrix<S>(rowCount: ids.count, columnCount: table.tensor.shape.rowElementCount)
         if table.isReadWhole {
             let values = try vector(slot).widened
