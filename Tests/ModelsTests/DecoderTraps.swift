@@ -4,7 +4,8 @@
 
 extension Trap {
     /// A specification that is wrong in one place.
-    private static func wrong(
+    /// One in what the specification says.
+    static func wrong(
         _ description: String, _ golden: String, _ tap: String,
         _ spec: @escaping @Sendable (inout TransformerSpec) -> Void
     ) -> Trap {

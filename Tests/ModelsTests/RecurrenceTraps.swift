@@ -14,13 +14,6 @@ extension Trap {
             })
     }
 
-    private static func wrong(
-        _ description: String, _ golden: String, _ tap: String,
-        _ spec: @escaping @Sendable (inout TransformerSpec) -> Void
-    ) -> Trap {
-        Trap(testDescription: description, golden: golden, tap: tap, spec: spec)
-    }
-
     static let recurrences: [Trap] = [
         memory("a memory one position shorter", "transfo-xl-segments") { $0.memoryLength -= 1 },
         memory("a memory one position longer", "transfo-xl-original") { $0.memoryLength += 1 },

@@ -47,21 +47,16 @@ struct Diagnostician {
         let before = try error(found, runner, planned, step, states)
         guard before > allowed else { return nil }
         var fitting: [(mistake: String, after: Double)] = []
-        for cause in Causes.all where cause.points.contains(name.point) {
-            for model in cause.make(reference, place) {
-                let variant = try BlockRunner(model, tokens: tokens, settings: settings)
-                guard variant.plannedTaps(of: step).contains(planned) else { continue }
-                let after = try error(found, variant, planned, step, states)
-                if after <= allowed, after < before / 4 { fitting.append((cause.mistake, after)) }
-            }
-        }
-        if fitting.isEmpty, let (mistake, model) = otherConfiguration {
+        func attempt(_ mistake: String, _ model: Model) throws {
             let variant = try BlockRunner(model, tokens: tokens, settings: settings)
-            if variant.plannedTaps(of: step).contains(planned) {
-                let after = try error(found, variant, planned, step, states)
-                if after <= allowed, after < before / 4 { fitting.append((mistake, after)) }
-            }
+            guard variant.plannedTaps(of: step).contains(planned) else { return }
+            let after = try error(found, variant, planned, step, states)
+            if after <= allowed, after < before / 4 { fitting.append((mistake, after)) }
         }
+        for cause in Causes.all where cause.points.contains(name.point) {
+            for model in cause.make(reference, place) { try attempt(cause.mistake, model) }
+        }
+        if fitting.isEmpty, let (mistake, model) = otherConfiguration { try attempt(mistake, model) }
         guard let best = fitting.min(by: { $0.after < $1.after }) else { return nil }
         let others = fitting.map(\.mistake).filter { $0 != best.mistake }
         return Diagnosis(

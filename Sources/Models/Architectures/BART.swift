@@ -40,27 +40,17 @@ extension ConfigurationReader {
         let norm = NormSpec(epsilon: 1e-5)
         let hiddenSize = try size("d_model", or: "hidden_size")
         let headKey = "\(role.rawValue)_attention_heads"
-        let headCount = try size(headKey)
-        guard hiddenSize % headCount == 0 else {
-            throw error(headKey, expected: "a divisor of d_model \(hiddenSize)", found: "\(headCount)")
-        }
-        let attention = AttentionSpec(
-            headCount: headCount, keyValueHeadCount: headCount, headDimension: hiddenSize / headCount,
-            baseScale: 1 / Double(hiddenSize / headCount).squareRoot(), isCausal: role == .decoder)
-        let norms = hasNormsBefore ? BlockSpec.Norms(before: norm) : BlockSpec.Norms(afterResidual: norm)
-        let block = BlockSpec(
-            attentionNorms: norms, attention: attention,
-            cross: role == .decoder ? BlockSpec.Cross(norms: norms, attention: attention.forCrossing) : nil,
-            feedForwardNorms: norms,
-            feedForward: FeedForwardSpec(
-                innerSize: try size("\(role.rawValue)_ffn_dim"),
-                activation: try activation("activation_function", default: .geluErf)))
+        let layers = try encoder(
+            hiddenSize: hiddenSize, headCount: size(headKey), headCountKey: headKey, sizeKey: "d_model",
+            innerSize: size("\(role.rawValue)_ffn_dim"), norm: norm,
+            activation: activation("activation_function", default: .geluErf))
         let scale = try bool("scale_embedding", default: false) ? Double(hiddenSize).squareRoot() : nil
         return StackSpec(
             role: role, vocabularySize: try size("vocab_size"), hiddenSize: hiddenSize,
             layerCount: try size("\(role.rawValue)_layers"),
             contextLength: try optionalSize("max_position_embeddings") ?? 1024,
-            embedding: EmbeddingSpec(scale: scale), blocks: BlockPattern(block),
+            embedding: EmbeddingSpec(scale: scale),
+            blocks: BlockPattern(layers.block(of: role, hasNormsBefore: hasNormsBefore)),
             finalNorm: hasNormsBefore ? norm : nil)
     }
 

@@ -139,16 +139,12 @@ extension ConfigurationReader {
     private mutating func clipStack(
         _ role: StackSpec.Role, _ encoder: EncoderConfiguration, _ isProjected: Bool
     ) throws(StructureError) -> StackSpec {
-        let norms = BlockSpec.Norms(before: encoder.norm)
-        let block = BlockSpec(
-            attentionNorms: norms, attention: encoder.attention, feedForwardNorms: norms,
-            feedForward: encoder.feedForward)
         let width = try optionalSize("projection_dim") ?? 512
         let projection = PoolingSpec.Projection(outputSize: width, isNormalized: false)
         return StackSpec(
             role: role, vocabularySize: 0, hiddenSize: encoder.hiddenSize,
             layerCount: try optionalSize("num_hidden_layers") ?? 12, contextLength: 1, embedding: EmbeddingSpec(),
-            blocks: BlockPattern(block), finalNorm: nil,
+            blocks: BlockPattern(encoder.block(of: role, hasNormsBefore: true)), finalNorm: nil,
             pooling: PoolingSpec(projection: isProjected ? projection : nil))
     }
 

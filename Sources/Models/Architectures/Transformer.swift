@@ -10,17 +10,16 @@ import AssayCheckpoints
 enum Transformer: Architecture {
     static let modelType = "transformer"
 
+    private enum ChannelOrder: String, CaseIterable { case interleaved, halves }
+
     static func spec(
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
     ) throws -> TransformerSpec {
-        let order = try configuration.text("positions") ?? "interleaved"
-        guard ["interleaved", "halves"].contains(order) else {
-            throw configuration.error("positions", expected: "'interleaved' or 'halves'", found: "'\(order)'")
-        }
+        let order = try configuration.choice("positions", default: ChannelOrder.interleaved)
         var stacks = try [StackSpec.Role.encoder, .decoder].map { try configuration.transformerStack($0) }
         let isScaled = try configuration.bool("scale_embedding", default: true)
         for index in stacks.indices {
-            stacks[index].embedding.sinusoids = SinusoidalPositions(isInterleaved: order == "interleaved")
+            stacks[index].embedding.sinusoids = SinusoidalPositions(isInterleaved: order == .interleaved)
             stacks[index].embedding.scale = isScaled ? Double(stacks[index].hiddenSize).squareRoot() : nil
         }
         stacks[1].embedding.isShared = try configuration.bool("share_embeddings", default: false)
@@ -71,25 +70,16 @@ extension ConfigurationReader {
     /// A stack of `torch.nn.Transformer`, its arguments under their names and with their defaults.
     fileprivate mutating func transformerStack(_ role: StackSpec.Role) throws -> StackSpec {
         let hiddenSize = try optionalSize("d_model") ?? 512
-        let headCount = try optionalSize("nhead") ?? 8
-        guard hiddenSize % headCount == 0 else {
-            throw error("nhead", expected: "a divisor of d_model \(hiddenSize)", found: "\(headCount)")
-        }
         let hasBias = try bool("bias", default: true)
         let norm = NormSpec(epsilon: try epsilon("layer_norm_eps", default: 1e-5), hasBias: hasBias)
-        let norms = try bool("norm_first", default: false) ? BlockSpec.Norms(before: norm) : .init(afterResidual: norm)
-        var attention = AttentionSpec(
-            headCount: headCount, keyValueHeadCount: headCount, headDimension: hiddenSize / headCount,
-            baseScale: 1 / Double(hiddenSize / headCount).squareRoot(), isCausal: role == .decoder)
-        attention.projection = .joined
-        (attention.hasInputBias, attention.hasOutputBias) = (hasBias, hasBias)
-        let block = BlockSpec(
-            attentionNorms: norms, attention: attention,
-            cross: role == .decoder ? BlockSpec.Cross(norms: norms, attention: attention.forCrossing) : nil,
-            feedForwardNorms: norms,
-            feedForward: FeedForwardSpec(
-                innerSize: try optionalSize("dim_feedforward") ?? 2048,
-                activation: try activation("activation", default: .relu), hasBias: hasBias))
+        var layers = try encoder(
+            hiddenSize: hiddenSize, headCount: optionalSize("nhead") ?? 8, headCountKey: "nhead", sizeKey: "d_model",
+            innerSize: optionalSize("dim_feedforward") ?? 2048, norm: norm,
+            activation: activation("activation", default: .relu))
+        layers.attention.projection = .joined
+        (layers.attention.hasInputBias, layers.attention.hasOutputBias) = (hasBias, hasBias)
+        layers.feedForward.hasBias = hasBias
+        let block = layers.block(of: role, hasNormsBefore: try bool("norm_first", default: false))
         return StackSpec(
             role: role, vocabularySize: try size(role == .encoder ? "src_vocab_size" : "tgt_vocab_size"),
             hiddenSize: hiddenSize, layerCount: try optionalSize("num_\(role.rawValue)_layers") ?? 6,

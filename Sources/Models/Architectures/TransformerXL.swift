@@ -115,26 +115,13 @@ extension ConfigurationReader {
         return values
     }
 
-    /// One of an enumeration's words.
-    fileprivate mutating func choice<Word: RawRepresentable & CaseIterable>(
-        _ key: String, default fallback: Word
-    ) throws -> Word where Word.RawValue == String {
-        guard let text = try text(key) else { return fallback }
-        guard let word = Word(rawValue: text) else {
-            let words = Word.allCases.map { "'\($0.rawValue)'" }.joined(separator: " or ")
-            throw error(key, expected: words, found: shown(key))
-        }
-        return word
-    }
-
     /// The block of every layer.
     fileprivate mutating func recurrentBlock(_ hiddenSize: Int) throws -> BlockSpec {
         let headCount = try optionalSize("n_head", or: "num_attention_heads") ?? 16
         let headDimension = try optionalSize("d_head") ?? 64
         try checkWidth(ofHeads: headCount, headDimension, "d_head")
         let norm = NormSpec(epsilon: try epsilon("layer_norm_epsilon", default: 1e-5))
-        let isBefore = try bool("pre_lnorm", default: false)
-        let norms = isBefore ? BlockSpec.Norms(before: norm) : BlockSpec.Norms(afterResidual: norm)
+        let norms = BlockSpec.Norms(norm, isBefore: try bool("pre_lnorm", default: false))
         var attention = AttentionSpec(
             headCount: headCount, keyValueHeadCount: headCount, headDimension: headDimension,
             baseScale: 1 / Double(headDimension).squareRoot(), isCausal: true)

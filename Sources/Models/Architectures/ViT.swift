@@ -14,7 +14,6 @@ enum ViT: Architecture {
         let patches = try configuration.patches(
             imageSize: configuration.extents("image_size", default: 224),
             patchSize: configuration.extents("patch_size", default: 16), outputCount: encoder.hiddenSize)
-        let norms = BlockSpec.Norms(before: encoder.norm)
         let isClassifier =
             try configuration.architectureClass(among: ["ViTModel", "ViTForImageClassification"])
             == "ViTForImageClassification" || stands(.head)
@@ -28,10 +27,7 @@ enum ViT: Architecture {
             architecture: modelType, vocabularySize: 0, hiddenSize: encoder.hiddenSize,
             layerCount: try configuration.size("num_hidden_layers"), contextLength: patches.positionCount,
             embedding: EmbeddingSpec(features: patches, positions: LearnedPositions()),
-            blocks: BlockPattern(
-                BlockSpec(
-                    attentionNorms: norms, attention: encoder.attention, feedForwardNorms: norms,
-                    feedForward: encoder.feedForward)),
+            blocks: BlockPattern(encoder.block(of: .only, hasNormsBefore: true)),
             finalNorm: encoder.norm, pooling: isClassifier ? PoolingSpec() : stands(.pooler) ? pooler : nil,
             head: isClassifier ? head : nil)
         try configuration.requireEncoder()

@@ -10,10 +10,19 @@ struct EncoderConfiguration {
     var feedForward: FeedForwardSpec
 
     /// A block with a norm behind each residual connection.
-    var block: BlockSpec {
-        BlockSpec(
-            attentionNorms: BlockSpec.Norms(afterResidual: norm), attention: attention,
-            feedForwardNorms: BlockSpec.Norms(afterResidual: norm), feedForward: feedForward)
+    var block: BlockSpec { block(of: .only) }
+
+    /// A block of a stack; a decoder's sees nothing of what comes, and attends to what the encoder gave.
+    ///
+    /// - Parameter hasNormsBefore: whether norms stand before the sublayers; else behind the residuals.
+    func block(of role: StackSpec.Role, hasNormsBefore: Bool = false) -> BlockSpec {
+        let norms = BlockSpec.Norms(norm, isBefore: hasNormsBefore)
+        var attention = attention
+        if role == .decoder { attention.isCausal = true }
+        return BlockSpec(
+            attentionNorms: norms, attention: attention,
+            cross: role == .decoder ? BlockSpec.Cross(norms: norms, attention: attention.forCrossing) : nil,
+            feedForwardNorms: norms, feedForward: feedForward)
     }
 
     /// The head of a masked language model: a linear layer, an activation and a norm before the product.

@@ -138,6 +138,18 @@ public struct ConfigurationReader {
         return text
     }
 
+    /// One of an enumeration's words.
+    mutating func choice<Word: RawRepresentable & CaseIterable>(
+        _ key: String, default fallback: Word
+    ) throws(StructureError) -> Word where Word.RawValue == String {
+        guard let text = try text(key) else { return fallback }
+        guard let word = Word(rawValue: text) else {
+            let words = Word.allCases.map { "'\($0.rawValue)'" }.joined(separator: " or ")
+            throw error(key, expected: words, found: shown(key))
+        }
+        return word
+    }
+
     /// A list of words, each one of some.
     mutating func words(_ key: String, among words: [String]) throws(StructureError) -> [String]? {
         guard let value = take(key) else { return nil }

@@ -76,7 +76,8 @@ extension BlockEngine {
 
     /// Vectors of distances, head by head, packed for a product.
     private func heads(of table: Matrix<S>, _ spec: AttentionSpec) throws -> [Matrix<S>] {
-        try (0..<spec.headCount).map { try pack(table, head: $0, width: spec.headDimension) }
+        let width = spec.headDimension
+        return try (0..<spec.headCount).map { try packed(table, columns: $0 * width..<($0 + 1) * width) }
     }
 
     /// Scores of some queries of one head of one sequence with all keys, scaled: [rows, length].
@@ -118,39 +119,9 @@ extension BlockEngine {
         for (index, row) in rows.enumerated() {
             features.row(index).update(from: matrix.row(row) + head * width, count: width)
         }
-        let result = try Matrix<S>(rowCount: rows.count, columnCount: scores.rowCount)
-        let panels = (scores.rowCount + S.panelWidth(kernels) - 1) / S.panelWidth(kernels)
-        S.product(
-            kernels, features.pointer, packed.pointer, result.pointer, scores.rowCount, rows.count, width,
-            scores.rowCount, 0..<panels)
+        let result = try product(features, with: packed, outputCount: scores.rowCount)
         S.scale(kernels, result.pointer, scores.scale, rows.count * scores.rowCount)
         return result
-    }
-
-    /// A head's features of every row, as a matrix whose outputs are the rows.
-    private func pack(_ matrix: Matrix<S>, head: Int, width: Int) throws -> Matrix<S> {
-        let outputs = matrix.rowCount
-        let packed = try Matrix<S>(rowCount: 1, columnCount: S.packedCount(kernels, width, outputs))
-        S.pack(
-            kernels, own: matrix.pointer + head * width, MatrixStrides(input: 1, output: matrix.columnCount), width,
-            outputs, 0..<(outputs + S.panelWidth(kernels) - 1) / S.panelWidth(kernels), packed.pointer)
-        return packed
-    }
-}
-
-extension Scalar {
-    /// Packs numbers of the engine's own type.
-    fileprivate static func pack(
-        _ k: KernelTable, own w: UnsafePointer<Self>, _ strides: MatrixStrides, _ inputs: Int, _ outputs: Int,
-        _ panels: Range<Int>, _ packed: UnsafeMutablePointer<Self>
-    ) {
-        let raw = UnsafeRawPointer(w)
-        switch precision {
-        case .float32:
-            pack(k, raw.assumingMemoryBound(to: Float.self), strides, inputs, outputs, panels, packed)
-        case .float64:
-            pack(k, raw.assumingMemoryBound(to: Double.self), strides, inputs, outputs, panels, packed)
-        }
     }
 }
 

@@ -42,14 +42,27 @@ extension BlockEngine {
 
     /// Products of rows with rows, [rows of a, rows of b].
     func products(_ a: Matrix<S>, _ b: Matrix<S>) throws -> Matrix<S> {
-        let (inputs, outputs) = (b.columnCount, b.rowCount)
-        let packed = try Matrix<S>(rowCount: 1, columnCount: S.packedCount(kernels, inputs, outputs))
-        let result = try Matrix<S>(rowCount: a.rowCount, columnCount: outputs)
-        let panels = 0..<(outputs + panelWidth - 1) / panelWidth
-        S.pack(
-            kernels, own: b.pointer, MatrixStrides(input: 1, output: inputs), inputs, outputs, panels, packed.pointer)
-        S.product(kernels, a.pointer, packed.pointer, result.pointer, outputs, a.rowCount, inputs, outputs, panels)
+        let result = try product(a, with: try packed(b, columns: 0..<b.columnCount), outputCount: b.rowCount)
         roundRows(of: result, 0..<result.rowCount)
+        return result
+    }
+
+    /// Some columns of every row, packed for a product whose outputs are the rows.
+    func packed(_ matrix: Matrix<S>, columns: Range<Int>) throws -> Matrix<S> {
+        let outputs = matrix.rowCount
+        let packed = try Matrix<S>(rowCount: 1, columnCount: S.packedCount(kernels, columns.count, outputs))
+        S.pack(
+            kernels, own: matrix.pointer + columns.lowerBound, MatrixStrides(input: 1, output: matrix.columnCount),
+            columns.count, outputs, 0..<(outputs + panelWidth - 1) / panelWidth, packed.pointer)
+        return packed
+    }
+
+    /// The product of some rows with what `packed` gave.
+    func product(_ rows: Matrix<S>, with packed: Matrix<S>, outputCount: Int) throws -> Matrix<S> {
+        let result = try Matrix<S>(rowCount: rows.rowCount, columnCount: outputCount)
+        S.product(
+            kernels, rows.pointer, packed.pointer, result.pointer, outputCount, rows.rowCount, rows.columnCount,
+            outputCount, 0..<(outputCount + panelWidth - 1) / panelWidth)
         return result
     }
 

@@ -175,6 +175,11 @@ public struct BlockSpec: Sendable, Equatable {
             self.after = after
             self.afterResidual = afterResidual
         }
+
+        /// One norm: before the sublayer, or behind its residual.
+        public init(_ norm: NormSpec, isBefore: Bool) {
+            self.init(before: isBefore ? norm : nil, afterResidual: isBefore ? nil : norm)
+        }
     }
 
     /// A sublayer whose queries are the block's and whose keys and values are the encoder's.
