@@ -59,9 +59,10 @@ struct Run: ParsableCommand {
         guard let tokens = try input.batch(for: opened.model, tokenizerIn: opened.folder, common.reading) else {
             throw UsageError("give the input with --tokens FILE or --text FILE")
         }
-        if let note = tokens.noteOfLength(for: opened.model.spec) { common.note("note: \(note)") }
         let runner = try BlockRunner(
             opened.model, tokens: tokens, settings: RunSettings(profile: input.profile, threads: common.threadCount))
+        // Input that suits the model at all.
+        if let note = tokens.noteOfLength(for: opened.model.spec) { common.note("note: \(note)") }
         let summary = RunSummary(runner)
         if let capture {
             try Capture.run(

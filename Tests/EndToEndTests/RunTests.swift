@@ -72,6 +72,23 @@ import Testing
             "\(other.errors)")
     }
 
+    /// Not where the input is none of the model's.
+    @Test func sequencesBeyondWhatTheModelWasMadeForAreNoted() throws {
+        let model = try TestModel("llama-grouped")
+        let path = model.folder.path.appending("config.json")
+        var configuration = try #require(JSONValue(parsing: TestFiles.bytes(path)).object)
+        configuration["max_position_embeddings"] = 2
+        try TestFiles.write(Array(JSONValue.object(configuration).compactText.utf8), to: path)
+        let tokens = try model.folder.write("t.json", Array("[[1, 2, 3]]".utf8))
+        let outcome = try AssayTool.run(["run", model.path, "--tokens", tokens.string])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(outcome.errors.contains("sequences of 3 positions, more than the 2 that llama was made for"))
+        let images = try TestModel("vit-pooler")
+        let other = try AssayTool.run(["run", images.path, "--tokens", tokens.string])
+        defer { withExtendedLifetime((model, images)) {} }
+        #expect(other.exitCode == 3 && !other.errors.contains("made for"), "\(other.errors)")
+    }
+
     @Test func needsAConfiguration() throws {
         let model = try TestModel()
         let outcome = try AssayTool.run(["run", model.weights.string, "--tokens", model.tokens])
