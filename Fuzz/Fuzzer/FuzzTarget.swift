@@ -17,6 +17,6 @@ struct FuzzTarget: Sendable {
     static let all = [
         safetensors, gguf, numpy, npz, zip, pickle, torch, ztensor, cbor, ztensorManifest, zplanes, zplanesIndex,
         zplanesChunk, seekableZstd, hdf5, hdf5Listing, lzf, keras, json, shardIndex, configuration, tokens, inputs,
-        tokenizer, vocabulary, certificate, signature, map, anyFormat,
+        tokenizer, vocabulary, debugTree, certificate, signature, map, anyFormat,
     ]
 }

@@ -40,7 +40,7 @@ public struct CheckpointError: AssayError, Equatable {
 
     public var description: String {
         let site = place == .file ? "" : "\(place): "
-        return "\(file.forDisplay): \(site)expected \(expected), found \(found)"
+        return "\(file.forDisplay): \(site)expected \(expected), found \(found.cutForDisplay)"
     }
 }
 
@@ -69,9 +69,10 @@ public struct SystemError: AssayError, Equatable {
     /// What could be done about it, where we know.
     public var advice: String?
 
+    /// - Parameter path: what is under construction is called by what it is to become.
     public init(_ operation: String, _ path: FilePath, _ errno: Errno, advice: String? = nil) {
         self.operation = operation
-        self.path = path
+        self.path = Temporaries.destination(of: path)
         self.errno = errno
         self.advice = advice ?? Self.usualAdvice(errno)
     }
@@ -99,15 +100,16 @@ extension BinaryInteger {
 extension String {
     /// Longer names are cut where people see them; JSON has them whole.
     private static let shownByteCount = 1000
+    /// A sentence is no longer, whatever a file makes it tell of: a thousand values where two were expected.
+    private static let foundByteCount = 4000
 
     /// The text with control characters (and what could disguise a line on a terminal) written as `\u001b`, so that a
-    /// name from a file can be printed anywhere; above 1000 bytes cut, visibly.
-    public var escapedForDisplay: String {
-        let byteCount = utf8.count
-        guard byteCount > Self.shownByteCount else { return escaped }
-        // Between scalars, as a string is never cut inside one.
-        let end = utf8.index(startIndex, offsetBy: Self.shownByteCount)
-        return String(self[..<end]).escaped + "... (\(byteCount.inBytes))"
+    /// name from a file can be printed anywhere; what would take more than 1000 bytes is cut, visibly.
+    public var escapedForDisplay: String { escaped(atMost: Self.shownByteCount) }
+
+    /// What is said of a file, escaped already, above 4000 bytes cut, visibly.
+    fileprivate var cutForDisplay: String {
+        utf8.count > Self.foundByteCount ? escaped(atMost: Self.foundByteCount) : self
     }
 
     /// Whether it is printable ASCII throughout, each byte a character that is shown as it is.
@@ -120,20 +122,17 @@ extension String {
     }
 
     /// The same without a limit.
-    package var escaped: String {
-        if isPlain { return self }
-        guard unicodeScalars.contains(where: \.needsEscape) else { return self }
+    package var escaped: String { escaped(atMost: .max) }
+
+    /// - Parameter limit: of what is shown, in bytes, without the words that tell of the cut.
+    private func escaped(atMost limit: Int) -> String {
+        let byteCount = utf8.count
+        if byteCount <= limit, isPlain || !unicodeScalars.contains(where: \.needsEscape) { return self }
         var result = ""
         for scalar in unicodeScalars {
-            guard scalar.needsEscape else {
-                result.unicodeScalars.append(scalar)
-                continue
-            }
-            let hex = String(scalar.value, radix: 16)
-            result +=
-                scalar.value <= 0xFFFF
-                ? "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-                : "\\u{\(hex)}"
+            let shown = scalar.needsEscape ? scalar.escape : String(scalar)
+            guard shown.utf8.count <= limit - result.utf8.count else { return result + "... (\(byteCount.inBytes))" }
+            result += shown
         }
         return result
     }
@@ -159,6 +158,12 @@ extension Unicode.Scalar {
         case 0...0x1F, 0x7F...0x9F, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2069, 0xFEFF: true
         default: false
         }
+    }
+
+    /// "\u001b", "\u{e0041}"
+    fileprivate var escape: String {
+        let hex = String(value, radix: 16)
+        return value <= 0xFFFF ? "\\u" + String(repeating: "0", count: 4 - hex.count) + hex : "\\u{\(hex)}"
     }
 }
 

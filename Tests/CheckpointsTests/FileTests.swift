@@ -100,6 +100,18 @@ import Testing
         let error = CheckpointError("f", .tensor(name), expected: "x", found: "y")
         #expect(error.description == "f: tensor '\(shown)': expected x, found y")
     }
+
+    @Test func areNoLongerThanAPersonReads() {
+        let list = String(repeating: "a tuple, ", count: 1000)
+        let error = CheckpointError("f", .file, expected: "x", found: list)
+        #expect(error.description.utf8.count < 4200)
+        #expect(error.description.hasSuffix("a tuple, a tu... (9000 bytes)"), "\(error.description.suffix(100))")
+        // A name is cut by what is shown of it, never inside what stands for one character.
+        let name = String(repeating: "\u{1B}", count: 500)
+        #expect(name.escapedForDisplay == String(repeating: "\\u001b", count: 166) + "... (500 bytes)")
+        #expect(String(repeating: "é", count: 500).escapedForDisplay.utf8.count == 1000)
+        #expect(String(repeating: "é", count: 501).escapedForDisplay.hasSuffix("éé... (1002 bytes)"))
+    }
 }
 
 @Suite struct Digests {

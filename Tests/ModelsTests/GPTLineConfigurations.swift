@@ -90,6 +90,9 @@ extension BadConfiguration {
             "gpt3-banded", [("attention_pattern", ["dense", "sparse"])],
             "config.json: attention_pattern: expected a list of dense, banded, found ['dense', 'sparse']"),
         .init(
+            "gpt3-banded", [("attention_pattern", [[[[["dense"]], 1]], "banded"])],
+            "config.json: attention_pattern: expected a list of dense, banded, found [[[a list of 1, 1]], 'banded']"),
+        .init(
             "gpt3-banded", [("attention_pattern", .array([]))],
             "config.json: attention_pattern: expected at least one kind of layer, found []"),
         .init(

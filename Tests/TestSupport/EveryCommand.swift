@@ -13,6 +13,8 @@ import SystemPackage
 public enum EveryCommand {
     /// 100 MB above what an idle process takes.
     private static let (byteCount, seconds) = (120_000_000, 1)
+    /// Beyond any path and any list of names.
+    private static let sentenceByteCount = 8000
     private static let limits = AssayTool.Limits(byteCount: byteCount, seconds: seconds)
 
     private static let refusals = Trials(
@@ -47,6 +49,8 @@ public enum EveryCommand {
                 "exit code \(outcome.exitCode), not \(exitCode)"
             } else if sentences.count != 1 || !sentences[0].hasPrefix("error: ") {
                 "not one sentence"
+            } else if sentences[0].utf8.count > Self.sentenceByteCount {
+                "a sentence of \(sentences[0].utf8.count) bytes"
             } else if let word = expected.first(where: { !outcome.errors.contains($0) }) {
                 "nothing of '\(word)'"
             } else if command != "inspect", !outcome.output.isEmpty {

@@ -24,10 +24,9 @@ public final class OutputFile: Sendable {
 
     /// Creates a file beside `path` that has no name, so that it is gone with the process, however that ends.
     public init(unnamedBeside path: FilePath) throws {
-        let name = "." + (path.lastComponent?.string ?? "") + ".plain"
-        self.path = path.removingLastComponent().appending(name)
+        self.path = path
         cache = nil
-        descriptor = try SystemCall.createUnnamed(self.path)
+        descriptor = try SystemCall.createUnnamed(beside: path)
     }
 
     /// Opens a file that exists, to be changed where it lies.

@@ -32,7 +32,8 @@ public final class StagedOutput: Sendable {
         replaced = try Self.replaced(by: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
         let staging = place ?? Self.temporaryPath(for: normalized)
         if place == nil {
-            if isFolder { try SystemCall.makeFolder(staging, isTemporary: true) } else { Temporaries.add(staging) }
+            if isFolder { try SystemCall.makeFolder(staging, isTemporary: true) }
+            Temporaries.add(staging, for: normalized)
         }
         self.destination = normalized
         self.staging = staging

@@ -128,17 +128,18 @@ package enum SystemCall {
         try Temporaries.making { () throws(SystemError) -> CInt in try make(path) }
     }
 
-    /// The same for a file that loses its name at once, and so is gone with the process.
-    static func createUnnamed(_ path: FilePath) throws(SystemError) -> CInt {
+    /// Creates a file beside another that loses its name at once, and so is gone with the process.
+    static func createUnnamed(beside path: FilePath) throws(SystemError) -> CInt {
         try Temporaries.making { () throws(SystemError) -> CInt in
-            let descriptor = try make(path)
-            removeIfPresent(path)
+            let name = path.removingLastComponent().appending("." + (path.lastComponent?.string ?? "") + ".plain")
+            let descriptor = try make(name, for: path)
+            removeIfPresent(name)
             return descriptor
         }
     }
 
-    private static func make(_ path: FilePath) throws(SystemError) -> CInt {
-        try retrying("create it", path) {
+    private static func make(_ path: FilePath, for known: FilePath? = nil) throws(SystemError) -> CInt {
+        try retrying("create it", known ?? path) {
             path.withPlatformString { open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
         }
     }

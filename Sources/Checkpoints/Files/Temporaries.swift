@@ -5,21 +5,35 @@ import SystemPackage
 ///
 /// This is process-wide because a signal is.
 public enum Temporaries {
-    private static let paths = Mutex<Set<FilePath>>([])
+    /// With what each is to become.
+    private static let paths = Mutex<[FilePath: FilePath]>([:])
     /// Held while outputs take their places.
     private static let publishing = Mutex(())
     /// Held while a file or folder is made or removed.
     private static let making = Mutex(())
 
-    package static func add(_ path: FilePath) { paths.withLock { _ = $0.insert(path) } }
+    /// - Parameter destination: what it is to become, where that is known.
+    package static func add(_ path: FilePath, for destination: FilePath? = nil) {
+        paths.withLock { $0[path] = destination ?? path }
+    }
 
     /// What has its place, or is kept for another run.
-    package static func forget(_ path: FilePath) { paths.withLock { _ = $0.remove(path) } }
+    package static func forget(_ path: FilePath) { paths.withLock { _ = $0.removeValue(forKey: path) } }
+
+    /// The file by the name that people know: a file under construction by what it is to become.
+    static func destination(of path: FilePath) -> FilePath {
+        for (temporary, destination) in paths.withLock({ $0 }) where path.starts(with: temporary) {
+            var rest = path
+            _ = rest.removePrefix(temporary)
+            return rest.isEmpty ? destination : destination.pushing(rest)
+        }
+        return path
+    }
 
     /// Removes what is no longer needed, with all in it, where nobody else did; the process does not end in the middle of it.
     package static func remove(_ path: FilePath) {
         making.withLock { _ in
-            if paths.withLock({ $0.remove(path) }) != nil { SystemCall.removeTree(path) }
+            if paths.withLock({ $0.removeValue(forKey: path) }) != nil { SystemCall.removeTree(path) }
         }
     }
 
@@ -43,7 +57,7 @@ public enum Temporaries {
     public static func removeAll(then leave: () -> Never) -> Never {
         publishing.withLock { _ -> Never in
             making.withLock { _ -> Never in
-                for path in paths.withLock({ $0 }) { SystemCall.removeTree(path) }
+                for path in paths.withLock({ $0.keys }) { SystemCall.removeTree(path) }
                 leave()
             }
         }

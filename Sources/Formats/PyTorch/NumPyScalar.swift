@@ -18,8 +18,11 @@ enum NumPyScalar {
             guard bytes.count == text.unicodeScalars.count else { throw fault("text in latin1", "other characters") }
             return .bytes(bytes)
         default:
-            guard arguments.count == 2, case .numpyType(let type) = arguments[0], case .bytes(let bytes) = arguments[1]
-            else { throw fault("a NumPy type and bytes", arguments.map(\.kind).joined(separator: ", ")) }
+            let expected = "a NumPy type and bytes"
+            guard arguments.count == 2 else { throw fault(expected, "\(arguments.count) arguments") }
+            guard case .numpyType(let type) = arguments[0], case .bytes(let bytes) = arguments[1] else {
+                throw fault(expected, arguments.map(\.kind).joined(separator: ", "))
+            }
             return try number(type, bytes, fault)
         }
     }

@@ -245,14 +245,17 @@ public struct ConfigurationReader {
         return value
     }
 
-    /// A value as messages show it, shortened.
-    static func show(_ value: JSONValue) -> String {
+    /// A value as messages show it, shortened; of lists in lists in lists it tells their lengths.
+    static func show(_ value: JSONValue) -> String { show(value, levels: 3) }
+
+    private static func show(_ value: JSONValue, levels: Int) -> String {
         switch value {
         case .null: "null"
         case .bool(let bool): "\(bool)"
         case .number(let number): String(number.text.prefix(40))
         case .string(let text): "'\(String(text.prefix(60)).escapedForDisplay)'"
-        case .array(let list) where list.count <= 4: "[" + list.map(show).joined(separator: ", ") + "]"
+        case .array(let list) where list.count <= 4 && levels > 0:
+            "[" + list.map { show($0, levels: levels - 1) }.joined(separator: ", ") + "]"
         case .array(let list): "a list of \(list.count)"
         case .object(let object): "an object of \(object.members.count)"
         }

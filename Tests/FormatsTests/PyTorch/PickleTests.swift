@@ -85,6 +85,10 @@ import Testing
         Case("ctorch._utils.os\nsystem\n.", "torch._utils.os.system"),
         Case("ctorch\nload\n.", "torch.load"), Case("ctorch\nfloat31\n.", "torch.float31"),
         Case("cnumpy\nload\n.", "numpy.load"), Case("c_codecs\ndecode\n.", "_codecs.decode"),
+        // Found by fuzzing: a sentence that listed them all.
+        Case(
+            "cnumpy.core.multiarray\nscalar\n(" + String(repeating: "K\\x01", count: 2000) + "tR.",
+            "expected a NumPy type and bytes, found 2000 arguments"),
         Case("U\\x01aK\\x01\\x85R.", "a call of the text"), Case("ctorch\nfloat32\n)R.", "a call of torch.float32"),
         Case("}}b.", "OrderedDict to give"), Case("ccollections\nOrderedDict\n)RNb.", "attributes in a dictionary"),
         Case("\(tensor())}b.", "OrderedDict to give"), Case("(lp0\nI1\na.", "which is not supported"),
