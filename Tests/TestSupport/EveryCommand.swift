@@ -64,10 +64,12 @@ public enum EveryCommand {
 
     /// Requires that each is content.
     ///
-    /// - Parameter byteCount: of memory, where the data take more than the file does.
+    /// - Parameters:
+    ///   - byteCount: of memory, where the data take more than the file does.
+    ///   - seconds: of processor time, likewise.
     /// - Throws: `Misconduct`.
-    public static func mustAccept(_ path: FilePath, byteCount: Int? = nil) throws {
-        let limits = AssayTool.Limits(byteCount: byteCount ?? Self.byteCount, seconds: Self.seconds)
+    public static func mustAccept(_ path: FilePath, byteCount: Int? = nil, seconds: Int? = nil) throws {
+        let limits = AssayTool.Limits(byteCount: byteCount ?? Self.byteCount, seconds: seconds ?? Self.seconds)
         try forEach(path, path, limits) { command, outcome, _ in
             // Not everything holds weights for a scheme, nor anything to verify.
             if command == "quantize", outcome.exitCode == 64 { return nil }
