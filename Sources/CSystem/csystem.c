@@ -72,6 +72,8 @@ int csystem_format(char *text, size_t capacity, double value, int digits, int wi
 void csystem_return_freed_memory(int from_byte_count) {
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, from_byte_count);
+    // With the one the library leaves the other alone: 128 kB, so that the next piece of a tensor would be new memory.
+    mallopt(M_TRIM_THRESHOLD, 2 * from_byte_count);
 #else
     (void)from_byte_count;
 #endif

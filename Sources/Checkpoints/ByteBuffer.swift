@@ -9,6 +9,7 @@ import SystemPackage
 /// array would abort the process).
 public final class ByteBuffer: @unchecked Sendable {  // reason: a plain owner; users divide the bytes among threads
     public let bytes: UnsafeMutableRawBufferPointer
+    private let allocation: UnsafeMutableRawPointer
 
     /// Cache lines, and the widest vector.
     private static let alignment = 64
@@ -19,17 +20,19 @@ public final class ByteBuffer: @unchecked Sendable {  // reason: a plain owner; 
     /// - Throws: `SystemError` where memory is short.
     public init(byteCount: Int) throws {
         Self.returnsLargeBuffers
-        var pointer: UnsafeMutableRawPointer?
-        let result = posix_memalign(&pointer, Self.alignment, max(byteCount, 1))
-        guard result == 0, let pointer else {
+        // Not `posix_memalign`: that of glibc 2.36 does not find room in what a buffer of the same size has left, and every
+        // piece of a tensor would take memory of its own: 560 MB of it for 1 GB.
+        guard byteCount <= Int.max - Self.alignment, let allocation = malloc(byteCount + Self.alignment) else {
             throw SystemError(
-                "reserve \(byteCount.inBytes) of memory", "memory", Errno(rawValue: result == 0 ? ENOMEM : result),
+                "reserve \(byteCount.inBytes) of memory", "memory", .noMemory,
                 advice: "use fewer --threads or a smaller --memory")
         }
-        bytes = UnsafeMutableRawBufferPointer(start: pointer, count: byteCount)
+        self.allocation = allocation
+        bytes = UnsafeMutableRawBufferPointer(
+            start: allocation.alignedUp(toMultipleOf: Self.alignment), count: byteCount)
     }
 
-    deinit { free(bytes.baseAddress) }
+    deinit { free(allocation) }
 
     public func prefix(_ count: Int) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: bytes[..<count])
