@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #if defined(__linux__)
+#include <linux/magic.h>
 #include <malloc.h>
+#include <sys/vfs.h>
 #endif
 #include <sched.h>
 #include <stdio.h>
@@ -53,6 +55,9 @@ ssize_t csystem_copy_range(int from, off_t from_offset, int to, off_t to_offset,
 
 int csystem_reserve(int descriptor, off_t byte_count) {
 #if defined(__linux__)
+    // In memory there is nothing to reserve but the pages themselves, all of them on this thread before the others begin.
+    struct statfs system;
+    if (fstatfs(descriptor, &system) == 0 && system.f_type == TMPFS_MAGIC) return 0;
     // Not posix_fallocate: where the file system cannot reserve, that one writes into every block.
     int result;
     do result = fallocate(descriptor, 0, 0, byte_count);
