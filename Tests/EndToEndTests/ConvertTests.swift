@@ -26,6 +26,24 @@ import Testing
         #expect(outcome.output.hasSuffix("verified\n"))
     }
 
+    /// Of 256 MB, all zeros, whatever a format makes of them: pieces pass by in the memory that the first ones took.
+    @Test(arguments: [
+        ["x.safetensors"], ["x.h5"], ["x.h5", "--deflate", "1"], ["x.zplanes"], ["x.gguf"], ["x.pt"], ["x.npz"],
+        ["x.zt"],
+    ]) func takesTheMemoryOfAFewPieces(_ target: [String]) throws {
+        let work = try TemporaryFolder()
+        let byteCount = 256_000_000
+        let header = #"{"t":{"dtype":"F32","shape":[64000,1000],"data_offsets":[0,\#(byteCount)]}}"#
+        let source = try work.write("source.safetensors", SafetensorsBytes.file(header, data: []))
+        let file = try OutputFile(changing: source)
+        try file.setLength(try file.byteCount() + byteCount)
+        let words = [work.path.appending(target[0]).string] + target.dropFirst()
+        let outcome = try AssayTool.run(
+            ["convert", source.string] + words + ["--threads", "2", "--certificate", "none", "--no-verify"],
+            limits: AssayTool.Limits(byteCount: 90_000_000, seconds: 10))
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+    }
+
     @Test func givesTheSameFileForAnyNumberOfThreadsAndTheSameCertificate() throws {
         let model = try TestModel()
         let work = try TemporaryFolder()
