@@ -65,7 +65,7 @@ public final class PartialRun: Sendable {
     /// Begins one where nothing is there yet.
     public static func begun(for plan: ConversionPlan) throws -> PartialRun {
         let folder = folder(for: plan.destination)
-        try SystemCall.makeFolder(folder, isTemporary: true)
+        try SystemCall.makeFolder(folder, temporaryFor: folder)
         return try PartialRun(folder, lock: takeLock(in: folder))
     }
 

@@ -32,8 +32,11 @@ public final class StagedOutput: Sendable {
         replaced = try Self.replaced(by: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
         let staging = place ?? Self.temporaryPath(for: normalized)
         if place == nil {
-            if isFolder { try SystemCall.makeFolder(staging, isTemporary: true) }
-            Temporaries.add(staging, for: normalized)
+            if isFolder {
+                try SystemCall.makeFolder(staging, temporaryFor: normalized)
+            } else {
+                Temporaries.add(staging, for: normalized)
+            }
         }
         self.destination = normalized
         self.staging = staging

@@ -131,7 +131,7 @@ package enum SystemCall {
     /// Creates a file beside another that loses its name at once, and so is gone with the process.
     static func createUnnamed(beside path: FilePath) throws(SystemError) -> CInt {
         try Temporaries.making { () throws(SystemError) -> CInt in
-            let name = path.removingLastComponent().appending("." + (path.lastComponent?.string ?? "") + ".plain")
+            let name = path.beside(".plain")
             let descriptor = try make(name, for: path)
             removeIfPresent(name)
             return descriptor
@@ -294,11 +294,11 @@ package enum SystemCall {
         try rename(aside, to: staging, replacing: false)
     }
 
-    /// - Parameter isTemporary: whether it is removed where the process is interrupted.
-    package static func makeFolder(_ path: FilePath, isTemporary: Bool = false) throws(SystemError) {
+    /// - Parameter destination: what it is to become; then it is removed where the process is interrupted.
+    package static func makeFolder(_ path: FilePath, temporaryFor destination: FilePath? = nil) throws(SystemError) {
         try Temporaries.making { () throws(SystemError) in
             try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
-            if isTemporary { Temporaries.add(path) }
+            if let destination { Temporaries.add(path, for: destination) }
         }
     }
 
