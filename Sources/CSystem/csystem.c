@@ -9,6 +9,7 @@
 #endif
 #include <sched.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int csystem_processor_count(void) {
@@ -25,11 +26,23 @@ int csystem_rename_without_replacing(const char *from, const char *to) {
     if (errno != EINVAL && errno != ENOSYS) return -1;
 #endif
     // The file system has no such rename: the nearest is to look first.
-    if (access(to, F_OK) == 0) {
+    struct stat status;
+    if (lstat(to, &status) == 0) {
         errno = EEXIST;
         return -1;
     }
     return rename(from, to);
+}
+
+int csystem_is_mount_point(const char *path) {
+#if defined(__linux__) && defined(STATX_ATTR_MOUNT_ROOT)
+    struct statx status;
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status) != 0) return 0;
+    return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+#else
+    (void)path;
+    return 0;
+#endif
 }
 
 int csystem_exchange(const char *a, const char *b) {

@@ -19,6 +19,8 @@ public struct CompanionFiles: Sendable {
 
     static let configurationName = "config.json"
     static let certificateName = "certificate.json"
+    /// What follows the name of a file in that of its certificate.
+    static let certificateSuffix = ".certificate.json"
     /// A signature of OpenSSF model signing, which is of these very files.
     static let signatureName = "model.sig"
 
@@ -37,19 +39,22 @@ public struct CompanionFiles: Sendable {
     /// Files of the folder and its inner folders come along, weights excepted: of those only what `modules.json` (of
     /// sentence-transformers) makes a part of the model.
     ///
-    /// - Parameter changes: members that `config.json` gets.
-    init(of source: Checkpoint, changes: [(key: String, value: JSONValue)]) throws {
+    /// - Parameters:
+    ///   - changes: members that `config.json` gets.
+    ///   - destination: what is made; it may lie in the folder, and is none of its files.
+    init(of source: Checkpoint, changes: [(key: String, value: JSONValue)], for destination: FilePath) throws {
         guard let folder = source.folder else {
             self = try CompanionFiles(leaving: nil)
             return
         }
         let modules = try Self.modules(of: folder)
+        let own = try Self.outputs(in: folder, of: destination)
         var copied: [String] = []
         var left: [String] = []
-        for (name, isFile) in try SystemCall.tree(in: folder) {
+        for (name, isFile) in try SystemCall.tree(in: folder) where !own(name) {
             let inner = Self.innerFolder(of: name)
             let isPart = !Self.isWeight(name) || inner.map { modules.contains($0) } ?? false
-            if isFile, isPart, name != Self.certificateName, name != Self.signatureName {
+            if isFile, isPart, !Self.isCertificate(name), name != Self.signatureName {
                 copied.append(name)
             } else if !source.files.contains(folder.appending(name)), source.index != folder.appending(name) {
                 left.append(name)
@@ -59,6 +64,20 @@ public struct CompanionFiles: Sendable {
         self.left = Self.joined(left, unless: NameSet(copied.compactMap { Self.innerFolder(of: $0) }))
         self.folder = folder
         configuration = try changes.isEmpty ? nil : Self.configuration(in: folder, changes)
+    }
+
+    /// Whether a file in the folder is what is made, or is kept of a run that makes it.
+    private static func outputs(in folder: FilePath, of destination: FilePath) throws -> (String) -> Bool {
+        let (root, place) = try (SystemCall.resolved(folder), SystemCall.resolvedAsFarAsItExists(destination))
+        guard place != root, place.starts(with: root) else { return { _ in false } }
+        let inside = FilePath(root: nil, place.components.dropFirst(root.components.count))
+        let both = [inside, PartialRun.folder(for: inside)]
+        return { name in both.contains { FilePath(name).starts(with: $0) } }
+    }
+
+    /// Whether a file of the folder is a certificate: of it, or of a file of weights, which is made anew.
+    private static func isCertificate(_ name: String) -> Bool {
+        name == certificateName || name.hasSuffix(certificateSuffix) && innerFolder(of: name) == nil
     }
 
     /// "1_Pooling" of "1_Pooling/config.json"; nil of a name that stands in the folder itself.

@@ -59,7 +59,7 @@ public struct ConversionOptions: Sendable {
     ///
     /// - Throws: `UsageError` where it cannot be written.
     func formatByName() throws(UsageError) -> (any CheckpointFormat.Type)? {
-        namesFolder ? nil : try FormatRegistry.format(forOutput: destination.lexicallyNormalized())
+        namesFolder ? nil : try FormatRegistry.format(forOutput: destination.settled())
     }
 
     /// Requires that every pattern of `--include` and `--exclude` matches a tensor.

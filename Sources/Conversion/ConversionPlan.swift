@@ -45,7 +45,7 @@ public struct ConversionPlan: Sendable {
     public var expectedPeakByteCount: Int { options.expectedPeakByteCount }
     /// Free space where the destination will be.
     public var freeByteCount: Int? {
-        let folder = destination.lexicallyNormalized().removingLastComponent()
+        let folder = destination.settled().removingLastComponent()
         return SystemCall.freeByteCount(at: folder.isEmpty ? "." : folder)
     }
 
@@ -82,7 +82,9 @@ public struct ConversionPlan: Sendable {
         format = target.format
         isFolder = target.isFolder
         companions =
-            try isFolder ? CompanionFiles(of: source, changes: changes) : CompanionFiles(leaving: source.folder)
+            try isFolder
+            ? CompanionFiles(of: source, changes: changes, for: options.destination)
+            : CompanionFiles(leaving: source.folder)
         self.notes =
             try notes + fitted.notes + Self.leftovers(options)
             + (dropped.isEmpty || !companions.holdsConfiguration
@@ -108,10 +110,16 @@ public struct ConversionPlan: Sendable {
 
     /// What earlier runs left beside the destination.
     private static func leftovers(_ options: ConversionOptions) throws -> [String] {
-        let killed = StagedOutput.leftovers(of: options.destination).map {
-            "\($0.forDisplay) is left from a run that was killed; it can be removed"
-        }
-        let partial = PartialRun.folder(for: options.destination)
+        let destination = options.destination
+        let killed =
+            StagedOutput.leftovers(of: destination).map {
+                "\($0.forDisplay) is left from a run that was killed, if none is at work elsewhere; then it can be removed"
+            }
+            + StagedOutput.previous(of: destination).map {
+                "\($0.forDisplay) is what stood at \(destination.forDisplay) before a run that was killed; rename it back, or"
+                    + " remove it"
+            }
+        let partial = PartialRun.folder(for: destination)
         guard !options.keepsProgress, try SystemCall.status(partial) != nil else { return killed }
         return killed + [
             "\(partial.forDisplay) is kept from an interrupted run; use --resume to go on with it, or remove it"

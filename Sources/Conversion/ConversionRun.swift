@@ -144,6 +144,7 @@ extension ConversionPlan {
             try companions.write(into: staged.staging)
         }
         for (path, status) in zip(sourceFiles, before) { try SystemCall.requireUnchanged(path, since: status) }
+        try partial?.complete(at: place)
         return FinishedConversion(plan: self, outcome: outcome, place: place, staged: staged, partial: partial)
     }
 

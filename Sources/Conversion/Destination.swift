@@ -12,7 +12,7 @@ struct Destination {
     /// A destination with a format's extension is a file; without one it is what the source is, a folder for a folder. What
     /// ends with a slash is a folder.
     init(_ options: ConversionOptions, _ source: Checkpoint) throws {
-        let path = options.destination.lexicallyNormalized()
+        let path = options.destination.settled()
         guard let name = path.lastComponent?.string else {
             throw UsageError("'\(options.destination.forDisplay)': this names no file that could be written")
         }

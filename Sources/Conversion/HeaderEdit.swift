@@ -36,7 +36,9 @@ public struct HeaderEdit: Sendable {
         plan.removedMetadata = NameSet(edits.filter { $0.value == nil }.map(\.key))
         header = try format.header(of: plan, fitting: file)
         old = try file.bytes(0..<min(header.count, file.byteCount))
-        self.path = path
+        // A link stands for the file, beside which the old header and the certificate lie.
+        let isLink = try SystemCall.status(path, followingLinks: false)?.kind == .link
+        self.path = try isLink ? SystemCall.resolved(path) : path
         self.format = format
         self.edits = edits
         self.reading = reading

@@ -14,6 +14,7 @@ import SystemPackage
 ///     run.json         what the run is (PartialRunIdentity)
 ///     output/          what is made; no more of an interrupted run is kept than the files that were finished
 ///     finished/N.json  of the plan's file N, finished: its SHA-256, and what its steps found (KeptFile)
+///     complete.json    the inode of what is about to take the destination's place, by which it is known there
 ///     lock
 ///
 /// What is kept is a whole file of the destination, never a part of one. Dropped before a file is finished, it leaves
@@ -31,7 +32,7 @@ public final class PartialRun: Sendable {
     public var keptNames: [String] { kept.withLock { $0.values.map(\.outcome.file.name).sorted() } }
 
     public static func folder(for destination: FilePath) -> FilePath {
-        destination.lexicallyNormalized().beside(".assay-partial")
+        destination.settled().beside(".assay-partial")
     }
 
     /// Goes on with what an earlier run of the same plan left.
@@ -65,7 +66,8 @@ public final class PartialRun: Sendable {
     /// Begins one where nothing is there yet.
     public static func begun(for plan: ConversionPlan) throws -> PartialRun {
         let folder = folder(for: plan.destination)
-        try SystemCall.makeFolder(folder, temporaryFor: folder)
+        // Removed on failure only once it is locked: until then another run may be the one that works in it.
+        try SystemCall.makeFolder(folder)
         return try PartialRun(folder, lock: takeLock(in: folder))
     }
 
@@ -85,7 +87,7 @@ public final class PartialRun: Sendable {
         let finished = try KeptFile.read(in: folder.appending(Self.finishedName), plan)
         if sourceWasTouched { try Self.requireSameSource(finished, plan, folder) }
         isPublished =
-            try finished.count == plan.files.count && SystemCall.status(plan.destination) != nil
+            try finished.count == plan.files.count && Self.isComplete(plan.destination, by: folder)
             && Self.intact(finished, plan, in: plan.destination).count == finished.count
         let place = isPublished ? plan.destination : folder.appending(Self.outputName)
         let kept = try isPublished ? finished : Self.intact(finished, plan, in: place)
@@ -101,6 +103,7 @@ public final class PartialRun: Sendable {
     }
 
     static let outputName = "output"
+    private static let completeName = "complete.json"
     private static let finishedName = "finished"
     private static let lockName = "lock"
 
@@ -108,7 +111,7 @@ public final class PartialRun: Sendable {
 
     /// Where the destination is to be made: the file, or the folder for its files.
     func place(of plan: ConversionPlan) throws -> FilePath {
-        if isPublished { return plan.destination.lexicallyNormalized() }
+        if isPublished { return plan.destination.settled() }
         let output = folder.appending(Self.outputName)
         for path in [output, folder.appending(Self.finishedName)] where try SystemCall.status(path) == nil {
             try SystemCall.makeFolder(path)
@@ -144,14 +147,31 @@ public final class PartialRun: Sendable {
         return written
     }
 
+    /// Writes down that what lies at `place` is all that was to be made. The inode stays when it is renamed; nothing else
+    /// tells it from an older destination with the same weights.
+    func complete(at place: FilePath) throws {
+        guard !isPublished, let status = try SystemCall.status(place, followingLinks: false) else { return }
+        try Self.write(["inode": .string("\(status.inode)")], to: folder.appending(Self.completeName))
+    }
+
+    /// Whether the destination is what the folder's run made.
+    private static func isComplete(_ destination: FilePath, by folder: FilePath) throws -> Bool {
+        let path = folder.appending(completeName)
+        guard let found = try SystemCall.status(destination.settled(), followingLinks: false),
+            try SystemCall.status(path)?.kind == .file
+        else { return false }
+        let value = try? JSONValue(reading: InputFile(path), "what a run made", atMost: 1 << 10)
+        return value?.object?["inode"]?.string == "\(found.inode)"
+    }
+
     /// Removes all that is kept, after the destination and its certificate are in their places.
     func remove() {
         // First what it says of itself: what an interrupted removal leaves is nothing to go on with. Where that cannot be
         // flushed, all is in its place nevertheless.
         SystemCall.removeIfPresent(folder.appending(PartialRunIdentity.fileName))
         try? SystemCall.synchronizeFolder(folder)
-        SystemCall.removeTree(folder)
-        Temporaries.forget(folder)
+        Temporaries.add(folder)
+        Temporaries.remove(folder)
     }
 
     // MARK: Checks
@@ -177,7 +197,7 @@ public final class PartialRun: Sendable {
 
     /// A folder that says nothing of itself is taken only where it could be one of ours.
     private static func requireOurs(_ folder: FilePath) throws {
-        let own = NameSet([outputName, finishedName, lockName, PartialRunIdentity.fileName])
+        let own = NameSet([outputName, finishedName, completeName, lockName, PartialRunIdentity.fileName])
         guard let stranger = try SystemCall.names(in: folder).first(where: { !own.contains($0) && !isStaged($0) })
         else {
             return
@@ -213,7 +233,13 @@ public final class PartialRun: Sendable {
     ) throws {
         for (index, file) in finished {
             for (step, result) in zip(plan.files[index].steps, file.outcome.steps) {
-                guard try result.sourceDigest != plan.source.reader.digest(of: step.source) else { continue }
+                guard let known = result.sourceDigest else {
+                    throw PartialRunIdentity.refusal(
+                        folder,
+                        "the source was touched since it was begun, and no digests were taken by which to tell"
+                            + " whether it is the same")
+                }
+                guard try known != plan.source.reader.digest(of: step.source) else { continue }
                 throw PartialRunIdentity.refusal(
                     folder, "tensor '\(result.source.escapedForDisplay)' of the source has changed since it was read")
             }

@@ -47,7 +47,7 @@ public struct Checkpoint: Sendable {
         let (reader, files) = try openParts(path, options)
         return Checkpoint(
             path: path, reader: reader, files: files, index: nil, folder: nil, warnings: reader.contents.warnings,
-            statuses: [before] + (try statuses(of: files.dropFirst())))
+            statuses: try files.map { $0.lastComponent == path.lastComponent ? before : try SystemCall.status($0) })
     }
 
     private static func statuses(of files: some Sequence<FilePath>) throws -> [SystemCall.Status?] {

@@ -66,6 +66,12 @@ public protocol Packing: Sendable {
     /// "compressed-tensors".
     static var name: String { get }
 
+    /// Requires that the weights are packed in no other way than is read here.
+    ///
+    /// - Parameter declared: the value of `quantization_config`.
+    /// - Throws: `StructureError` naming the key.
+    static func check(_ declared: JSONObject) throws(StructureError)
+
     /// Recognises the tensors of a checkpoint that it packs.
     ///
     /// - Parameter configuration: the model's `config.json`, where there is one.

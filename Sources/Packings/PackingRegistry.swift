@@ -19,11 +19,12 @@ public enum PackingRegistry {
     static func check(_ configuration: JSONObject?) throws(StructureError) {
         guard let value = configuration?["quantization_config"], value != .null else { return }
         let known = all.map { "'\($0.name)'" }.joined(separator: ", ")
-        guard let method = value.object?["quant_method"]?.string, all.contains(where: { $0.name == method }) else {
+        guard let packing = all.first(where: { .string($0.name) == value.object?["quant_method"] }) else {
             let found = value.object.map { $0["quant_method"]?.compactText.escapedForDisplay ?? "none" } ?? value.kind
             throw StructureError(
                 "quantization_config: expected a quant_method that is known (\(known)), found \(found)"
                     + (value.object?["quant_method"]?.string.flatMap { remedies[$0] } ?? ""))
         }
+        try packing.check(value.object!)
     }
 }

@@ -31,11 +31,13 @@ extension CertificateFile {
     ) throws -> [(path: FilePath, certificate: Certificate, file: Int)] {
         let old = MetadataDigest.of(edit.contents.metadata)
         let own = path(for: edit.path, isFolder: false)
-        let around = path(for: edit.path.lexicallyNormalized().removingLastComponent(), isFolder: true)
-        return try [own, around].compactMap { path in
-            guard try SystemCall.status(path, followingLinks: false)?.kind == .file,
-                let certificate = try readIfIntact(path),
-                certificate.isFolder == (path == around),
+        let around = path(for: edit.path.settled().removingLastComponent(), isFolder: true)
+        return try [own, around].compactMap { name in
+            guard try SystemCall.status(name)?.kind == .file else { return nil }
+            // What takes its place takes that of the file, not of a link to it.
+            let isLink = try SystemCall.status(name, followingLinks: false)?.kind == .link
+            let path = try isLink ? SystemCall.resolved(name) : name
+            guard let certificate = try readIfIntact(path), certificate.isFolder == (name == around),
                 let file = certificate.files.firstIndex(where: { file in
                     !certificate.isFolder || ExactName(file.name) == ExactName(edit.path.lastComponent?.string ?? "")
                 }),

@@ -10,7 +10,7 @@ public enum CertificateFile {
 
     /// `certificate.json` in a folder, `NAME.certificate.json` beside a file.
     public static func path(for subject: FilePath, isFolder: Bool) -> FilePath {
-        let subject = subject.lexicallyNormalized()
+        let subject = subject.settled()
         return isFolder ? subject.appending(folderName) : subject.beside(fileSuffix)
     }
 
@@ -20,7 +20,7 @@ public enum CertificateFile {
     public static func lying(by checkpoint: Checkpoint) throws -> FilePath? {
         let isFolder = checkpoint.folder != nil
         let own = path(for: checkpoint.folder ?? checkpoint.path, isFolder: isFolder)
-        let around = path(for: checkpoint.path.lexicallyNormalized().removingLastComponent(), isFolder: true)
+        let around = path(for: checkpoint.path.settled().removingLastComponent(), isFolder: true)
         return try (isFolder ? [own] : [own, around]).first { try SystemCall.status($0)?.kind == .file }
     }
 
@@ -44,23 +44,61 @@ public enum CertificateFile {
         let plan = finished.plan
         let usual = Self.path(for: plan.destination, isFolder: plan.isFolder)
         if let folder = finished.stagingFolder, path == nil {
-            if let certificate, !finished.isPublished {
-                let output = try OutputFile(creating: folder.appending(usual.lastComponent!.string))
-                try output.write(at: 0, certificate.fileBytes)
-                try output.synchronize()
-            }
-            try finished.publish()
-            return certificate == nil ? nil : usual
+            return try publish(finished, certificate, madeIn: folder, at: usual)
         }
         let target = path ?? usual
         try check(target, replacing: plan.options.overwrite || finished.isPublished)
+        let old = try superseded(by: plan, target)
         let staged = try certificate.map { try stage($0, at: target) }
         try Publication.run(in: plan.destination.folder) { publication in
-            if try SystemCall.status(target, followingLinks: false) != nil { try publication.setAside(target) }
+            for (path, status) in old {
+                guard try SystemCall.status(path, followingLinks: false) == status else {
+                    throw UsageError(
+                        "\(path.forDisplay): was changed by somebody else meanwhile; nothing of it was touched")
+                }
+                try publication.setAside(path)
+            }
             try finished.publish(in: publication)
             if let staged { try publication.publish(staged) }
         }
         return staged?.destination
+    }
+
+    /// Publishes a folder with its certificate in it.
+    private static func publish(
+        _ finished: FinishedConversion, _ certificate: Certificate?, madeIn folder: FilePath, at usual: FilePath
+    ) throws -> FilePath? {
+        // An earlier run may have published it, and its certificate with it.
+        if finished.isPublished, try certificate == nil || isCertificate(usual) {
+            return try isCertificate(usual) ? usual : nil
+        }
+        if finished.isPublished {
+            try certificate.map { try stage($0, at: usual) }?.publish()
+        } else if let certificate {
+            let output = try OutputFile(creating: folder.appending(usual.lastComponent!.string))
+            try output.write(at: 0, certificate.fileBytes)
+            try output.synchronize()
+        }
+        try finished.publish()
+        return certificate == nil ? nil : usual
+    }
+
+    /// What lies where a new certificate is to lie, and the certificate in the usual place, which speaks of the old data.
+    private static func superseded(
+        by plan: ConversionPlan, _ target: FilePath
+    ) throws -> [(path: FilePath, status: SystemCall.Status)] {
+        let usual = path(for: plan.destination, isFolder: plan.isFolder)
+        let atTarget = try SystemCall.status(target, followingLinks: false)
+        let old = atTarget.map { [(target, $0)] } ?? []
+        guard !plan.isFolder, try isCertificate(usual), let other = try SystemCall.status(usual),
+            !(atTarget?.isSameFile(as: other) ?? false)
+        else { return old }
+        return old + [(usual, other)]
+    }
+
+    private static func isCertificate(_ path: FilePath) throws -> Bool {
+        guard try SystemCall.status(path, followingLinks: false)?.kind == .file else { return false }
+        return try readIfIntact(path) != nil
     }
 
     /// Checks, before the work is done, that a plan's certificate can lie where it is to.
@@ -86,6 +124,8 @@ public enum CertificateFile {
         }
         // A folder's own certificate is replaced with the folder.
         if path != nil || !plan.isFolder { try check(path ?? usual, replacing: plan.options.overwrite) }
+        guard path != nil, !plan.isFolder, try isCertificate(usual) else { return }
+        try check(usual, replacing: plan.options.overwrite)
     }
 
     /// A certificate may take the place of a certificate, and of nothing else.

@@ -40,20 +40,37 @@ public struct ComparisonCertifying {
         guard !result.structure.differs, result.differenceClass != nil else {
             throw UsageError("--certify: the structures differ, so there are no figures of one model to certify")
         }
-        let record = ComparisonRecord(
-            result, try ComparisonRecord.Reference(reference, threads: options.threads), tool: tool)
-        var renewed = certificate
-        renewed.comparisons.removeAll { $0.concerns(theSameAs: record) }
-        renewed.comparisons.append(record)
-        try CertificateFile.stage(renewed, at: path).publish()
+        let compared = try reference.whileUnchanged {
+            try ComparisonRecord.Reference(reference, threads: options.threads)
+        }
+        let record = ComparisonRecord(result, compared, tool: tool)
+        try Publication.run(in: path.folder) { publication in
+            // Another comparison may have put its figures into it meanwhile.
+            var renewed = try Certificate(reading: path)
+            guard Self.claims(of: renewed) == Self.claims(of: certificate) else {
+                throw UsageError(
+                    "--certify: \(path.forDisplay): was made anew meanwhile, and nothing was put into it; compare again"
+                )
+            }
+            renewed.comparisons.removeAll { $0.concerns(theSameAs: record) }
+            renewed.comparisons.append(record)
+            try publication.publish(CertificateFile.stage(renewed, at: path))
+        }
         return path
+    }
+
+    /// What a certificate says of the checkpoint alone.
+    private static func claims(of certificate: Certificate) -> [UInt8] {
+        var certificate = certificate
+        certificate.comparisons = []
+        return certificate.fileBytes
     }
 }
 
 extension ComparisonRecord.Reference {
     init(_ checkpoint: Checkpoint, threads: Int) throws {
         let digests = try Verifier.digests(of: checkpoint.reader, threads: threads)
-        name = checkpoint.path.lexicallyNormalized().lastComponent?.string ?? "/"
+        name = checkpoint.path.settled().lastComponent?.string ?? "/"
         contentDigest = ContentDigest.of(checkpoint.contents.tensors, digests)
         configuration = try Self.configuration(of: checkpoint)
     }

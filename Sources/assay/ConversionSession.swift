@@ -64,8 +64,9 @@ struct ConversionSession {
 
     private func checkPlaces() throws {
         try plan.checkDestination()
-        guard output.certificate != "none" else { return }
-        try CertificateFile.check(output.certificate.map { FilePath(argument: $0) }, for: plan)
+        // Where there is to be none, the old one has to go.
+        let path = output.certificate.flatMap { $0 == "none" ? nil : FilePath(argument: $0) }
+        try CertificateFile.check(path, for: plan)
     }
 
     /// What is kept of an earlier run, in words.

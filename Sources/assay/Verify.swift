@@ -68,6 +68,7 @@ struct Verify: ParsableCommand {
     }
 
     func run() throws {
+        Main.removeTemporariesWhenInterrupted()
         let checkpoint = try common.open(path)
         let evidence = try evidence(of: checkpoint)
         if let manifest { try FileManifest.check(FilePath(argument: manifest), of: checkpoint, overwrite: overwrite) }
@@ -76,9 +77,14 @@ struct Verify: ParsableCommand {
         options.reading = common.reading
         let tensors = checkpoint.contents.tensors + (evidence.source?.contents.tensors ?? [])
         let bar = Progress("verifying", total: tensors.reduce(0) { $0 + $1.byteCount }, quiet: common.quiet)
-        let report = try checkpoint.whileUnchanged {
-            try (evidence.source ?? checkpoint).whileUnchanged {
-                try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
+        // What is signed is what was verified.
+        let (report, signed) = try FileManifest.whileUnchanged(manifest == nil ? nil : checkpoint) {
+            try checkpoint.whileUnchanged {
+                try (evidence.source ?? checkpoint).whileUnchanged {
+                    let report = try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
+                    guard manifest != nil, report.exitStatus == .done else { return (report, FileManifest?.none) }
+                    return (report, try FileManifest(of: checkpoint, threads: common.threadCount))
+                }
             }
         }
         bar.finish()
@@ -87,10 +93,7 @@ struct Verify: ParsableCommand {
                 ? VerificationText.json(report, checkpoint)
                 : VerificationText.text(report, checkpoint, width: Terminal.outputWidth ?? 80))
         if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
-        if let manifest {
-            try FileManifest(of: checkpoint, threads: common.threadCount)
-                .write(to: FilePath(argument: manifest), overwrite: overwrite)
-        }
+        if let manifest, let signed { try signed.write(to: FilePath(argument: manifest), overwrite: overwrite) }
     }
 
     private func evidence(of checkpoint: Checkpoint) throws -> Verifier.Evidence {

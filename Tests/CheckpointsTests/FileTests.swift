@@ -1,7 +1,12 @@
-import AssayCheckpoints
 import AssayTestSupport
 import SystemPackage
 import Testing
+
+@testable import AssayCheckpoints
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 @Suite struct StagedOutputs {
     private func stage(_ path: FilePath, overwrite: Bool = false, publish: Bool = true, _ text: String) throws {
@@ -61,6 +66,70 @@ import Testing
         try folder.write(".x.1-abc.assay-partial", [])
         try folder.write(".y.4194304-abc.assay-partial", [])
         #expect(StagedOutput.leftovers(of: path) == [folder.path.appending(".x.4194304-abc.assay-partial")])
+        // What stood there before is no leftover: it may be the only one.
+        try folder.write(".x.4194304-abc.assay-previous", [])
+        #expect(StagedOutput.leftovers(of: path).count == 1)
+        #expect(StagedOutput.previous(of: path) == [folder.path.appending(".x.4194304-abc.assay-previous")])
+    }
+
+    /// A file whose permissions change meanwhile is the same file.
+    @Test func areNotDisturbedByPermissions() throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x", [1])
+        let before = try SystemCall.status(path)
+        try SystemCall.setMode(path, 0o600)
+        try SystemCall.requireUnchanged(path, since: before)
+    }
+
+    /// Text is followed where it is right, the system where it is not.
+    @Test func lieWhereTheSystemSays() throws {
+        let folder = try TemporaryFolder()
+        let root = try SystemCall.resolved(folder.path)
+        for name in ["a", "a/b", "c"] { try SystemCall.makeFolder(root.pushing(FilePath(name))) }
+        try SystemCall.link(root.appending("link"), to: root.pushing("a/b"))
+        for (given, meant) in [
+            ("x", "x"), ("./x/", "x"), ("a/../x", "x"), ("a/b/../../c/./x", "c/x"), ("link/x", "link/x"),
+            ("link/../x", "a/x"), ("c/../link/../x", "a/x"), ("link/../../x", "x"), ("link/..", "a"),
+            ("none/../x", "none/../x"),
+        ] {
+            #expect(root.pushing(FilePath(given)).settled() == root.pushing(FilePath(meant)), "\(given)")
+        }
+        #expect(FilePath("../../x").settled() == "../../x")
+        #expect(FilePath("x/.").settled() == "x")
+    }
+
+    /// Whoever keeps the folder locked is not waited for, for good.
+    @Test func doNotWaitForGood() throws {
+        let folder = try TemporaryFolder()
+        let held = try #require(SystemCall.lockFolder(folder.path))
+        #expect(SystemCall.lockFolder(folder.path, patience: 3) == nil)
+        SystemCall.unlock(held)
+        let again = try #require(SystemCall.lockFolder(folder.path, patience: 3))
+        SystemCall.unlock(again)
+    }
+
+    /// Where there is no limit, or no number that could be one, none is known.
+    @Test func takeWhatTheSystemSaysOfItsSpace() throws {
+        var system = statvfs()
+        #expect(SystemCall.freeByteCount(of: system) == nil)
+        system.f_blocks = 10
+        system.f_frsize = 4096
+        system.f_bavail = 3
+        #expect(SystemCall.freeByteCount(of: system) == 3 * 4096)
+        system.f_bavail = .max
+        #expect(SystemCall.freeByteCount(of: system) == nil)
+        system.f_frsize = 1
+        #expect(SystemCall.freeByteCount(of: system) == nil)
+    }
+
+    @Test func areRemovedWhateverTheirPermissions() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path.appending("d")
+        try SystemCall.makeFolder(path)
+        try TestFiles.write([1], to: path.appending("x"))
+        try SystemCall.setMode(path, 0o555)
+        SystemCall.removeTree(path)
+        #expect(folder.names.isEmpty)
     }
 
     @Test func replaceAFolderWhole() throws {

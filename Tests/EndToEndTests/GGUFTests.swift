@@ -91,6 +91,11 @@ import Testing
         #expect(try digest(back) == digest(model.path))
         #expect(try digest(parts.string) == digest(model.path))
 
+        // By the name of any of them.
+        for name in names where name.hasSuffix(".gguf") {
+            #expect(try digest(parts.appending(name).string) == digest(model.path), "\(name)")
+        }
+
         SystemCall.removeIfPresent(parts.appending("model-00003-of-00004.gguf"))
         outcome = try AssayTool.run(["inspect", parts.string])
         #expect(outcome.exitCode == 2)

@@ -234,6 +234,37 @@ import Testing
         #expect(verified.exitCode == (isTrue ? 0 : 3), "\(verified.output)")
     }
 
+    /// By way of a link to the file, and of one to the certificate.
+    @Test func inPlaceALinkStandsForTheFile() throws {
+        let source = try safetensors("a.safetensors", padding: 60)
+        let (path, link) = (file("b.safetensors"), file("link.safetensors"))
+        let (certificate, real) = (file("b.safetensors.certificate.json"), file("c.json"))
+        #expect(try assay("convert", source.string, path.string).exitCode == 0)
+        try SystemCall.link(link, to: path)
+        try SystemCall.rename(certificate, to: real, replacing: false)
+        try SystemCall.link(certificate, to: real)
+        let outcome = try assay("convert", link.string, "--in-place", "--set-metadata", "licence=MIT")
+        #expect(outcome.exitCode == 0 && outcome.output.contains(", renewed"), "\(outcome.output)\(outcome.errors)")
+        #expect(try assay("verify", path.string, "--against", source.string).exitCode == 0)
+        #expect(try SystemCall.status(certificate, followingLinks: false)?.kind == .link)
+        #expect(try Self.metadata(path)["licence"] == "MIT")
+        // A change of the file that was interrupted is one of the link too.
+        try TestFiles.write([], to: file("b.safetensors.old-header"))
+        #expect(try assay("inspect", link.string).exitCode == 3)
+    }
+
+    /// Where a file is made anew, the header that a change of the old one left would be put over it by whoever believes it.
+    @Test func aHeaderLeftByAnInterruptedChangeIsNotKeptBesideANewFile() throws {
+        let (source, path) = (
+            try safetensors("a.safetensors", padding: 60), try safetensors("b.safetensors", padding: 60)
+        )
+        try TestFiles.write([], to: file("b.safetensors.old-header"))
+        let old = try TestFiles.bytes(path)
+        let outcome = try assay("convert", source.string, path.string, "--overwrite", "--dtype", "f16")
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("old-header lies beside it"), "\(outcome.errors)")
+        #expect(try TestFiles.bytes(path) == old)
+    }
+
     /// GGUF headers have no room as such: what is taken away makes some, and is given back.
     @Test func inPlaceAHeaderShrinksAndGrowsAgain() throws {
         let path = file("a.gguf")

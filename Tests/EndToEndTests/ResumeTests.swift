@@ -243,6 +243,43 @@ import Testing
         }
     }
 
+    /// An older destination with the same weights is not what the interrupted run made: other files differ.
+    @Test func anOlderDestinationIsNotTakenForIt() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let made = work.path.appending("made")
+        try model.folder.write("tokenizer_config.json", Array(#"{"v":1}"#.utf8))
+        #expect(try AssayTool.run(["convert", model.path, made.string]).exitCode == 0)
+        try model.folder.write("tokenizer_config.json", Array(#"{"v":2}"#.utf8))
+        let command = ["convert", model.path, made.string, "--overwrite", "--resume"]
+        let (records, environment) = (try TemporaryFolder(), FaultLibrary.environment)
+        #expect(
+            try AssayTool.run(
+                command, environment: environment(work.path, [], records.path.appending("all"), false)
+            ).exitCode == 0)
+        let exchange = try #require(
+            try RecordedCall.all(in: records.path.appending("all")).last { $0.name == "exchange" })
+        SystemCall.removeTree(made)
+        try model.folder.write("tokenizer_config.json", Array(#"{"v":1}"#.utf8))
+        #expect(try AssayTool.run(["convert", model.path, made.string]).exitCode == 0)
+        try model.folder.write("tokenizer_config.json", Array(#"{"v":2}"#.utf8))
+        _ = try AssayTool.run(
+            command, environment: environment(work.path, ["\(exchange.number)=signal \(SIGKILL)"], nil, false))
+        #expect(work.names == ["made", "made.assay-partial"])
+        let outcome = try AssayTool.run(command)
+        #expect(outcome.exitCode == 0 && outcome.errors.contains("1 of 1 files are kept"), "\(outcome.errors)")
+        #expect(try TestFiles.bytes(made.appending("tokenizer_config.json")) == Array(#"{"v":2}"#.utf8))
+        #expect(work.names == ["made"])
+    }
+
+    /// Without digests nothing tells whether a source that was touched is the same, and that is what is said.
+    @Test func aTouchedSourceWithoutDigestsIsSaidToBeUnknown() throws {
+        let work = try Interrupted(options: ["--no-verify", "--certificate", "none"])
+        try #require(chmod(work.source.string, 0o600) == 0)
+        let outcome = try work.run()
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("no digests were taken"), "\(outcome.errors)")
+    }
+
     /// Converts as far as the destination is in its place.
     private func publish(_ source: FilePath, at destination: FilePath) throws {
         var options = ConversionOptions(destination: destination)

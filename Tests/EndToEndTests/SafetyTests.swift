@@ -118,6 +118,102 @@ import Testing
         }
     }
 
+    /// Behind a link ".." leads elsewhere than the text says.
+    @Test func outputsLieWhereTheSystemSays() throws {
+        let folder = try TemporaryFolder()
+        let (model, _) = try model(in: folder)
+        let source = try folder.write("a.safetensors", TestFiles.bytes(model.appending("model.safetensors")))
+        let bytes = try TestFiles.bytes(source)
+        try SystemCall.link(folder.path.appending("link"), to: model)
+        let around = folder.path.appending("around")
+        for (arguments, made) in [
+            (["convert", source.string, "link/../a.safetensors", "--dtype", "bf16"], "a.safetensors"),
+            (
+                ["run", model.string, "--tokens", "around/model/tokens.json", "--capture", "link/../c.safetensors"],
+                "c.safetensors"
+            ),
+        ] {
+            let words = arguments.map {
+                $0.hasPrefix("link/") || $0.hasPrefix("around/") ? folder.path.string + "/" + $0 : $0
+            }
+            let outcome = try AssayTool.run(words + ["--overwrite"])
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            #expect(try SystemCall.status(around.appending(made))?.kind == .file)
+            try Self.trials.record(1)
+        }
+        #expect(try TestFiles.bytes(source) == bytes)
+        #expect(folder.names == ["a.safetensors", "around", "link"])
+        #expect(
+            try AssayTool.run(["verify", around.appending("a.safetensors").string, "--against", source.string]).exitCode
+                == 0)
+    }
+
+    /// Hidden files are somebody's too, wherever they lie.
+    @Test(arguments: ["notes/.git/secret", "notes/.env", ".hidden", "1_Pooling/.cache/x"])
+    func hiddenFilesAreNotReplaced(_ name: String) throws {
+        let (model, folder) = (try TestModel(), try TemporaryFolder())
+        let path = folder.path.appending("o")
+        #expect(try AssayTool.run(["convert", model.path, path.string]).exitCode == 0)
+        var place = path
+        for component in FilePath(name).removingLastComponent().components {
+            place.append(component)
+            try SystemCall.makeFolder(place)
+        }
+        try TestFiles.write([1], to: path.pushing(FilePath(name)))
+        let outcome = try AssayTool.run(["convert", model.path, path.string, "--overwrite"])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("which no conversion put"), "\(outcome.errors)")
+        #expect(try TestFiles.bytes(path.pushing(FilePath(name))) == [1])
+        try Self.trials.record(1)
+    }
+
+    /// What is made in the source's folder is none of its files, however often it is made.
+    @Test func whatIsMadeInTheSourcesFolderIsNotCopied() throws {
+        let model = try TestModel()
+        let path = model.folder.path.appending("out")
+        for options in [[], ["--overwrite"], ["--overwrite", "--resume"], ["--overwrite", "--resume"]] {
+            let outcome = try AssayTool.run(["convert", model.path, path.string] + options)
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            #expect(try SystemCall.status(path.appending("out")) == nil)
+            #expect(try SystemCall.names(in: path).contains("config.json"))
+        }
+    }
+
+    /// A certificate lies beside what it speaks of, and beside nothing else.
+    @Test func certificatesOfTheOldStayBehind() throws {
+        let (model, folder) = (try TestModel(), try TemporaryFolder())
+        let file = folder.path.appending("o.safetensors")
+        #expect(try AssayTool.run(["convert", model.weights.string, file.string]).exitCode == 0)
+        // Beside the weights of a model.
+        let certificate = try TestFiles.bytes(folder.path.appending("o.safetensors.certificate.json"))
+        try model.folder.write("model.safetensors.certificate.json", certificate)
+        let copy = folder.path.appending("copy")
+        let outcome = try AssayTool.run(["convert", model.path, copy.string, "--dtype", "bf16"])
+        #expect(outcome.output.contains("model.safetensors.certificate.json"), "\(outcome.output)")
+        #expect(try !SystemCall.names(in: copy).contains("model.safetensors.certificate.json"))
+        // Where the new one lies elsewhere.
+        let other = folder.path.appending("other.json").string
+        let words = ["convert", model.weights.string, file.string, "--dtype", "bf16", "--certificate"]
+        #expect(try AssayTool.run(words + [other, "--overwrite"]).exitCode == 0)
+        #expect(folder.names == ["copy", "o.safetensors", "other.json"])
+        #expect(try AssayTool.run(["verify", file.string, "--certificate", other]).exitCode == 0)
+        // And where there is to be none, which is said before the work.
+        try folder.write("n.safetensors.certificate.json", certificate)
+        let none = [
+            "convert", model.weights.string, folder.path.appending("n.safetensors").string, "--certificate", "none",
+        ]
+        let refused = try AssayTool.run(none + ["--dry-run"])
+        #expect(refused.exitCode == 64 && refused.errors.contains("is a certificate already"), "\(refused.errors)")
+        try Self.trials.record(4)
+    }
+
+    @Test(.enabled(if: !AssayTool.isWatched)) func aMountPointIsNotReplaced() throws {
+        let model = try TestModel()
+        guard let disk = try SmallDisk(byteCount: 1 << 20) else { return }
+        let outcome = try AssayTool.run(["convert", model.path, disk.path.string, "--overwrite"])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("is a mount point"), "\(outcome.errors)")
+        try Self.trials.record(1)
+    }
+
     @Test func anotherFileThanTheSourceIsNotVerified() throws {
         let model = try TestModel()
         let (half, back) = (

@@ -3,6 +3,10 @@ import AssayTestSupport
 import SystemPackage
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 private let golden = TestFiles.fixtures.appending("golden").appending("model-signing")
 
 /// The golden model folder in a temporary place, without its signature.
@@ -261,6 +265,23 @@ private func facts() throws -> JSONObject {
         try flipBit(at: -1, of: copy.appending("model.safetensors"))
         #expect(try AssayTool.run(["verify", copy.string, "--manifest", out.string]).exitCode == 3)
         #expect(try SystemCall.status(out) == nil)
+    }
+
+    /// A file that changes once it was verified does not get into the manifest.
+    @Test(.enabled(if: !AssayTool.isWatched)) func areOfWhatWasVerified() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let copy = work.path.appending("copy")
+        try make("convert", model.path, copy.string)
+        let digest = try InputFile(copy.appending("model.safetensors")).digest()
+        let out = work.path.appending("to-sign.json")
+        let run = try AssayTool.start(
+            ["verify", copy.string, "--manifest", out.string],
+            environment: FaultLibrary.environment(under: work.path, ["write=signal \(SIGSTOP)"]))
+        try #require(run.waitUntilStopped())
+        try flipBit(at: -1, of: copy.appending("model.safetensors"))
+        run.send(SIGCONT)
+        #expect(try run.wait().exitCode == 0)
+        #expect(String(decoding: try TestFiles.bytes(out), as: UTF8.self).contains("\(digest)"))
     }
 
     /// Some files of a folder are no model.

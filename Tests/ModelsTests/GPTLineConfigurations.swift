@@ -78,6 +78,9 @@ extension BadConfiguration {
             "config.json: attention_types: expected a list of kinds of layers and how many times they come in turn, "
                 + "found no such key"),
         .init(
+            "gptneo-window", [("num_layers", 2_000_000_000), ("attention_types", [[["local"], 2_000_000_000]])],
+            "config.json: num_layers: expected at most 65536, found 2000000000"),
+        .init(
             "gptneo-window", [("attention_layers", ["local", "global"])],
             "config.json: attention_layers: expected what attention_types says, found ['local', 'global']"),
         .init(

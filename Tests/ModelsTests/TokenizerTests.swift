@@ -66,6 +66,52 @@ struct TokenizerCase: Sendable, CustomTestStringConvertible {
         #expect(throws: CheckpointError.self) { try tokenizer.batch(of: "a", for: spec, source: "t.txt") }
     }
 
+    /// Of the WordPiece file, whose post-processor, compact, is put in its place.
+    private static func wordPiece(_ change: (String) -> String) throws -> any Tokenizer {
+        let file = try InputFile(TokenizerCase.folder.appending("wordpiece").appending("tokenizer.json"))
+        var object = try #require(try JSONValue(parsing: file.bytes(0..<file.byteCount)).object)
+        let text = try #require(object["post_processor"]).compactText
+        object["post_processor"] = try JSONValue(parsing: Array(change(text).utf8))
+        let bytes = Array(JSONValue.object(object).compactText.utf8)
+        return try TokenizerFolder.tokenizer(of: TokenizerFile(parsing: bytes, "t.json"))
+    }
+
+    /// The ids are those of the template, whatever the vocabulary has under the names.
+    @Test func templatesHaveTheirOwnIDs() throws {
+        let plain = try Self.wordPiece { $0 }
+        #expect(plain.prefix == [2] && plain.suffix == [3])
+        let other = try Self.wordPiece { $0.replacing(#""ids":[2]"#, with: #""ids":[7,9]"#) }
+        #expect(other.prefix == [7, 9] && other.suffix == [3])
+    }
+
+    @Test(
+        arguments: [
+            (#""ids":[2]"#, #""ids":[]"#, "the ids of '[CLS]'"), (#""ids":[2]"#, #""ids":[-1]"#, "the ids of '[CLS]'"),
+            (
+                #"{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}}],"pair""#,
+                #"{}],"pair""#,
+                "special tokens and one sequence A"
+            ),
+            (
+                #"{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}}],"pair""#,
+                #"{"id":"A","type_id":0}},{"Sequence":{"id":"A","type_id":0}}],"pair""#,
+                "special tokens and one sequence A"
+            ),
+            (
+                #"{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"[SEP]","type_id":0}}],"pair""#,
+                #"{"SpecialToken":{"id":"[SEP]","type_id":0}}],"pair""#, "a sequence A, found none"
+            ),
+        ])
+    func templatesThatSayOtherwiseAreRefused(_ old: String, _ new: String, _ words: String) throws {
+        let error = #expect(throws: CheckpointError.self) {
+            try Self.wordPiece { text in
+                #expect(text.contains(old))
+                return text.replacing(old, with: new)
+            }
+        }
+        #expect(error.map { "\($0)".contains(words) } ?? false, "\(error.map { "\($0)" } ?? "")")
+    }
+
     static let broken: [(change: @Sendable (String) -> String, sentence: String)] = [
         (
             { $0.replacing("\"type\": \"BPE\"", with: "\"type\": \"Unigram\"") },
@@ -82,6 +128,10 @@ struct TokenizerCase: Sendable, CustomTestStringConvertible {
         (
             { $0.replacing("\"lstrip\": false", with: "\"lstrip\": true") },
             "t.json: added_tokens: lstrip: expected false, found true"
+        ),
+        (
+            { $0.replacing("\"content\": \"<|endoftext|>\"", with: "\"content\": \"!\"") },
+            "t.json: added_tokens: expected '!' with the vocabulary's id 0, found 480"
         ),
         (
             { $0.replacing("      \"!\": 0,\n", with: "") },

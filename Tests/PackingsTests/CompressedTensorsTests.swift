@@ -277,6 +277,45 @@ private let refusals = [
             + " weight_shape [20, 4]; a config.json with quantization_config tells which"),
 ]
 
+/// What would make the weights others is not passed over.
+@Test(arguments: [
+    (
+        #""format":"marlin-24""#,
+        #"format: expected "pack-quantized" or "int-quantized" or "dense" or null or "mixed-precision", found "marlin-24""#
+    ),
+    (
+        #""transform_config":{"config_groups":{}}"#,
+        #"transform_config: expected null or {}, found {"config_groups":{}}"#
+    ),
+    (
+        #""sparsity_config":{"format":"sparse-bitmask"}"#,
+        #"sparsity_config.format: expected "dense", found "sparse-bitmask""#
+    ),
+    (
+        #""config_groups":{"g":{"format":"marlin-24"}}"#,
+        #"config_groups.g.format: expected "pack-quantized" or "int-quantized" or "dense" or null, found "marlin-24""#
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"num_bits":"4"}}}"#,
+        #"config_groups.g.weights.num_bits: expected a number, found "4""#
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"num_bits":4,"type":"float"}}}"#,
+        #"config_groups.g.weights.type: expected "int" or null, found "float""#
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"num_bits":4,"dynamic":true}}}"#,
+        "config_groups.g.weights.dynamic: expected false or null, found true"
+    ),
+]) func otherWaysOfPackingAreRefusedByName(_ member: String, _ sentence: String) throws {
+    let text = #"{"quantization_config":{"quant_method":"compressed-tensors",\#(member)}}"#
+    let configuration = try JSONValue(parsing: Array(text.utf8)).object
+    let error = #expect(throws: StructureError.self) {
+        try LogicalCheckpoint(MemoryCheckpoint(PartSet().tensors), configuration: configuration, name: "memory")
+    }
+    #expect(error?.description == "memory: quantization_config." + sentence)
+}
+
 @Test(arguments: refusals) func spoiledPartsAreRefusedByName(_ refusal: Refusal) throws {
     var parts = PartSet()
     refusal.spoil(&parts)

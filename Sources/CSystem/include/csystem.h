@@ -8,6 +8,9 @@ int csystem_processor_count(void);
 /// rename(2) that fails with EEXIST instead of replacing.
 int csystem_rename_without_replacing(const char *from, const char *to);
 
+/// Whether a path is where a file system begins; 0 where the system does not say.
+int csystem_is_mount_point(const char *path);
+
 /// Exchanges two names in one step.
 int csystem_exchange(const char *a, const char *b);
 

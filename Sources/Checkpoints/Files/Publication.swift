@@ -1,9 +1,5 @@
 import SystemPackage
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Steps that put finished work in its place, of which either all are done or none: where one fails, those before it are
 /// taken back, the last one first.
 ///
@@ -44,7 +40,7 @@ public final class Publication {
 
     /// Takes a file away; it is removed for good when all is done.
     public func setAside(_ path: FilePath) throws {
-        let place = StagedOutput.temporaryPath(for: path)
+        let place = StagedOutput.asidePath(for: path)
         try SystemCall.rename(path, to: place, replacing: false)
         takingBack.append { try SystemCall.rename(place, to: path, replacing: false) }
         aside.append(place)
@@ -61,29 +57,12 @@ public final class Publication {
                 try step()
             } catch let failure {
                 // What was done before it is right only together with it.
-                guard var cause = error as? SystemError else { return error }
-                cause.advice = "what had been done could not be taken back: \(failure)"
+                let addition = "what had been done could not be taken back: \(failure)"
+                guard var cause = error as? SystemError else { return UsageError("\(error); \(addition)") }
+                cause.advice = addition
                 return cause
             }
         }
         return error
-    }
-}
-
-extension FilePath {
-    /// The folder that a path lies in.
-    package var folder: FilePath {
-        let folder = removingLastComponent()
-        return folder.isEmpty ? "." : folder
-    }
-
-    /// A path beside this one: its name, byte for byte, and something more.
-    package func beside(_ suffix: String) -> FilePath {
-        let name = lastComponent?.withPlatformString { Array(UnsafeRawBufferPointer(start: $0, count: strlen($0))) }
-        let bytes = (name ?? []) + Array(suffix.utf8) + [0]
-        return bytes.withUnsafeBytes {
-            removingLastComponent().pushing(
-                FilePath(platformString: $0.baseAddress!.assumingMemoryBound(to: CInterop.PlatformChar.self)))
-        }
     }
 }

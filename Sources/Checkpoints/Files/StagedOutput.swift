@@ -28,7 +28,7 @@ public final class StagedOutput: Sendable {
         at place: FilePath? = nil
     ) throws {
         // A trailing slash or a final dot would stage inside the destination instead of beside it.
-        let normalized = destination.lexicallyNormalized()
+        let normalized = destination.settled()
         replaced = try Self.replaced(by: normalized, isFolder: isFolder, overwrite: overwrite, replaceable)
         let staging = place ?? Self.temporaryPath(for: normalized)
         if place == nil {
@@ -57,6 +57,7 @@ public final class StagedOutput: Sendable {
         guard destination.lastComponent != nil else {
             throw UsageError("\(destination.forDisplay): this names no file that could be written")
         }
+        if !isFolder { try refuseInterruptedEdit(of: destination) }
         let found = try SystemCall.status(destination, followingLinks: false)
         if let found { try check(found, destination, isFolder: isFolder, overwrite: overwrite, replaceable) }
         guard let status = try SystemCall.status(destination.folder) else {
@@ -76,6 +77,11 @@ public final class StagedOutput: Sendable {
     ) throws {
         guard overwrite else {
             throw UsageError("\(destination.forDisplay): exists already; use --overwrite to replace it")
+        }
+        guard !SystemCall.isMountPoint(destination) else {
+            throw UsageError(
+                "\(destination.forDisplay): is a mount point, which cannot be replaced; name something in it, or elsewhere"
+            )
         }
         switch (status.kind, isFolder) {
         case (.file, false): return
@@ -98,11 +104,20 @@ public final class StagedOutput: Sendable {
                 "\(folder.forDisplay): does not look like a model folder (it holds '\(names[0].escapedForDisplay)');"
                     + " remove it yourself if it is not needed")
         }
-        let all = try SystemCall.tree(in: folder).map(\.name) + names.filter { $0.hasPrefix(".") }
+        let all = try SystemCall.tree(in: folder, hidden: true).map(\.name)
         guard let stranger = all.first(where: { !replaceable.contains($0) }) else { return }
         throw UsageError(
             "\(folder.forDisplay): would be replaced whole, but it holds '\(stranger.escapedForDisplay)', which no conversion put"
                 + " there; move that away, or remove the folder yourself")
+    }
+
+    /// The header that lies beside a file from before a change is put back by whoever believes it: over the new file.
+    private static func refuseInterruptedEdit(of destination: FilePath) throws {
+        let backup = InterruptedEdit.backup(of: destination)
+        guard try SystemCall.status(backup, followingLinks: false) != nil else { return }
+        throw UsageError(
+            "\(destination.forDisplay): \(backup.forDisplay) lies beside it, the header from before a change in place that goes on"
+                + " or was interrupted; remove that first, if nothing goes on")
     }
 
     /// Checks what can be known before the work.
@@ -112,25 +127,39 @@ public final class StagedOutput: Sendable {
         _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet
     ) throws {
         _ = try replaced(
-            by: destination.lexicallyNormalized(), isFolder: isFolder, overwrite: overwrite, replaceable)
+            by: destination.settled(), isFolder: isFolder, overwrite: overwrite, replaceable)
     }
 
     /// A place beside a path, hidden, and recognisable as ours: `.NAME.PID-RANDOM.assay-partial`. Cut to what file systems
     /// allow.
-    static func temporaryPath(for path: FilePath) -> FilePath {
+    static func temporaryPath(for path: FilePath) -> FilePath { hiddenPath(for: path, partialSuffix) }
+
+    /// The same for what stands at the path, until something else has its place: `.NAME.PID-RANDOM.assay-previous`. It may
+    /// be the only one of its kind.
+    static func asidePath(for path: FilePath) -> FilePath { hiddenPath(for: path, previousSuffix) }
+
+    private static let partialSuffix = ".assay-partial"
+    private static let previousSuffix = ".assay-previous"
+
+    private static func hiddenPath(for path: FilePath, _ suffix: String) -> FilePath {
         let random = String(UInt32.random(in: 0 ... .max), radix: 36)
         let stem = String(decoding: (path.lastComponent?.string ?? "").utf8.prefix(180), as: UTF8.self)
-        return path.folder.appending(".\(stem).\(getpid())-\(random).assay-partial")
+        return path.folder.appending(".\(stem).\(getpid())-\(random)\(suffix)")
     }
 
     /// What runs that were killed left beside a destination: staged under its name by a process that is no more.
-    public static func leftovers(of destination: FilePath) -> [FilePath] {
-        let normalized = destination.lexicallyNormalized()
+    public static func leftovers(of destination: FilePath) -> [FilePath] { left(beside: destination, partialSuffix) }
+
+    /// What stood at a destination, where a run was killed between taking it away and putting the new one there.
+    public static func previous(of destination: FilePath) -> [FilePath] { left(beside: destination, previousSuffix) }
+
+    private static func left(beside destination: FilePath, _ suffix: String) -> [FilePath] {
+        let normalized = destination.settled()
         let folder = normalized.folder
         let prefix = ".\(normalized.lastComponent?.string ?? "")."
         let names = (try? SystemCall.names(in: folder)) ?? []
         return names.filter { name in
-            guard name.hasPrefix(prefix), name.hasSuffix(".assay-partial"),
+            guard name.hasPrefix(prefix), name.hasSuffix(suffix),
                 let process = pid_t(name.dropFirst(prefix.count).prefix { $0 != "-" })
             else { return false }
             return kill(process, 0) == -1 && errno == ESRCH

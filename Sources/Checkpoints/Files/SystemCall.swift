@@ -19,7 +19,8 @@ package enum SystemCall {
         package var mode: UInt32
         package var modifiedSeconds: Int
         package var modifiedNanoseconds: Int
-        /// When its bytes or anything of it (name, owner, times) changed last. Nobody can set it; no part of `==`.
+        /// When its bytes or anything of it (name, owner, times) changed last. Nobody can set it. No part of `==`, as the mode
+        /// is none: neither tells of the bytes.
         package var changedSeconds: Int
         package var changedNanoseconds: Int
 
@@ -45,7 +46,7 @@ package enum SystemCall {
 
         /// The same file, not written to in between.
         package static func == (a: Status, b: Status) -> Bool {
-            a.kind == b.kind && a.byteCount == b.byteCount && a.isSameFile(as: b) && a.mode == b.mode
+            a.kind == b.kind && a.byteCount == b.byteCount && a.isSameFile(as: b)
                 && a.modifiedSeconds == b.modifiedSeconds && a.modifiedNanoseconds == b.modifiedNanoseconds
         }
     }
@@ -121,6 +122,10 @@ package enum SystemCall {
     /// - Parameter path: of the one that is to be, which the error names.
     static func requireWritable(_ folder: FilePath, for path: FilePath) throws(SystemError) {
         try retrying("write into its folder", path) { folder.withPlatformString { access($0, W_OK | X_OK) } }
+        // To flush its entries it is opened.
+        try retrying("read its folder, to flush it to the disk", path) {
+            folder.withPlatformString { access($0, R_OK) }
+        }
     }
 
     /// Creates a file that must not exist yet.
@@ -131,7 +136,7 @@ package enum SystemCall {
     /// Creates a file beside another that loses its name at once, and so is gone with the process.
     static func createUnnamed(beside path: FilePath) throws(SystemError) -> CInt {
         try Temporaries.making { () throws(SystemError) -> CInt in
-            let name = path.beside(".plain")
+            let name = StagedOutput.temporaryPath(for: path)
             let descriptor = try make(name, for: path)
             removeIfPresent(name)
             return descriptor
@@ -228,16 +233,20 @@ package enum SystemCall {
         }
     }
 
-    /// Waits until no other process holds the folder locked, and locks it; nil where the file system has no locks, which
-    /// are a courtesy among processes of ours.
-    static func lockFolder(_ folder: FilePath) -> CInt? {
+    /// Waits until no other process holds the folder locked, and locks it. Locks are a courtesy among processes of ours, who
+    /// are done in a moment: who holds one for long is none of them at work, and may be waiting for us.
+    ///
+    /// - Parameter patience: how many times 10 ms to wait.
+    /// - Returns: nil where it is not locked: somebody else keeps it so, or the file system has no locks.
+    static func lockFolder(_ folder: FilePath, patience: Int = 1000) -> CInt? {
         guard let descriptor = try? openFolder(folder) else { return nil }
-        while flock(descriptor, LOCK_EX) != 0 {
-            if errno == EINTR { continue }
-            close(descriptor)
-            return nil
+        for _ in 0..<patience {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return descriptor }
+            guard errno == EWOULDBLOCK || errno == EINTR else { break }
+            usleep(10_000)
         }
-        return descriptor
+        close(descriptor)
+        return nil
     }
 
     static func unlock(_ descriptor: CInt) { close(descriptor) }
@@ -283,7 +292,7 @@ package enum SystemCall {
     }
 
     private static func exchangeByRenaming(_ staging: FilePath, _ destination: FilePath) throws(SystemError) {
-        let aside = StagedOutput.temporaryPath(for: destination)
+        let aside = StagedOutput.asidePath(for: destination)
         try rename(destination, to: aside, replacing: false)
         do {
             try rename(staging, to: destination, replacing: false)
@@ -291,7 +300,13 @@ package enum SystemCall {
             try rename(aside, to: destination, replacing: false)
             throw error
         }
-        try rename(aside, to: staging, replacing: false)
+        do {
+            try rename(aside, to: staging, replacing: false)
+        } catch {
+            try rename(destination, to: staging, replacing: false)
+            try rename(aside, to: destination, replacing: false)
+            throw error
+        }
     }
 
     /// - Parameter destination: what it is to become; then it is removed where the process is interrupted.
@@ -311,7 +326,7 @@ package enum SystemCall {
 
     /// The same for what may not exist yet: links are followed as far as the path exists.
     package static func resolvedAsFarAsItExists(_ path: FilePath) throws(SystemError) -> FilePath {
-        var place = path.lexicallyNormalized()
+        var place = path.settled()
         var rest: [FilePath.Component] = []
         while let last = place.lastComponent {
             guard try status(place) == nil else { break }
@@ -335,11 +350,16 @@ package enum SystemCall {
 
     /// Removes a folder and all in it, never following links out of it.
     package static func removeTree(_ path: FilePath) {
-        if let names = try? names(in: path), (try? status(path, followingLinks: false))?.kind == .folder {
-            for name in names { removeTree(path.appending(name)) }
+        if let status = try? status(path, followingLinks: false), status.kind == .folder {
+            // What nobody may write into cannot be emptied.
+            if status.mode & 0o700 != 0o700 { _ = path.withPlatformString { chmod($0, 0o700) } }
+            for name in (try? names(in: path)) ?? [] { removeTree(path.appending(name)) }
         }
         removeIfPresent(path)
     }
+
+    /// Whether a file system begins there, which cannot be renamed.
+    static func isMountPoint(_ path: FilePath) -> Bool { path.withPlatformString { csystem_is_mount_point($0) } != 0 }
 
     /// Opens standard input, output and error where the caller closed them, so that no file of ours gets their numbers, and
     /// what is printed does not go into it. What is written there fails.
@@ -371,18 +391,19 @@ package enum SystemCall {
     }
 
     /// Everything in a folder and the folders in it that is no folder itself, or that is not looked into: links to folders,
-    /// and folders more than `depth` deep. Hidden names are left out, with all below them.
+    /// and folders more than `depth` deep.
     ///
+    /// - Parameter hidden: whether hidden names are in it; else they are left out with all below them.
     /// - Returns: names relative to the folder, "1_Pooling/config.json", each folder's behind one another; `isFile` says
     ///   whether it is, or leads to, a regular file.
     package static func tree(
-        in folder: FilePath, depth: Int = 8
+        in folder: FilePath, depth: Int = 8, hidden: Bool = false
     ) throws(SystemError) -> [(name: String, isFile: Bool)] {
         var found: [(name: String, isFile: Bool)] = []
-        for name in try names(in: folder) where !name.hasPrefix(".") {
+        for name in try names(in: folder) where hidden || !name.hasPrefix(".") {
             let path = folder.appending(name)
             if depth > 0, try status(path, followingLinks: false)?.kind == .folder {
-                for inner in try tree(in: path, depth: depth - 1) {
+                for inner in try tree(in: path, depth: depth - 1, hidden: hidden) {
                     found.append(("\(name)/\(inner.name)", inner.isFile))
                 }
             } else {
@@ -392,12 +413,18 @@ package enum SystemCall {
         return found
     }
 
-    /// Bytes that this user may still write to the file system that holds a path.
+    /// Bytes that this user may still write to the file system that holds a path; nil where it does not say.
     package static func freeByteCount(at path: FilePath) -> Int? {
         var raw = statvfs()
         guard path.withPlatformString({ statvfs($0, &raw) }) == 0 else { return nil }
-        let (bytes, overflow) = Int(raw.f_bavail).multipliedReportingOverflow(by: Int(raw.f_frsize))
-        return overflow ? nil : bytes
+        return freeByteCount(of: raw)
+    }
+
+    /// File systems in memory may say that they have no blocks at all, where nothing limits them.
+    static func freeByteCount(of system: statvfs) -> Int? {
+        guard system.f_blocks != 0 else { return nil }
+        let (bytes, overflow) = UInt64(system.f_bavail).multipliedReportingOverflow(by: UInt64(system.f_frsize))
+        return overflow ? nil : Int(exactly: bytes)
     }
 
     /// Reserves disk space, so that a full disk is noticed before the work; file systems that cannot are let be.

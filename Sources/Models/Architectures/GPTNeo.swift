@@ -34,6 +34,7 @@ enum GPTNeo: Architecture {
     private static func localLayers(
         _ layerCount: Int, _ configuration: inout ConfigurationReader
     ) throws(StructureError) -> [Bool] {
+        try configuration.requireListable(layerCount, "num_layers")
         let words = ["global", "local"]
         guard let turns = try configuration.list("attention_types") else {
             throw configuration.error(

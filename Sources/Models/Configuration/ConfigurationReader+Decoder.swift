@@ -124,10 +124,15 @@ extension ConfigurationReader {
     /// The number of layers, where a list is made that is as long.
     mutating func listedLayerCount() throws(StructureError) -> Int {
         let layerCount = try size("num_hidden_layers")
-        guard layerCount <= Self.mostListedLayers else {
-            throw error("num_hidden_layers", expected: "at most \(Self.mostListedLayers)", found: "\(layerCount)")
-        }
+        try requireListable(layerCount, "num_hidden_layers")
         return layerCount
+    }
+
+    /// Requires a number of layers of which there can be a list.
+    func requireListable(_ layerCount: Int, _ key: String) throws(StructureError) {
+        guard layerCount <= Self.mostListedLayers else {
+            throw error(key, expected: "at most \(Self.mostListedLayers)", found: "\(layerCount)")
+        }
     }
 
     private static let mostListedLayers = 1 << 16

@@ -94,6 +94,12 @@ struct TokenizerFile {
                 throw unsupported("added_tokens: \(flag)", "true", expected: "false")
             }
             guard !isNormalized else { throw unsupported("added_tokens: normalized", "true", expected: "false") }
+            // The library gives it the vocabulary's.
+            if let known = vocabulary[Array(content.utf8)], known != id {
+                throw CheckpointError(
+                    path, .part("added_tokens"),
+                    expected: "'\(content.escapedForDisplay)' with the vocabulary's id \(known)", found: "\(id)")
+            }
             addedTokens.append((content, id))
         }
     }

@@ -115,14 +115,33 @@ public struct WordPiece: Tokenizer {
         var suffix: [Int] = []
         var isBehind = false
         for item in processor["single"]?.array ?? [] {
-            if item.object?["Sequence"] != nil {
+            if item.object?["Sequence"]?.object?["id"] == "A", !isBehind {
                 isBehind = true
             } else if let name = item.object?["SpecialToken"]?.object?["id"]?.string {
-                let id = try id(of: name, file.vocabulary, file.path)
-                if isBehind { suffix.append(id) } else { prefix.append(id) }
+                let ids = try ids(of: name, processor, file.path)
+                if isBehind { suffix += ids } else { prefix += ids }
+            } else {
+                throw templateError(file.path, "special tokens and one sequence A", ConfigurationReader.show(item))
             }
         }
+        guard isBehind else { throw templateError(file.path, "a sequence A", "none") }
         return (prefix, suffix)
+    }
+
+    /// What a template's special token stands for, which need not be what the vocabulary has under its name.
+    private static func ids(of name: String, _ processor: JSONObject, _ path: FilePath) throws -> [Int] {
+        let token = processor["special_tokens"]?.object?[name]?.object
+        let ids = token?["ids"]?.array?.map { $0.int ?? -1 } ?? []
+        guard !ids.isEmpty, ids.allSatisfy({ (0...Int(Int32.max)).contains($0) }) else {
+            throw CheckpointError(
+                path, .part("post_processor.special_tokens"), expected: "the ids of '\(name.escapedForDisplay)'",
+                found: token.map { ConfigurationReader.show(.object($0)) } ?? "no such token")
+        }
+        return ids
+    }
+
+    private static func templateError(_ path: FilePath, _ expected: String, _ found: String) -> CheckpointError {
+        CheckpointError(path, .part("post_processor.single"), expected: expected, found: found)
     }
 
     public func encode(_ text: String) -> [Int] {

@@ -9,6 +9,40 @@ import AssayTensors
 public enum CompressedTensors: Packing {
     public static let name = "compressed-tensors"
 
+    /// What would make the weights others than their integers and scales say. Of what concerns activations and caches alone,
+    /// nothing is asked.
+    public static func check(_ declared: JSONObject) throws(StructureError) {
+        let formats: [JSONValue] = ["pack-quantized", "int-quantized", "dense", .null]
+        try require(declared, "format", oneOf: formats + ["mixed-precision"])
+        try require(declared, "transform_config", oneOf: [.null, .object(JSONObject())])
+        if let sparsity = declared["sparsity_config"]?.object, !sparsity.members.isEmpty {
+            try require(sparsity, "format", oneOf: ["dense"], in: "sparsity_config.")
+        }
+        for (name, group) in declared["config_groups"]?.object?.members ?? [] {
+            let place = "config_groups.\(name.escapedForDisplay)."
+            if let group = group.object { try require(group, "format", oneOf: formats, in: place) }
+            guard let weights = group.object?["weights"]?.object else { continue }
+            try require(weights, "type", oneOf: ["int", .null], in: place + "weights.")
+            try require(weights, "dynamic", oneOf: [false, .null], in: place + "weights.")
+            guard weights["num_bits"]?.int != nil else {
+                throw refusal(place + "weights.num_bits", expected: "a number", found: weights["num_bits"])
+            }
+        }
+    }
+
+    private static func require(
+        _ object: JSONObject, _ key: String, oneOf values: [JSONValue], in place: String = ""
+    ) throws(StructureError) {
+        guard !values.contains(object[key] ?? .null) else { return }
+        let expected = values.map(\.compactText).joined(separator: " or ")
+        throw refusal(place + key, expected: expected, found: object[key])
+    }
+
+    private static func refusal(_ place: String, expected: String, found: JSONValue?) -> StructureError {
+        let found = found.map { String($0.compactText.prefix(200)).escapedForDisplay } ?? "none"
+        return StructureError("quantization_config.\(place): expected \(expected), found \(found)")
+    }
+
     public static func logicalTensors(
         in reader: any CheckpointReader, configuration: JSONObject?
     ) throws -> [any LogicalTensor] {

@@ -86,6 +86,26 @@ extension FileManifest {
         self.serialization = serialization
     }
 
+    /// Does something with all files of a checkpoint.
+    ///
+    /// - Parameter checkpoint: nil where it does not matter whether they change.
+    /// - Throws: `SystemError` where one was changed meanwhile, or came or went; else what `body` throws.
+    public static func whileUnchanged<R>(_ checkpoint: Checkpoint?, _ body: () throws -> R) throws -> R {
+        guard let checkpoint else { return try body() }
+        let root = try checkpoint.signedRoot()
+        let before = try ModelFiles(in: root)
+        let statuses = try before.files.map { try SystemCall.status(before.path(of: $0)) }
+        let result = try body()
+        guard try ModelFiles(in: root).files == before.files else {
+            throw SystemError(
+                "trust what was read", root, .ioError, advice: "files came or went while it was read")
+        }
+        for (file, status) in zip(before.files, statuses) {
+            try SystemCall.requireUnchanged(before.path(of: file), since: status)
+        }
+        return result
+    }
+
     /// Checks, before the work, that a manifest of a checkpoint can be written. It may take the place of a manifest that
     /// nobody signed, and of nothing else.
     ///

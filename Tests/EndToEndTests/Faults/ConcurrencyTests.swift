@@ -107,13 +107,47 @@ import Testing
             #expect(shown.exitCode == 0 && shown.output.contains(": 28 F64 ("), "\(shown.output)\(shown.errors)")
             writer.send(SIGKILL)
             _ = try writer.wait()
-            for entry in work.names where entry.hasSuffix(".assay-partial") {
+            for entry in work.names where entry.contains(".assay-p") {
                 SystemCall.removeTree(work.path.appending(entry))
             }
         }
         #expect(try convert(name, "f16", overwrites: true).wait().exitCode == 0)
         try requireWhole(name, "f16")
         try Trials("Concurrent use", "a destination read while it is replaced").record(4)
+    }
+
+    /// Of two certificates for one place, and of two comparisons put into one, none is lost without a word.
+    @Test func noCertificateIsLost() throws {
+        let certificate = work.path.appending("shared.json").string
+        func certified(_ name: String, _ orders: [String] = []) throws -> AssayTool.Running {
+            try AssayTool.start(
+                ["convert", model.weights.string, work.path.appending(name).string, "--certificate", certificate],
+                environment: orders.isEmpty ? [:] : FaultLibrary.environment(under: work.path, orders))
+        }
+        let slow = try certified("a.h5", ["flock=signal \(SIGSTOP)"])
+        try #require(slow.waitUntilStopped())
+        #expect(try certified("b.h5").wait().exitCode == 0)
+        slow.send(SIGCONT)
+        let outcome = try slow.wait()
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("shared.json: appeared while"), "\(outcome.errors)")
+        #expect(work.names == ["b.h5", "shared.json"])
+        try Self.trials.record(2)
+
+        let made = work.path.appending("m").string
+        #expect(try AssayTool.run(["convert", model.path, made, "--dtype", "bf16"]).exitCode == 0)
+        func compared(_ more: [String], _ orders: [String] = []) throws -> AssayTool.Running {
+            try AssayTool.start(
+                ["diff", model.path, made, "--certify"] + more,
+                environment: orders.isEmpty ? [:] : FaultLibrary.environment(under: work.path, orders))
+        }
+        let first = try compared([], ["flock=signal \(SIGSTOP)"])
+        try #require(first.waitUntilStopped())
+        #expect(try compared(["--tokens", model.tokens]).wait().exitCode == 0)
+        first.send(SIGCONT)
+        #expect(try first.wait().exitCode == 0)
+        let text = try JSONValue(parsing: TestFiles.bytes(FilePath(made).appending("certificate.json")))
+        #expect(text.object?["predicate"]?.object?["comparisons"]?.array?.count == 2)
+        try Self.trials.record(2)
     }
 
     @Test func tenReadTheSame() throws {

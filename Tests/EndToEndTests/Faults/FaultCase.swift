@@ -14,6 +14,8 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     /// Runs before it.
     let preparations: [[String]]
     var threads = 1
+    /// Orders under which it always runs: what the file system lacks.
+    var lacks: [String] = []
     var testDescription: String { name }
     var isInPlace: Bool { arguments.contains("--in-place") }
     /// Whether a run that ended early leaves something to go on with.
@@ -53,6 +55,17 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
             after: [["convert", "@/a.safetensors", "@/b.safetensors"]]),
     ]
 
+    /// On a file system that cannot exchange two names.
+    private static func withoutExchange(_ fault: FaultCase) -> FaultCase {
+        var lacking = FaultCase(
+            fault.name + ", no exchange", fault.arguments, fault.destination, isFolder: fault.isFolder,
+            after: fault.preparations)
+        lacking.lacks = ["exchange=fail \(Errno.invalidArgument.rawValue)"]
+        return lacking
+    }
+
+    static let lacking = [others[2], folders[2]].map(withoutExchange)
+
     static let folders = [
         FaultCase("a folder", ["convert", "@/m", "@/n"], "n", isFolder: true),
         FaultCase("shards", ["convert", "@/m", "@/n", "--shard-size", "1kB"], "n", isFolder: true),
@@ -64,9 +77,9 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     static let resumed = FaultCase(
         "shards, resumed", ["convert", "@/m", "@/n", "--shard-size", "1kB", "--resume"], "n", isFolder: true)
 
-    static let all = toEveryFormat + others + folders
+    static let all = toEveryFormat + others + folders + lacking
     /// One of each way to take a place.
-    static let some = [toEveryFormat[3], others[2]] + others.suffix(1) + folders.suffix(2)
+    static let some = [toEveryFormat[3], others[2]] + others.suffix(1) + folders.suffix(2) + lacking
 
     // MARK: The folder
 
@@ -111,7 +124,7 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     ) throws -> AssayTool.Running {
         try AssayTool.start(
             words(arguments, work),
-            environment: FaultLibrary.environment(under: work.path, orders, log: log, inChild: inChild))
+            environment: FaultLibrary.environment(under: work.path, lacks + orders, log: log, inChild: inChild))
     }
 
     func run(
@@ -127,7 +140,7 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
     /// What is wrong with a folder after a run that ended early: nil where the destination is what it was, or complete, no
     /// certificate lies beside what it does not speak of, and all else is as it was.
     func fault(in state: FolderState, before: FolderState, after: FolderState) -> String? {
-        var state = state.withoutTemporaries
+        var state = state.withPrevious(destination).withoutTemporaries
         if isInPlace { state = withOldHeader(state) }
         let own = [destination] + (certificate.map { [$0] } ?? [])
         let strange = state.without(own).differences(from: before.without(own))

@@ -49,7 +49,21 @@ struct FolderState: Equatable, Sendable {
     }
 
     /// What is left by a run that was killed, set aside.
-    var withoutTemporaries: FolderState { filtered { !$0.contains(".assay-partial") } }
+    var withoutTemporaries: FolderState {
+        filtered { !$0.contains(".assay-partial") && !$0.contains(".assay-previous") }
+    }
+
+    /// What stood under a name before, put back as the next run advises, where nothing else has the name.
+    func withPrevious(_ name: String) -> FolderState {
+        // Followed by a process's number: a certificate's name begins the same.
+        let isAside: (String) -> Bool = {
+            $0.hasPrefix(".\(name).") && $0.hasSuffix(".assay-previous") && $0.dropFirst(name.count + 2).first!.isNumber
+        }
+        guard part(name).entries.isEmpty, let aside = entries.keys.first(where: isAside) else { return self }
+        var state = without([aside])
+        for (path, entry) in part(aside).entries { state.entries[name + path.dropFirst(aside.count)] = entry }
+        return state
+    }
 
     private func filtered(_ isKept: (String) -> Bool) -> FolderState {
         var result = FolderState()

@@ -69,6 +69,7 @@ import Testing
         var found: [String] = []
         for state in chosen {
             try state.restore(work.path, but: sources)
+            try Self.restoreInode(of: fault, in: work)
             guard let wrong = try fault.faultGoingOn(in: work, after: after) else { continue }
             found.append("\(state.without(sources).entries.keys.sorted()): \(wrong)")
         }
@@ -80,6 +81,15 @@ import Testing
                 "a run that was done was not known to be, where what it had kept was half removed",
             ]
         ).record(chosen.count)
+    }
+
+    /// Inodes are not restored with the rest, and by its inode the run knows what it made.
+    private static func restoreInode(of fault: FaultCase, in work: TemporaryFolder) throws {
+        let note = work.path.appending(fault.destination + ".assay-partial").appending("complete.json")
+        guard try SystemCall.status(note) != nil,
+            let made = try SystemCall.status(work.path.appending(fault.destination))
+        else { return }
+        try TestFiles.write(Array(#"{"inode":"\#(made.inode)"}"#.utf8), to: note)
     }
 
     /// The disk itself forgets: of a file that was never flushed nothing need be left.
