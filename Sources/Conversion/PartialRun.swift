@@ -67,8 +67,16 @@ public final class PartialRun: Sendable {
     public static func begun(for plan: ConversionPlan) throws -> PartialRun {
         let folder = folder(for: plan.destination)
         // Removed on failure only once it is locked: until then another run may be the one that works in it.
-        try SystemCall.makeFolder(folder)
-        return try PartialRun(folder, lock: takeLock(in: folder))
+        let mode = try SystemCall.status(plan.destination)?.mode
+        // A file that others may read may lie in a folder that they may look into.
+        try SystemCall.makeFolder(folder, mode: mode.map { $0 | ($0 & 0o444) >> 2 })
+        do {
+            return try PartialRun(folder, lock: takeLock(in: folder))
+        } catch {
+            // Nothing happens where it is not empty.
+            SystemCall.removeIfPresent(folder)
+            throw error
+        }
     }
 
     private init(_ folder: FilePath, lock: CInt) {

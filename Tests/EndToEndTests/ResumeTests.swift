@@ -18,7 +18,8 @@ import Testing
         static let trials = Trials(
             "Resume",
             "interrupted runs gone on with: what was kept whole, damaged or lost, the source changed or touched, other options,"
-                + " versions and runs")
+                + " versions and runs",
+            findings: ["an older destination with the same weights passed for what the interrupted run had made"])
 
         let folder: TemporaryFolder
         var source: FilePath { folder.path.appending("source.safetensors") }

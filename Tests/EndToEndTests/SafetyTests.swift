@@ -6,7 +6,12 @@ import Testing
 /// What must never happen to anybody's files.
 @Suite struct Safety {
     private static let trials = Trials(
-        "Safety", "outputs that would take the place of the source, of other inputs, or of what no conversion made")
+        "Safety", "outputs that would take the place of the source, of other inputs, or of what no conversion made",
+        findings: [
+            "an output named by way of a link and `..` took the place of the source",
+            "hidden files in inner folders went with a folder that was replaced",
+            "certificates of the source's weights came along, and one of the old data stayed",
+        ])
 
     /// A folder around a model folder, and what was in the model's weights.
     private func model(in folder: TemporaryFolder) throws -> (path: FilePath, weights: [UInt8]) {

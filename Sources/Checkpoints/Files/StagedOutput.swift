@@ -33,9 +33,9 @@ public final class StagedOutput: Sendable {
         let staging = place ?? Self.temporaryPath(for: normalized)
         if place == nil {
             if isFolder {
-                try SystemCall.makeFolder(staging, temporaryFor: normalized)
+                try SystemCall.makeFolder(staging, temporaryFor: normalized, mode: replaced?.mode)
             } else {
-                Temporaries.add(staging, for: normalized)
+                Temporaries.add(staging, for: normalized, mode: replaced?.mode)
             }
         }
         self.destination = normalized

@@ -145,7 +145,9 @@ package enum SystemCall {
 
     private static func make(_ path: FilePath, for known: FilePath? = nil) throws(SystemError) -> CInt {
         try retrying("create it", known ?? path) {
-            path.withPlatformString { open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
+            path.withPlatformString {
+                open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666 & Temporaries.permissions(of: path))
+            }
         }
     }
 
@@ -309,11 +311,16 @@ package enum SystemCall {
         }
     }
 
-    /// - Parameter destination: what it is to become; then it is removed where the process is interrupted.
-    package static func makeFolder(_ path: FilePath, temporaryFor destination: FilePath? = nil) throws(SystemError) {
+    /// - Parameters:
+    ///   - destination: what it is to become; then it is removed where the process is interrupted.
+    ///   - mode: of what stands there; nobody may look into it who may not look into that.
+    package static func makeFolder(
+        _ path: FilePath, temporaryFor destination: FilePath? = nil, mode: UInt32? = nil
+    ) throws(SystemError) {
         try Temporaries.making { () throws(SystemError) in
-            try retrying("create the folder", path) { path.withPlatformString { mkdir($0, 0o777) } }
-            if let destination { Temporaries.add(path, for: destination) }
+            let permissions = mode.map { $0 & 0o777 | 0o700 } ?? 0o777
+            try retrying("create the folder", path) { path.withPlatformString { mkdir($0, permissions) } }
+            if let destination { Temporaries.add(path, for: destination, mode: mode) }
         }
     }
 

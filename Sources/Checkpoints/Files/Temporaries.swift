@@ -5,16 +5,29 @@ import SystemPackage
 ///
 /// This is process-wide because a signal is.
 public enum Temporaries {
-    /// With what each is to become.
-    private static let paths = Mutex<[FilePath: FilePath]>([:])
+    private struct Temporary {
+        /// What it is to become.
+        var destination: FilePath
+        /// Of what it replaces.
+        var mode: UInt32?
+    }
+
+    private static let paths = Mutex<[FilePath: Temporary]>([:])
     /// Held while outputs take their places.
     private static let publishing = Mutex(())
     /// Held while a file or folder is made or removed.
     private static let making = Mutex(())
 
-    /// - Parameter destination: what it is to become, where that is known.
-    package static func add(_ path: FilePath, for destination: FilePath? = nil) {
-        paths.withLock { $0[path] = destination ?? path }
+    /// - Parameters:
+    ///   - destination: what it is to become, where that is known.
+    ///   - mode: of what stands there; nobody may read it meanwhile who may not read that.
+    package static func add(_ path: FilePath, for destination: FilePath? = nil, mode: UInt32? = nil) {
+        paths.withLock { $0[path] = Temporary(destination: destination ?? path, mode: mode) }
+    }
+
+    /// What others than the owner may do with it at most.
+    static func permissions(of path: FilePath) -> UInt32 {
+        paths.withLock { $0[path]?.mode }.map { $0 & 0o777 | 0o700 } ?? 0o777
     }
 
     /// What has its place, or is kept for another run.
@@ -22,10 +35,10 @@ public enum Temporaries {
 
     /// The file by the name that people know: a file under construction by what it is to become.
     static func destination(of path: FilePath) -> FilePath {
-        for (temporary, destination) in paths.withLock({ $0 }) where path.starts(with: temporary) {
+        for (name, temporary) in paths.withLock({ $0 }) where path.starts(with: name) {
             var rest = path
-            _ = rest.removePrefix(temporary)
-            return rest.isEmpty ? destination : destination.pushing(rest)
+            _ = rest.removePrefix(name)
+            return rest.isEmpty ? temporary.destination : temporary.destination.pushing(rest)
         }
         return path
     }

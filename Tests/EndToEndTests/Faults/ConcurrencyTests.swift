@@ -43,6 +43,7 @@ import Testing
         findings: [
             "of two runs that replaced a file, one could leave its certificate beside the other's data",
             "the second of two runs that replaced a destination replaced the first one's without a word",
+            "of two certificates for one place, and of two comparisons put into one, one was lost",
         ])
 
     /// One is held up just before its result takes its place; the other is faster.

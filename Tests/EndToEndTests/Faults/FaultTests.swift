@@ -19,6 +19,7 @@ import Testing
             "what could not be made durable stood under its final name, in place of the old",
             "a certificate that could not be read was taken for something else",
             "a change in place that failed early left its copy of the old header behind",
+            "where names cannot be exchanged, the new data stayed beside the old certificate when the last rename failed",
         ])
 
     /// With how it fails, by the call's name: out of space where space is taken, else by a fault of the device.

@@ -9,6 +9,9 @@ import Testing
 
 /// Who may read what is written.
 @Suite struct Permissions {
+    private static let trials = Trials(
+        "Permissions", "umasks, and modes of what is replaced",
+        findings: ["what replaced a private file could be read by all, at last and while it was made"])
     private let work: TemporaryFolder
     private let model: TestModel
 
@@ -39,6 +42,23 @@ import Testing
         #expect(try mode("n") == folder)
     }
 
+    /// Nor is it meanwhile.
+    @Test(.enabled(if: !AssayTool.isWatched), arguments: ["b.h5", "n"], [[], ["--resume"]])
+    func isNobodyNewMeanwhile(_ name: String, _ options: [String]) throws {
+        try convert(name, umask: "077")
+        let run = try AssayTool.start(
+            ["convert", name.contains(".") ? model.weights.string : model.path, work.path.appending(name).string]
+                + ["--overwrite", "--dtype", "f16"] + options,
+            environment: FaultLibrary.environment(under: work.path, ["fsync=signal \(SIGSTOP)"]))
+        try #require(run.waitUntilStopped())
+        let made = work.names.filter { $0.contains(".assay-partial") }
+        #expect(made.count == 1)
+        for name in made { #expect(try mode(name) & 0o077 == 0, "\(name)") }
+        run.send(SIGKILL)
+        _ = try run.wait()
+        try Self.trials.record(1)
+    }
+
     /// What replaces a file is read by nobody who could not read that.
     @Test func isNobodyNewWhereSomethingIsReplaced() throws {
         try convert("b.h5", umask: "077")
@@ -51,9 +71,6 @@ import Testing
             #expect(try mode(name) == 0o600, "\(name)")
         }
         #expect(try mode("n") == 0o700)
-        try Trials(
-            "Permissions", "umasks, and modes of what is replaced",
-            findings: ["what replaced a private file could be read by all"]
-        ).record(18)
+        try Self.trials.record(18)
     }
 }
