@@ -377,6 +377,14 @@ extension String {
         let verification = try Verification(folder.string, "--against", model.path)
         #expect(verification.exitCode == 0, "\(verification.text)")
         #expect(verification.certificates.count == 4)
+        // Each speaks of what its own file was made of.
+        let alone = try Verification(folder.string).unchecked.filter { $0.contains("the recorded transforms of") }
+        #expect(alone.count == 4 && Set(alone).count == 4)
+        for name in try SystemCall.names(in: folder) where name.hasSuffix(".safetensors") {
+            let digest = try assayJSON("inspect", folder.appending(name).string, "--digest").object?["contentDigest"]
+            let end = "of \(name), whose content digest is \(digest?.string ?? "")"
+            #expect(alone.contains { $0.hasSuffix(end) }, "\(alone)")
+        }
         let first = try #require(SystemCall.names(in: folder).first { $0.hasSuffix(".certificate.json") })
         SystemCall.removeIfPresent(folder.appending(first))
         let partly = try Verification(folder.string, "--against", model.path)

@@ -282,6 +282,21 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
             #expect(status == .done, "\(words)")
         }
     }
+
+    /// What is over and done cannot be seen from the files; it is said that nobody looked.
+    @Test(arguments: [false, true]) func areSaidToClaimMoreThanCanBeSeen(_ against: Bool) throws {
+        let made = try Made()
+        try made.forge {
+            $0.metadataEdits = [MetadataEdit(key: "licence", value: "MIT"), MetadataEdit(key: "x", value: nil)]
+            $0.dropped = [Certificate.Drop(name: "nowhere", rule: "--exclude n*")]
+        }
+        let (status, words) = try made.verify(against: against)
+        #expect(status == .done)
+        for claim in ["licence set to MIT, x removed", "tensors were dropped by rule: 1 (--exclude n*)", "read again"] {
+            #expect(words.contains(claim), "\(words)")
+        }
+        #expect(words.contains("the recorded transforms of") == !against)
+    }
 }
 
 extension Certificate {
@@ -290,5 +305,27 @@ extension Certificate {
         let origin = TensorOrigin(sources: ["a", "b"], arrangement: .init(axis: 0, slice: slice))
         transforms = [.init(origin: origin, outputs: ["a"], operation: "copy")]
         destinationTensors.removeAll { $0.info.name != "a" }
+    }
+}
+
+/// Manifests that leave out what they should speak of.
+@Suite struct PartialManifests {
+    @Test func areSaidToLeaveFilesOut() throws {
+        let folder = try TemporaryFolder()
+        let model = folder.path.appending("model")
+        try SystemCall.makeFolder(model)
+        try Made.plain.write(to: model.appending("model.safetensors"))
+        try TestFiles.write(Array("{}".utf8), to: model.appending("config.json"))
+        let checkpoint = try Checkpoint.open(model)
+        var manifest = try FileManifest(of: checkpoint, threads: 1)
+        manifest.resources.removeAll { $0.file == "model.safetensors" }
+        manifest.serialization.ignoredPaths.append("model.safetensors")
+        let path = folder.path.appending("manifest.json")
+        try manifest.write(to: path, overwrite: false)
+        var evidence = Verifier.Evidence()
+        evidence.signature = try SignatureOnHand(reading: path)
+        let report = try Verifier(checkpoint, ConversionOptions(destination: "")).verify(evidence)
+        #expect(report.exitStatus == .done)
+        #expect(report.notes.contains("manifest.json does not speak of model.safetensors"), "\(report.notes)")
     }
 }
