@@ -283,6 +283,20 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
         }
     }
 
+    /// One spelling of "é" is not the other, though Swift's strings are equal.
+    @Test func haveSubjectsOfTheSameBytes() throws {
+        var source = MemoryCheckpoint()
+        source.set("\u{E9}", .u8, [2], [1, 2])
+        let made = try Made(source)
+        #expect(try made.verify().status == .done)
+        let text = String(decoding: try TestFiles.bytes(made.certificate), as: UTF8.self)
+        let forged = text.split(separator: "tensor:\u{E9}", omittingEmptySubsequences: false)
+            .joined(separator: "tensor:e\u{301}")
+        try TestFiles.write(Array(forged.utf8), to: made.certificate)
+        let (status, words) = try made.verify()
+        #expect(status == .invalidFile && words.contains("subject: expected"), "\(words)")
+    }
+
     /// What is over and done cannot be seen from the files; it is said that nobody looked.
     @Test(arguments: [false, true]) func areSaidToClaimMoreThanCanBeSeen(_ against: Bool) throws {
         let made = try Made()
