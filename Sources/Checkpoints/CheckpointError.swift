@@ -155,7 +155,9 @@ extension Unicode.Scalar {
     /// Control characters, line separators, and the marks that reorder or hide text.
     var needsEscape: Bool {
         switch value {
-        case 0...0x1F, 0x7F...0x9F, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2069, 0xFEFF: true
+        case 0...0x1F, 0x7F...0x9F, 0x61C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2069, 0xFEFF,
+            0xE0001...0xE007F:
+            true
         default: false
         }
     }

@@ -127,7 +127,7 @@ struct QuantizeOperation: Equatable {
 
     /// - Returns: nil where the text is not what this version writes.
     init?(_ text: String) {
-        let words = text.split(separator: ",")[0].split(separator: " ")
+        let words = (text.split(separator: ",").first ?? "").split(separator: " ")
         guard words.count == 5, words[0] == "quantize", let scheme = SchemeRegistry.scheme(named: String(words[1])),
             let scaleType = ElementType(name: String(words[3]))
         else { return nil }

@@ -9,6 +9,8 @@ public enum Recomputation {
     public struct Result: Sendable {
         public var sourceDigest: Digest
         public var outputDigests: [Digest]
+        /// What was counted and measured on the way.
+        public var findings: StepFindings
     }
 
     /// - Returns: one result a step.
@@ -26,7 +28,8 @@ public enum Recomputation {
             reader: reader, steps: steps, positions: positions, writer: NullWriter(), threads: options.threads,
             pieceTarget: options.pieceByteCount, takesDigests: true, progress: progress)
         return try pipeline.run().map {
-            Result(sourceDigest: $0.sourceDigest!, outputDigests: $0.outputDigests.map { $0! })
+            Result(
+                sourceDigest: $0.sourceDigest!, outputDigests: $0.outputDigests.map { $0! }, findings: $0.findings)
         }
     }
 
@@ -40,32 +43,48 @@ public enum Recomputation {
     }
 
     /// Makes the steps that recorded transforms stand for.
-    public struct Factory: Sendable {
+    public struct Factory {
         private let source: Checkpoint
-        private let logical: LogicalCheckpoint
-        /// Logical tensors by the stored tensor that is their only part.
-        private let weights: [Int: any LogicalTensor]
+        /// Logical tensors by the stored tensor that is their only part; nil as long as no weight was quantized. Of a copy
+        /// nobody needs to know how its source is packed.
+        private var weights: [Int: any LogicalTensor]?
 
-        public init(_ source: Checkpoint) throws {
-            self.source = source
-            logical = try LogicalCheckpoint(source.reader, name: source.path.forDisplay)
-            weights = Dictionary(
-                logical.tensors.filter { $0.parts.count == 1 }.map { ($0.parts[0], $0) },
-                uniquingKeysWith: { first, _ in first })
-        }
+        public init(_ source: Checkpoint) { self.source = source }
 
         /// - Parameters:
         ///   - operation: what the step's `transform` said.
         ///   - index: the source tensor.
         ///   - outputs: what was made of it.
+        ///   - measured: whether error figures are wanted.
         /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
-        public func step(_ operation: String, _ index: Int, outputs: [TensorInfo]) throws -> (any TensorStep)? {
-            if let step = Recomputation.step(operation, index, of: source.contents, outputs: outputs) { return step }
+        /// - Throws: where a weight was quantized: `StructureError` where a packing of the source is incomplete or not
+        ///   read; `CheckpointError`, `SystemError`.
+        public mutating func step(
+            _ operation: String, _ index: Int, outputs: [TensorInfo], measured: Bool
+        ) throws -> (any TensorStep)? {
+            let contents = source.contents
+            if let step = Recomputation.step(operation, index, of: contents, outputs: outputs, measured: measured) {
+                return step
+            }
+            guard QuantizeOperation(operation) != nil else { return nil }
+            let weights = try self.weights ?? Self.weights(of: source)
+            self.weights = weights
             return try weights[index].flatMap {
-                try Recomputation.quantizeStep(operation, index, of: source.contents, weight: $0, outputs: outputs)
+                try Recomputation.quantizeStep(operation, index, of: contents, weight: $0, outputs: outputs)
             }
         }
+
+        private static func weights(of source: Checkpoint) throws -> [Int: any LogicalTensor] {
+            let logical = try LogicalCheckpoint(
+                source.reader, configuration: ModelConfiguration.read(of: source), name: source.path.forDisplay)
+            return Dictionary(
+                logical.tensors.filter { $0.parts.count == 1 }.map { ($0.parts[0], $0) },
+                uniquingKeysWith: { first, _ in first })
+        }
     }
+
+    /// Whether a step gives the same bytes in every version: how integers are chosen may change with the arithmetic.
+    public static func isExact(_ step: any TensorStep) -> Bool { !(step is QuantizeStep) }
 
     /// The step that a recorded quantization stands for.
     ///
@@ -96,9 +115,11 @@ public enum Recomputation {
     ///   - operation: what the step's `transform` said.
     ///   - index: the source tensor.
     ///   - outputs: what was made of it.
+    ///   - measured: whether error figures are wanted, as of weights that were put into blocks.
     /// - Returns: nil where the operation is not known to this version, or does not fit the tensors.
     public static func step(
-        _ operation: String, _ index: Int, of source: CheckpointContents, outputs: [TensorInfo]
+        _ operation: String, _ index: Int, of source: CheckpointContents, outputs: [TensorInfo],
+        measured: Bool = false
     ) -> (any TensorStep)? {
         var info = source.tensors[index]
         info.aliasOf = nil
@@ -112,7 +133,10 @@ public enum Recomputation {
         guard let output = outputs.first, outputs.count == 1, output.shape == info.shape,
             let conversion = ElementConversion(from: info.elementType, to: output.elementType)
         else { return nil }
-        let step = CastStep(source: index, from: info, to: output, conversion)
+        let step: any TensorStep =
+            measured && output.elementType.isBlock
+            ? BlockStep(source: index, from: info, to: output, conversion)
+            : CastStep(source: index, from: info, to: output, conversion)
         return step.transform == operation ? step : nil
     }
 }

@@ -16,12 +16,12 @@ public enum VerificationText {
         }
         if report.certificates.count > 5 { add("", "... (\(report.certificates.count) in all)") }
         for statement in report.statements {
-            add(mark(statement.result), statement.statement)
+            add(mark(statement.result), statement.statement.escaped)
             for line in details(of: statement) { add("", line) }
         }
         for unchecked in report.unchecked {
             add("not checked", unchecked.statement.escapedForDisplay)
-            add("", "takes \(unchecked.missing.joined(separator: ", "))")
+            if !unchecked.missing.isEmpty { add("", "takes \(unchecked.missing.joined(separator: ", "))") }
         }
         for note in report.notes { add("note", note.escapedForDisplay) }
         lines.append(report.exitStatus == .done ? "verified" : "NOT verified")

@@ -13,6 +13,8 @@ import SystemPackage
 public struct Certificate: Sendable, Equatable {
     public static let statementType = "https://in-toto.io/Statement/v1"
     public static let predicateType = "urn:assay:certificate:1"
+    /// What may have been done.
+    static let operations = ["convert", "quantize"]
 
     /// One side's tensor.
     public struct Tensor: Sendable, Equatable {
@@ -75,7 +77,7 @@ public struct Certificate: Sendable, Equatable {
         ContentDigest.of(destinationTensors.map(\.info), destinationTensors.map(\.digest))
     }
 
-    public static func == (a: Certificate, b: Certificate) -> Bool { a.json == b.json }
+    public static func == (a: Certificate, b: Certificate) -> Bool { a.fileBytes == b.fileBytes }
 }
 
 extension Certificate {

@@ -107,16 +107,20 @@ extension Certificate.File {
         return .object(object)
     }
 
-    /// - Returns: nil where the name is not that of a file in the folder, but could lead out of it.
+    /// - Returns: nil where the name is not that of a file in the folder, but could lead out of it; where a digest is none,
+    ///   or there is none at all: nothing would be said of the file.
     init?(_ value: JSONValue) {
         guard let object = value.object, let name = object["name"]?.string else { return nil }
+        func digest(_ key: String) -> Digest? { object[key]?.string.flatMap { Digest(hexadecimal: $0) } }
+        metadataDigest = digest("metadataDigest")
+        self.digest = digest("sha256")
+        let stated = ["metadataDigest", "sha256"].count { object[$0] != nil }
+        guard stated > 0, stated == [metadataDigest, self.digest].count(where: { $0 != nil }) else { return nil }
         let path = FilePath(name)
         guard !path.isEmpty, path.isRelative, path.string == name,
             path.components.allSatisfy({ $0.kind == .regular })
         else { return nil }
         self.name = name
-        metadataDigest = object["metadataDigest"]?.string.flatMap { Digest(hexadecimal: $0) }
-        digest = object["sha256"]?.string.flatMap { Digest(hexadecimal: $0) }
     }
 }
 
@@ -153,11 +157,13 @@ extension Certificate.Transform {
             outputs.count == object["outputs"]?.array?.count, let operation = object["operation"]?.string,
             let origin = TensorOrigin(object, outputs: outputs)
         else { return nil }
+        let counts = ["overflowed", "underflowed"].map { object[$0] == nil ? 0 : object[$0]?.int ?? -1 }
+        guard counts.allSatisfy({ $0 >= 0 }), (object["quantization"] == nil) == (object["quantization"]?.object == nil)
+        else { return nil }
         self.origin = origin
         self.outputs = outputs
         self.operation = operation
-        overflowed = object["overflowed"]?.int ?? 0
-        underflowed = object["underflowed"]?.int ?? 0
+        (overflowed, underflowed) = (counts[0], counts[1])
         quantization = object["quantization"]?.object
     }
 }
@@ -187,10 +193,12 @@ extension Certificate {
             return part
         }
         let statement = try require(value.object, "file", "a JSON object")
-        guard statement["predicateType"]?.string == Self.predicateType else {
-            throw CheckpointError(
-                path, .part("predicateType"), expected: "'\(Self.predicateType)'",
-                found: statement["predicateType"]?.string.map { "'\($0.escapedForDisplay)'" } ?? "none")
+        for (key, text) in [("_type", Self.statementType), ("predicateType", Self.predicateType)] {
+            guard statement[key]?.string == text else {
+                throw CheckpointError(
+                    path, .part(key), expected: "'\(text)'",
+                    found: statement[key]?.string.map { "'\($0.escapedForDisplay)'" } ?? "none")
+            }
         }
         let predicate = try require(statement["predicate"]?.object, "predicate", "an object")
         let source = try require(predicate["source"]?.object, "source", "an object")
@@ -202,7 +210,9 @@ extension Certificate {
         }
         tool = try require(predicate["tool"]?.string, "tool", "a string")
         arithmeticVersion = try require(predicate["arithmeticVersion"]?.int, "arithmeticVersion", "a whole number")
-        operation = try require(predicate["operation"]?.string, "operation", "a string")
+        operation = try require(
+            predicate["operation"]?.string.flatMap { Self.operations.contains($0) ? $0 : nil }, "operation",
+            Self.operations.joined(separator: " or "))
         sourceName = try require(source["name"]?.string, "source.name", "a string")
         sourceFormat = try require(source["format"]?.string, "source.format", "a string")
         sourceTensors = try list(source, "tensors") { Tensor($0) }
@@ -224,10 +234,44 @@ extension Certificate {
         wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
         try checkStatedDigests(source, destination, path)
         // The subjects repeat what the predicate says; whoever reads only them must not be misled.
-        guard statement["subject"]?.canonicalText == json.object?["subject"]?.canonicalText else {
+        guard let subject = statement["subject"], subject.isSame(as: json.object!["subject"]!) else {
             throw CheckpointError(
                 path, .part("subject"), expected: "the files and tensors of the predicate, with their digests",
                 found: "something else")
+        }
+        try requireDistinctNames(path)
+        try requirePlaces(path)
+    }
+
+    /// Each tensor and each file stands in it once: of a second one nothing would be checked.
+    private func requireDistinctNames(_ path: FilePath) throws(CheckpointError) {
+        for (names, place) in [
+            (sourceTensors.map(\.info.name), "source.tensors"),
+            (destinationTensors.map(\.info.name), "destination.tensors"), (files.map(\.name), "destination.files"),
+        ] {
+            var seen = NameSet()
+            for name in names where !seen.insert(name) {
+                throw CheckpointError(
+                    path, .part(place), expected: "each name once", found: "'\(name.escapedForDisplay)' again")
+            }
+        }
+    }
+
+    /// Each tensor of a folder lies in a file of which the metadata is known, and so does what the only file holds.
+    private func requirePlaces(_ path: FilePath) throws(CheckpointError) {
+        let known = NameSet(files.filter { $0.metadataDigest != nil }.map(\.name))
+        guard isFolder || known.count == 1 else {
+            throw CheckpointError(
+                path, .part("destination.files"), expected: "the metadataDigest of the only file", found: "none")
+        }
+        let expected = isFolder ? "for each the 'file' with a metadataDigest that holds it" : "no 'file' for any"
+        for tensor in destinationTensors {
+            guard tensor.file.map({ isFolder && known.contains($0) }) ?? !isFolder else {
+                let file = tensor.file.map { "'\($0.escapedForDisplay)'" } ?? "none"
+                throw CheckpointError(
+                    path, .part("destination.tensors"), expected: expected,
+                    found: "'\(tensor.info.name.escapedForDisplay)' in \(file)")
+            }
         }
     }
 

@@ -9,6 +9,11 @@ public struct CertificateOnHand: Sendable {
     public let part: Certificate
     /// The same, with what is said of other files of the folder.
     public let whole: Certificate
+    /// What was joined to that, each as it says it: several where they lie beside single files.
+    let claims: [Certificate]
+
+    /// Whether all that it speaks of is of this checkpoint.
+    var isWhole: Bool { part.destinationTensors.count == whole.destinationTensors.count }
 
     /// A file with a certificate.
     public struct Document: Sendable, Equatable {
@@ -17,10 +22,11 @@ public struct CertificateOnHand: Sendable {
         public var digest: Digest
     }
 
-    private init(_ documents: [Document], _ part: Certificate, whole: Certificate) {
+    private init(_ documents: [Document], _ part: Certificate, whole: Certificate, claims: [Certificate]? = nil) {
         self.documents = documents
         self.part = part
         self.whole = whole
+        self.claims = claims ?? [whole]
     }
 
     /// The certificate that lies where a conversion puts it: in the folder, beside the file, or, for a file of a
@@ -70,9 +76,8 @@ public struct CertificateOnHand: Sendable {
             .filter { try SystemCall.status($0.path) != nil }
         let read = try found.map { try Certificate.read($0.path) }
         let documents = zip(found, read).map { Document(path: $0.path, digest: $1.digest) }
-        return Certificate(joining: zip(found, read).map { $1.certificate.naming($0.file) }).map {
-            CertificateOnHand(documents, $0, whole: $0)
-        }
+        let claims = zip(found, read).map { $1.certificate.naming($0.file) }
+        return Certificate(joining: claims).map { CertificateOnHand(documents, $0, whole: $0, claims: claims) }
     }
 }
 

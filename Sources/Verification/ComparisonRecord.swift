@@ -41,12 +41,13 @@ public struct ComparisonRecord: Sendable {
         self.json = json
     }
 
-    /// - Returns: nil where a member is missing that says what was compared, or how.
+    /// - Returns: nil where a member is missing that says what was compared, how, or what was found.
     init?(_ value: JSONValue) {
         guard let json = value.object, let reference = json["reference"]?.object, reference["name"]?.string != nil,
             reference["contentDigest"]?.string.flatMap({ Digest(hexadecimal: $0) }) != nil,
             json["tool"]?.string != nil, json["arithmeticVersion"]?.int != nil,
-            json["profile"]?.string.flatMap({ Profile(rawValue: $0) }) != nil, json["class"] != nil,
+            json["profile"]?.string.flatMap({ Profile(rawValue: $0) }) != nil,
+            json["class"]?.string.flatMap({ DifferenceClass(rawValue: $0) }) != nil,
             json["tokens"].map({ $0.object?["digest"]?.string.flatMap { Digest(hexadecimal: $0) } != nil }) ?? true
         else { return nil }
         self.json = json
@@ -61,8 +62,8 @@ public struct ComparisonRecord: Sendable {
     var tokensDigest: Digest? { json["tokens"]?.object?["digest"]?.string.flatMap { Digest(hexadecimal: $0) } }
     var profile: Profile { Profile(rawValue: json["profile"]!.string!)! }
     var arithmeticVersion: Int { json["arithmeticVersion"]!.int! }
-    var limit: Double? { json["tolerance"]?.object?["limit"]?.double }
-    var differenceClass: String { json["class"]?.string ?? "none" }
+    var limit: Double? { json["tolerance"]?.object?["limit"]?.figure }
+    var differenceClass: String { json["class"]!.string! }
 
     /// Whether both are about the same: the later one then takes the place of the other.
     func concerns(theSameAs other: ComparisonRecord) -> Bool {
@@ -71,11 +72,11 @@ public struct ComparisonRecord: Sendable {
     }
 
     /// The figures without what names the tool and the reference.
-    var figures: String {
+    var figures: JSONValue {
         var figures = json
         figures["tool"] = nil
         figures["reference"] = nil
-        return JSONValue.object(figures).canonicalText
+        return .object(figures)
     }
 
     /// The members, and the taps, in which another record has other figures.

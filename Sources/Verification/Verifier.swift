@@ -55,7 +55,7 @@ public struct Verifier {
         if let signature = evidence.signature {
             let files = SignedFiles(checkpoint: checkpoint, signature: signature, threads: options.threads)
             report.statements.append(try files.check())
-            report.notes.append(files.note)
+            report.notes += try files.notes()
         }
         if let certificate = evidence.certificate {
             report.statements.append(CertifiedTensors(tensors: tensors, certificate: certificate.part).check())
@@ -70,19 +70,24 @@ public struct Verifier {
         if let source = evidence.source {
             report.statements += try against(source, evidence, tensors)
             if evidence.certificate == nil { report.notes.append(AgainstPlainSource.scope(source, checkpoint)) }
-        } else if let certificate = evidence.certificate {
-            report.unchecked.append(Self.unchecked(certificate.whole))
         }
+        var seen = NameSet()
+        report.unchecked += (evidence.certificate?.claims ?? [])
+            .flatMap { $0.unchecked(withSource: evidence.source != nil) }.filter { seen.insert($0.statement) }
         try compare(evidence, &report)
         return report
     }
 
-    /// Does the recorded comparisons again. One file of a folder is not the model that they are about.
+    /// Does the recorded comparisons again. One file of a folder is not the model that they are about, and nor are several
+    /// files together that have certificates of their own.
     private func compare(_ evidence: Evidence, _ report: inout VerificationReport) throws {
-        let certificate = evidence.certificate?.whole
-        let isWhole = certificate?.destinationTensors.count == checkpoint.contents.tensors.count
+        let certificate = evidence.certificate
+        let isAll = certificate?.whole.destinationTensors.count == checkpoint.contents.tensors.count
         let (statements, unchecked) = try RepeatedComparisons(
-            checkpoint: checkpoint, records: isWhole ? certificate?.comparisons ?? [] : [], threads: options.threads
+            checkpoint: checkpoint, records: certificate?.claims.flatMap(\.comparisons) ?? [],
+            scope: certificate?.claims.count ?? 0 > 1
+                ? "each file by itself" : isAll ? nil : "all tensors that the certificate names",
+            threads: options.threads
         ).check(against: evidence.source, tokens: evidence.tokens)
         report.statements += statements
         report.unchecked += unchecked
@@ -104,14 +109,6 @@ public struct Verifier {
             statements.append(same)
         }
         return statements
-    }
-
-    /// What takes the source.
-    private static func unchecked(_ certificate: Certificate) -> UncheckedStatement {
-        UncheckedStatement(
-            statement: "it was made by the recorded transforms of \(certificate.sourceName), whose content digest is"
-                + " \(certificate.sourceContentDigest)",
-            missing: ["--against SRC"])
     }
 
     /// What the container says of its tensors' bytes, which was checked when they were read; nil where it says nothing.
@@ -145,6 +142,30 @@ public struct Verifier {
         let byName = NameMap(zip(stored.map { tensors[$0].name }, results.map(\.sourceDigest)))
         return tensors.map { byName[$0.aliasOf ?? $0.name]! }
     }
+}
+
+extension Certificate {
+    /// What takes the source, where there is none; and what is over, and can be seen from no file any more.
+    fileprivate func unchecked(withSource: Bool) -> [UncheckedStatement] {
+        let made = UncheckedStatement(
+            statement: "it was made by the recorded transforms of \(sourceName), whose content digest is"
+                + " \(sourceContentDigest)",
+            missing: ["--against SRC"])
+        var seen = NameSet()
+        let rules = dropped.map(\.rule).filter { seen.insert($0) }
+        let past = [
+            dropped.isEmpty ? nil : "tensors were dropped by rule: \(dropped.count) (\(rules.listed(first: 3)))",
+            metadataEdits.isEmpty ? nil : "metadata was changed (\(metadataEdits.map(\.text).listed(first: 3)))",
+            wasReread ? "the written files were read again before they were published" : nil,
+        ]
+        return (withSource ? [] : [made])
+            + past.compactMap { $0 }.map { UncheckedStatement(statement: $0, missing: []) }
+    }
+}
+
+extension MetadataEdit {
+    /// "licence set to MIT"
+    fileprivate var text: String { value.map { "\(key) set to \($0)" } ?? "\(key) removed" }
 }
 
 /// The tensors of a checkpoint and the digests that their bytes have.

@@ -163,6 +163,7 @@ import Testing
     @Test(arguments: [
         ("plain", "plain"), ("a\u{1B}[31mb", "a\\u001b[31mb"), ("a\r\n\t\u{0}", "a\\u000d\\u000a\\u0009\\u0000"),
         ("\u{202E}x", "\\u202ex"), ("é", "é"), ("\u{9B}", "\\u009b"),
+        ("\u{61C}x", "\\u061cx"), ("x\u{E0041}\u{E007F}", "x\\u{e0041}\\u{e007f}"), ("\u{E0100}", "\u{E0100}"),
     ])
     func showControlCharactersEscaped(_ name: String, _ shown: String) {
         #expect(name.escapedForDisplay == shown)

@@ -16,6 +16,12 @@ import Testing
             ("é*", "e\u{301}1", nil), ("h.{i}.w", "h.10.w", ["10"]), ("h.{i}.w", "h.x.w", nil),
             ("h.{i}.w", "h..w", nil), ("b_{i}.o", "b_0/n.o", nil), ("{i}", "007", ["007"]), ("{i}", "", nil),
             ("{i}*", "12ab", ["12", "ab"]), ("*.{i}", "a.3", ["a", "3"]), ("{i}{i}", "12", nil), ("a{i", "a{i", []),
+            // A star goes on as long as no number follows.
+            ("*.{i}.w", "model.h.0.w", ["model.h", "0"]), ("*.{i}.w", "h.0.v", nil), ("*{i}", "ab12", ["ab", "12"]),
+            ("*.{i}", "a.b.3", ["a.b", "3"]), ("*.{i}*", "a.x.7z.8", ["a.x", "7", "z.8"]),
+            ("{i}*{i}", "1a2b3", ["1", "a2b", "3"]), ("*{i}.{i}", "1.2.3", ["1.", "2", "3"]),
+            ("*.{i}.*.{i}.w", "a.b.1.c.d.2.w", ["a.b", "1", "c.d", "2"]), ("*.{i}.w", "a.0.w.1.w", ["a.0.w", "1"]),
+            ("*{i}a*", "1b22a", ["1b", "22", ""]),
         ] as [(String, String, [String]?)])
     func takeNamesApartInOneWay(_ template: String, _ name: String, _ texts: [String]?) {
         let template = NameTemplate(template)
@@ -26,6 +32,9 @@ import Testing
     @Test func areNotHungByMany() {
         let template = NameTemplate(String(repeating: "a*", count: 500) + "b")
         #expect(template.match(String(repeating: "a", count: 10_000)) == nil)
+        let numbers = NameTemplate(String(repeating: "*{i}a", count: 500) + "b")
+        #expect(numbers.match(String(repeating: "1", count: 100_000)) == nil)
+        #expect(numbers.match(String(repeating: "1a", count: 50_000)) == nil)
     }
 }
 
@@ -109,6 +118,16 @@ import Testing
             }
             try Self.check(whole, Arrangement(axes: axes))
         }
+    }
+
+    /// Where there is no element, the other axes may be longer than any number of bytes.
+    @Test(arguments: [
+        ([0, 1 << 62], Arrangement(axes: [1, 0])), ([1 << 62, 0], Arrangement(axes: [1, 0])),
+        ([1 << 62, 0], Arrangement(axis: 0, slice: 1 << 61..<1 << 62)),
+        ([0, 1 << 62], Arrangement(axis: 1, slice: 1 << 61..<1 << 62)),
+    ])
+    func nothingIsArrangedToo(_ shape: [Int], _ arrangement: Arrangement) throws {
+        try Self.check(MemoryCheckpoint([("t", .f32, shape, [])]), arrangement)
     }
 
     /// A matrix that is turned in several bands, by ranges that begin anywhere.

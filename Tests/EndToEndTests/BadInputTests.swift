@@ -34,6 +34,7 @@ import Testing
         "esc\u{1b}[31m", "osc\u{1b}]52;c;eA==\u{7}", "cr\rname", "bell\u{7}", "back\u{8}space", "new\nline",
         "tab\tname",
         "delete\u{7f}", "c1\u{9b}31m", "reordered\u{202e}txt", "zero\u{200b}width",
+        "arabic\u{61c}mark", "tag\u{e0041}",
     ]
 
     /// T01

@@ -200,6 +200,41 @@ extension String {
         try Trials.certificates.record(1)
     }
 
+    /// A limit that JSON has no number for is read as it was written.
+    @Test func holdUnderNoLimitAtAll() throws {
+        let pair = try Pair(Self.bf16, certify: ["--tokens", "TOKENS", "--tolerance", "inf"])
+        let verification = try Verification(pair.made, "--against", pair.model.path, "--tokens", pair.model.tokens)
+        #expect(verification.exitCode == 0, "\(verification.text)")
+    }
+
+    /// One file of a folder is not the model that was compared.
+    @Test func takeTheWholeFolder() throws {
+        let pair = try Pair(["convert", "--shard-size", "20kB"], certify: ["--tokens", "TOKENS"])
+        let shard = FilePath(pair.made).appending("model-00001-of-00004.safetensors").string
+        for tokens in [[], ["--tokens", pair.model.tokens]] {
+            let verification = try Verification([shard, "--against", pair.model.path] + tokens)
+            #expect(verification.exitCode == 0, "\(verification.text)\(verification.errors)")
+            #expect(verification.missing == ["all tensors that the certificate names"], "\(verification.text)")
+            #expect(verification.unchecked.contains { $0.hasPrefix("the recorded comparison with") })
+        }
+    }
+
+    @Test func sayNothingToTheTerminal() throws {
+        let pair = try Pair(Self.bf16, certify: ["--tokens", "TOKENS"])
+        let text = try TestFiles.bytes(pair.certificate)
+        let name = pair.model.folder.path.lastComponent!.string
+        try replace(#""name":"\#(name)"},"taps""#, #""name":"x\u001b[2J"},"taps""#, in: pair.certificate)
+        let outcome = try AssayTool.run(
+            ["verify", pair.made, "--against", pair.model.path, "--tokens", pair.model.tokens])
+        #expect(outcome.exitCode == 0 && outcome.output.contains("with x\\u001b[2J"), "\(outcome.output)")
+        #expect(!outcome.output.utf8.contains(0x1B))
+        // What was found is one of four words.
+        try TestFiles.write(text, to: pair.certificate)
+        try replace(#""class":"storage","logits""#, #""class":"st\u001b","logits""#, in: pair.certificate)
+        let refused = try AssayTool.run(["verify", pair.made])
+        #expect(refused.exitCode == 3 && refused.errors.contains("comparisons[0]"), "\(refused.errors)")
+    }
+
     /// A later one over the same takes the place of the first; of other tokens, or of none, each stands by itself.
     @Test func standBesideEachOther() throws {
         let pair = try Pair(Self.bf16, certify: ["--tokens", "TOKENS"])

@@ -37,16 +37,23 @@ import Testing
             "\(outcome.errors)")
     }
 
-    @Test(arguments: [["--no-clipping"], ["--scale-type", "bf16"], ["--allow-non-finite", "--no-clipping"]])
+    @Test(arguments: [
+        ["int8", "--no-clipping"], ["int8", "--scale-type", "bf16"], ["int8", "--allow-non-finite", "--no-clipping"],
+        ["q4_0"], ["q8_0"],
+    ])
     func whateverWasChosenCanBeRepeated(_ choices: [String]) throws {
         let model = try TestModel()
         let work = try TemporaryFolder()
-        let target = work.path.appending("q").string
-        var outcome = try AssayTool.run(["quantize", model.path, target, "--scheme", "int8"] + choices)
+        let target = work.path.appending("q")
+        let outcome = try AssayTool.run(["quantize", model.path, target.string, "--scheme"] + choices)
         #expect(outcome.exitCode == 0, "\(outcome.errors)")
-        outcome = try AssayTool.run(["verify", target, "--against", model.path])
-        #expect(outcome.exitCode == 0, "\(outcome.output)")
-        #expect(!outcome.output.contains("not checked"), "\(outcome.output)")
+        let verification = try Verification(target.string, "--against", model.path)
+        #expect(verification.exitCode == 0 && verification.missing.isEmpty, "\(verification.text)")
+        // The figures too are those that come of it.
+        let certificate = target.appending("certificate.json")
+        try replace(#""relativeL2":0."#, #""relativeL2":1."#, in: certificate)
+        let forged = try Verification(target.string, "--against", model.path)
+        #expect(forged.exitCode == 3 && forged.names("other figures").count == 1, "\(forged.text)")
     }
 
     @Test func aBareFileNeedsToBeToldItsWeights() throws {

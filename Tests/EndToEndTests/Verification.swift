@@ -61,6 +61,9 @@ struct Verification {
         (json["unchecked"]?.array ?? []).flatMap { $0.object?["missing"]?.array ?? [] }.compactMap(\.string)
     }
 
+    /// What nobody looked at.
+    var unchecked: [String] { (json["unchecked"]?.array ?? []).compactMap { $0.object?["statement"]?.string } }
+
     var statements: [JSONObject] { (json["statements"]?.array ?? []).compactMap(\.object) }
 
     /// The names under a heading, in whichever statement.
@@ -95,6 +98,8 @@ extension Trials {
         findings: [
             "a statement held of which nothing was looked at",
             "the digest that was shown was the certificate's, not that of what was read",
+            "other bytes passed as the second name of a tensor, and a tensor that was left out as joined with another",
+            "a file without a digest, a figure, and the file of a tensor were claimed and neither checked nor listed",
         ])
     static let maps = Trials(
         "Proof", "maps that do not fit, and tensors that came from elsewhere than a map or a certificate says")

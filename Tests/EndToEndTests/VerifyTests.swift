@@ -169,7 +169,8 @@ extension String {
             let untied = try folder.write("untied.safetensors", SafetensorsBytes.file("{\(a),\(own)}", data: data))
             let verification = try Verification(target, "--against", untied.string)
             #expect(verification.exitCode == code, "\(verification.text)")
-            #expect(verification.names("other bytes") == (code == 0 ? [] : ["t"]))
+            // As a tensor of the source, and by what became of it.
+            #expect(verification.names("other bytes") == (code == 0 ? [] : ["t", "t"]))
         }
     }
 
@@ -210,6 +211,69 @@ extension String {
         let verification = try Verification(target.string, "--against", model.path)
         #expect(verification.exitCode == 2)
         #expect(verification.names("other values") == ["layer_norm_epsilon"], "\(verification.text)")
+    }
+
+    /// What `config.json` says counts, not how it is spelled.
+    @Test(
+        arguments: [
+            (#"{"a":1e-05,"b":{"c":1,"d":2}}"#, #"{"b":{"d":2,"c":1.0},"a":0.00001}"#, 0, []),
+            (#"{"a":"\u00e9"}"#, #"{"a":"e\u0301"}"#, 2, ["a"]), (#"{"a":[1,2]}"#, #"{"a":[2,1]}"#, 2, ["a"]),
+            (#"{"a":null}"#, #"{"b":null}"#, 2, ["b", "a"]), ("{}", "{}", 0, []),
+            (#"{"dtype":"float32"}"#, #"{"dtype":"bfloat16"}"#, 0, []),
+        ] as [(String, String, Int32, [String])])
+    func configurationsAreComparedByWhatTheySay(
+        _ theirs: String, _ mine: String, _ code: Int32, _ keys: [String]
+    ) throws {
+        let work = try TemporaryFolder()
+        for (name, configuration) in [("source", theirs), ("copy", mine)] {
+            let folder = work.path.appending(name)
+            try SystemCall.makeFolder(folder)
+            try TestFiles.write(
+                SafetensorsBytes.file(SafetensorsBytes.entry(), data: SafetensorsBytes.zeros(8)),
+                to: folder.appending("model.safetensors"))
+            try TestFiles.write(Array(configuration.utf8), to: folder.appending("config.json"))
+        }
+        let verification = try Verification(
+            work.path.appending("copy").string, "--against", work.path.appending("source").string)
+        #expect(verification.exitCode == code, "\(verification.text)")
+        #expect(verification.names("other values") == keys)
+    }
+
+    /// Nobody needs to know how weights are packed to see that they are copied.
+    @Test(arguments: [[], ["--certificate", "none"]])
+    func copiesOfPackingsThatAreNotReadAreVerified(_ options: [String]) throws {
+        let work = try TemporaryFolder()
+        var packed = MemoryCheckpoint()
+        packed.set("l.weight_packed", .u8, [2, 16], SafetensorsBytes.zeros(32))
+        packed.set("l.weight_scale", .f8e4m3, [2, 2], SafetensorsBytes.zeros(4))
+        packed.set("l.weight_global_scale", [1], [1])
+        let (source, target) = (work.path.appending("source.safetensors"), work.path.appending("x.zplanes").string)
+        try packed.write(to: source)
+        try make("convert", source.string, target)
+        let whole = try Verification([target, "--against", source.string] + options)
+        #expect(whole.exitCode == 0, "\(whole.text)\(whole.errors)")
+        // Of a tensor that is somewhere in there nothing is known.
+        packed.remove("l.weight_packed")
+        packed.set("l.weight", [2, 32], Array(repeating: 0, count: 64))
+        try packed.write(to: source)
+        let verification = try Verification(target, "--against", source.string, "--certificate", "none")
+        #expect(verification.exitCode == 2, "\(verification.text)")
+        #expect(verification.statements.allSatisfy { $0["result"]?.string != "fails" }, "\(verification.text)")
+        #expect(
+            verification.names("not there, and packed as this version does not read it") == ["l.weight_packed"],
+            "\(verification.text)")
+    }
+
+    @Test func copiesOfQuantizedModelsAreVerified() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let (quantized, copy) = (work.path.appending("q").string, work.path.appending("copy").string)
+        try make("quantize", model.path, quantized, "--scheme", "int8")
+        try make("convert", quantized, copy, "--to", "zplanes")
+        for options in [[], ["--certificate", "none"]] {
+            let verification = try Verification([copy, "--against", quantized] + options)
+            #expect(verification.exitCode == 0, "\(verification.text)\(verification.errors)")
+        }
     }
 
     /// A bias or a norm of a quantized checkpoint, altered by hand.
@@ -313,6 +377,14 @@ extension String {
         let verification = try Verification(folder.string, "--against", model.path)
         #expect(verification.exitCode == 0, "\(verification.text)")
         #expect(verification.certificates.count == 4)
+        // Each speaks of what its own file was made of.
+        let alone = try Verification(folder.string).unchecked.filter { $0.contains("the recorded transforms of") }
+        #expect(alone.count == 4 && Set(alone).count == 4)
+        for name in try SystemCall.names(in: folder) where name.hasSuffix(".safetensors") {
+            let digest = try assayJSON("inspect", folder.appending(name).string, "--digest").object?["contentDigest"]
+            let end = "of \(name), whose content digest is \(digest?.string ?? "")"
+            #expect(alone.contains { $0.hasSuffix(end) }, "\(alone)")
+        }
         let first = try #require(SystemCall.names(in: folder).first { $0.hasSuffix(".certificate.json") })
         SystemCall.removeIfPresent(folder.appending(first))
         let partly = try Verification(folder.string, "--against", model.path)
@@ -358,6 +430,27 @@ extension String {
         let noted = try Verification(target.string)
         #expect(noted.exitCode == 0)
         #expect(noted.text.contains("note the certificate does not speak of README.md"), "\(noted.text)")
+    }
+
+    /// Wherever a loader may find them.
+    @Test(arguments: [".hidden/x.json", "a/b/c/d/e/f/g/h/i/j/x.json", ".x.json", "linked/"])
+    func foreignConfigurationsAreFoundWhereverTheyLie(_ name: String) throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let target = work.path.appending("copy")
+        try make("convert", model.path, target.string)
+        if name.hasSuffix("/") {
+            try SystemCall.link(target.appending("linked"), to: model.folder.path)
+        } else {
+            var folder = target
+            for component in FilePath(name).removingLastComponent().components {
+                folder.append(component)
+                try SystemCall.makeFolder(folder)
+            }
+            try TestFiles.write(Array("{}".utf8), to: target.pushing(FilePath(name)))
+        }
+        let verification = try Verification(target.string)
+        #expect(verification.exitCode == 2, "\(verification.text)")
+        #expect(verification.names("not in the certificate") == [name])
     }
 
     @Test func renamedWeightsAreNotTheCertificates() throws {

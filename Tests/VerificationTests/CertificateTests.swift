@@ -57,6 +57,11 @@ import Testing
         (#""arithmeticVersion":1"#, #""arithmeticVersion":1.5"#, "arithmeticVersion"),
         (#""kind":"file""#, #""kind":"folder""#, "subject"),
         (#""files":[{"metadata"#, #""files":[{"name":"../x"},{"metadata"#, "files[0]"),
+        (#""metadataDigest":""#, #""metadataDigest":"x"#, "files[0]"),
+        (#""metadataDigest":""#, #""sha256":null,"metadataDigest":""#, "files[0]"),
+        (#""https://in-toto.io/Statement/v1""#, #""https://in-toto.io/Statement/v9""#, "_type"),
+        (#""operation":"convert""#, #""operation":"pray""#, "operation"),
+        (#""outputs":["a"]"#, #""outputs":["a"],"overflowed":"none""#, "transforms"),
         ("{", "[", "byte"),
     ])
     func damagedOnesAreRefused(_ old: String, _ new: String, _ place: String) throws {

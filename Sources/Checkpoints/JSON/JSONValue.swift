@@ -44,6 +44,16 @@ public enum JSONValue: Sendable, Equatable {
     public var int: Int? { if case .number(let value) = self { value.int } else { nil } }
     public var double: Double? { if case .number(let value) = self { value.double } else { nil } }
 
+    /// A number, also one that JSON lacks, as `init(_: Double)` spells it.
+    public var figure: Double? {
+        switch string {
+        case "NaN": .nan
+        case "Infinity": .infinity
+        case "-Infinity": -.infinity
+        default: double
+        }
+    }
+
     /// What kind of value it is, for messages: "a string".
     public var kind: String {
         switch self {

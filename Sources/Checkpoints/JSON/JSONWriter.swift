@@ -20,6 +20,10 @@ extension JSONValue {
     /// - Source: RFC 8785, whole numbers of 64 bits excepted: they keep all their digits.
     public var canonicalText: String { canonical.compactText }
 
+    /// Whether both are one value, however they are spelled. Texts count by their bytes: Swift takes canonically equivalent
+    /// ones for equal.
+    public func isSame(as other: JSONValue) -> Bool { ExactName(canonicalText) == ExactName(other.canonicalText) }
+
     private var canonical: JSONValue {
         switch self {
         case .array(let elements): .array(elements.map(\.canonical))
@@ -104,10 +108,12 @@ extension JSONValue {
         case "\t": text += "\\t"
         case "\u{8}": text += "\\b"
         case "\u{C}": text += "\\f"
-        // None of these lies beyond 16 bits.
         case _ where scalar.value < 0x20 || forPeople && scalar.needsEscape:
-            let hex = String(scalar.value, radix: 16)
-            text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+            // Beyond 16 bits there are two units.
+            for unit in scalar.utf16 {
+                let hex = String(unit, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+            }
         default: text.unicodeScalars.append(scalar)
         }
     }

@@ -127,10 +127,18 @@ public struct TensorOrigin: Sendable, Equatable {
         let sources = transform["source"]?.string.map { [$0] } ?? list?.compactMap(\.string) ?? []
         guard !sources.isEmpty, sources.count == list?.count ?? 1 else { return nil }
         self.init(sources: sources)
-        guard let mapping = transform["mapping"] else { return }
-        guard let object = mapping.object, let arrangement = Arrangement(object) else { return nil }
-        self.arrangement = arrangement
-        guard kind(outputs: outputs) == object["kind"]?.string else { return nil }
+        if let mapping = transform["mapping"] {
+            guard let object = mapping.object, let arrangement = Arrangement(object) else { return nil }
+            self.arrangement = arrangement
+            guard kind(outputs: outputs) == object["kind"]?.string else { return nil }
+        }
+        guard isOneThing else { return nil }
+    }
+
+    /// Whether several are joined or one is cut, not both, and an axis is given for that alone.
+    private var isOneThing: Bool {
+        let (joins, cuts) = (sources.count > 1, arrangement.slice != nil)
+        return !(joins && cuts) && (arrangement.axis != nil) == (joins || cuts)
     }
 }
 

@@ -4,69 +4,94 @@
 /// Every `*` takes as little as it can, the first ones first, and every `{i}` all digits that are there, so that a name is
 /// taken apart in one way only.
 struct NameTemplate: Sendable, Equatable, CustomStringConvertible {
-    /// What stands around the placeholders.
-    private let literals: [[UInt8]]
-    /// Which of them are numbers.
-    private let isNumber: [Bool]
+    /// What stands between two stars, or at an end: texts, with a number between each two.
+    private typealias Stretch = [[UInt8]]
+
+    private let stretches: [Stretch]
 
     private static let number = Array("{i}".utf8)
 
     init(_ text: String) {
-        var literals: [[UInt8]] = [[]]
-        var isNumber: [Bool] = []
+        var stretches: [Stretch] = [[[]]]
         var rest = Array(text.utf8)[...]
         while let byte = rest.first {
-            let begins = rest.starts(with: Self.number)
-            if begins || byte == UInt8(ascii: "*") {
-                literals.append([])
-                isNumber.append(begins)
+            let isNumber = rest.starts(with: Self.number)
+            let last = stretches.count - 1
+            if isNumber {
+                stretches[last].append([])
+            } else if byte == UInt8(ascii: "*") {
+                stretches.append([[]])
             } else {
-                literals[literals.count - 1].append(byte)
+                stretches[last][stretches[last].count - 1].append(byte)
             }
-            rest = rest.dropFirst(begins ? Self.number.count : 1)
+            rest = rest.dropFirst(isNumber ? Self.number.count : 1)
         }
-        (self.literals, self.isNumber) = (literals, isNumber)
+        self.stretches = stretches
     }
 
-    var starCount: Int { isNumber.count }
+    /// Of both kinds.
+    var starCount: Int { stretches.reduce(0) { $0 + $1.count } - 1 }
 
-    var description: String { filled(with: isNumber.map { $0 ? "{i}" : "*" }) }
+    var description: String {
+        stretches.map { $0.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "{i}") }.joined(separator: "*")
+    }
 
     /// What the placeholders stand for in a name.
     ///
+    /// No star ever goes back: where a stretch stands further in front, it ends no further behind, so that its first place
+    /// leaves most to those that follow. The last one must end with the name.
+    ///
     /// - Returns: nil where the name is another.
     func match(_ name: String) -> [String]? {
-        var rest = Array(name.utf8)[...]
-        guard rest.starts(with: literals[0]) else { return nil }
-        rest = rest.dropFirst(literals[0].count)
-        var taken: [ArraySlice<UInt8>] = []
-        for (place, literal) in literals.dropFirst().enumerated() {
-            guard let count = length(of: place, before: literal, in: rest) else { return nil }
-            taken.append(rest.prefix(count))
-            rest = rest.dropFirst(count + literal.count)
+        let name = Array(name.utf8)
+        let runs = stretches.contains { $0.count > 1 } ? Self.digitRuns(name) : []
+        var taken: [Range<Int>] = []
+        var position = 0
+        for (index, stretch) in stretches.enumerated() {
+            let isLast = index == stretches.count - 1
+            // Without numbers, the length tells where the last one stands.
+            let first = isLast && stretch.count == 1 ? max(position, name.count - stretch[0].count) : position
+            var start = index == 0 ? 0 : first
+            var found = Self.place(stretch, at: start, in: name, runs)
+            while found == nil || isLast && found!.end < name.count {
+                guard index > 0, start < name.count else { return nil }
+                start += 1
+                found = Self.place(stretch, at: start, in: name, runs)
+            }
+            if index > 0 { taken.append(position..<start) }
+            taken += found!.numbers
+            position = found!.end
         }
-        return rest.isEmpty ? taken.map { String(decoding: $0, as: UTF8.self) } : nil
+        return taken.map { String(decoding: name[$0], as: UTF8.self) }
     }
 
-    /// How much of what is left a placeholder takes; nil where the text behind it does not follow.
-    private func length(of placeholder: Int, before literal: [UInt8], in rest: ArraySlice<UInt8>) -> Int? {
-        if isNumber[placeholder] {
-            let digits = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }.count
-            return digits > 0 && rest.dropFirst(digits).starts(with: literal) ? digits : nil
+    /// The numbers of a stretch that stands at a place, and where it ends; nil where it does not stand there.
+    private static func place(
+        _ stretch: Stretch, at start: Int, in name: [UInt8], _ runs: [Int]
+    ) -> (numbers: [Range<Int>], end: Int)? {
+        guard name[start...].starts(with: stretch[0]) else { return nil }
+        var end = start + stretch[0].count
+        var numbers: [Range<Int>] = []
+        for literal in stretch.dropFirst() {
+            guard end < name.count, runs[end] > end, name[runs[end]...].starts(with: literal) else { return nil }
+            numbers.append(end..<runs[end])
+            end = runs[end] + literal.count
         }
-        guard literal.count <= rest.count else { return nil }
-        // The last takes all but the end.
-        if placeholder == isNumber.count - 1 {
-            return rest.suffix(literal.count).elementsEqual(literal) ? rest.count - literal.count : nil
+        return (numbers, end)
+    }
+
+    /// Of every byte where the digits end that begin there: at itself where it is none.
+    private static func digitRuns(_ name: [UInt8]) -> [Int] {
+        var runs = Array(name.indices)
+        for index in name.indices.reversed() where (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(name[index]) {
+            runs[index] = index + 1 < name.count ? runs[index + 1] : name.count
         }
-        return (0...rest.count - literal.count).first { rest.dropFirst($0).starts(with: literal) }
+        return runs
     }
 
     /// The name in which the placeholders stand for these texts.
     func filled(with texts: [String]) -> String {
-        let bytes = literals.indices.flatMap { index in
-            (index == 0 ? [] : Array(texts[index - 1].utf8)) + literals[index]
-        }
+        let bytes = zip([""] + texts, stretches.joined()).flatMap { Array($0.utf8) + $1 }
         return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -223,13 +223,13 @@ private struct Join: Sendable {
             let view = StridedView(info, part.arrangement)
             let size = info.elementType.unitByteCount
             let array = StridedArray(
-                TensorBytes(reader: reader, tensor: source), offset: view.first * size, elementByteCount: size,
-                axes: view.axes)
+                TensorBytes(reader: reader, tensor: source), offset: view.isEmpty ? 0 : view.first * size,
+                elementByteCount: size, axes: view.axes)
             let banded = BandedArray(
-                array: array, byteCount: view.axes.reduce(size) { $0 * $1.count },
+                array: array, byteCount: view.count(from: 0) * size,
                 isTurned: part.arrangement.axes != nil, name: Band(tensor: number, member: member, number: 0),
                 bands: bands)
-            let stretch = view.axes[(part.arrangement.axis ?? 0)...].reduce(size) { $0 * $1.count }
+            let stretch = view.count(from: part.arrangement.axis ?? 0) * size
             members.append(Member(array: banded, stretch: stretch, start: round))
             round += stretch
         }
@@ -286,6 +286,12 @@ private struct StridedView {
     /// The first unit.
     var first = 0
     var axes: [StridedArray.Axis]
+
+    var isEmpty: Bool { axes.contains { $0.count == 0 } }
+
+    /// Units of one step of what stands before an axis. Where there are none in all, the other axes may be of any length
+    /// that no number of bytes can be made of.
+    func count(from axis: Int) -> Int { isEmpty ? 0 : axes[axis...].reduce(1) { $0 * $1.count } }
 
     init(_ info: TensorInfo, _ arrangement: Arrangement) {
         var counts = info.shape.dimensions

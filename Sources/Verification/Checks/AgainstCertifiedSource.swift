@@ -11,6 +11,8 @@ struct AgainstCertifiedSource {
     private let certificate: CertificateOnHand
     private let made: DigestedTensors
     private let repetition: Repetition
+    /// What the certificate says of each step.
+    private let repeated: [Certificate.Transform]
     /// The tensors of the source, and behind them what mappings make of them.
     private let mapped: MappedTensors
     private let threads: Int
@@ -26,24 +28,23 @@ struct AgainstCertifiedSource {
         let part = certificate.part
         let recorded = NameMap(part.sourceTensors.map { ($0.info.name, $0.info) })
         let outputs = NameMap(part.destinationTensors.map { ($0.info.name, $0.info) })
-        let factory = try Recomputation.Factory(source)
+        var factory = Recomputation.Factory(source)
         var mapped = MappedTensors(source)
         var (missing, misshapen, unknown) = ([String](), [String](), [String]())
-        var steps: [any TensorStep] = []
-        for transform in part.transforms {
+        var (steps, repeated) = ([any TensorStep](), [Certificate.Transform]())
+        for transform in part.transforms + part.transformsOfSilentAliases(in: source.contents) {
             let names = transform.origin.sources
             let infos = names.compactMap { mapped.info(named: $0) }
             missing += names.filter { mapped.info(named: $0) == nil }
-            let other = infos.filter { info in
-                recorded[info.name].map { $0.shape != info.shape || $0.elementType != info.elementType } ?? false
-            }
+            let other = infos.filter { info in recorded[info.name].map { !$0.isShaped(like: info) } ?? false }
             misshapen += other.map(\.name)
             guard infos.count == names.count, other.isEmpty else { continue }
             let wanted = transform.outputs.compactMap { outputs[$0] }
             if wanted.count == transform.outputs.count,
-                let step = try mapped.step(transform, outputs: wanted, factory)
+                let step = try mapped.step(transform, outputs: wanted, &factory)
             {
                 steps.append(step)
+                repeated.append(transform)
             } else {
                 unknown.append("\(names.joined(separator: ", ")) (\(transform.operation))")
             }
@@ -57,15 +58,17 @@ struct AgainstCertifiedSource {
         self.certificate = certificate
         self.made = made
         self.mapped = mapped
+        self.repeated = repeated
         threads = options.threads
         repetition = try Repetition(steps, of: mapped.checkpoint, options, progress)
     }
 
     func check() throws -> [VerifiedStatement] {
         var identity = try sourceTensors()
-        guard !repetition.steps.isEmpty else {
+        guard !repetition.steps.isEmpty || identity.checkedCount > 0 else {
             // Nothing of it was used: one statement says it all.
             identity.add("its own tensors went nowhere", lost, .structureDiffers)
+            identity.add("made by no recorded transform", unexplained, .structureDiffers)
             identity.add("this version cannot repeat", unknown, nil)
             return [identity]
         }
@@ -74,8 +77,7 @@ struct AgainstCertifiedSource {
 
     private func sourceTensors() throws -> VerifiedStatement {
         let recorded = NameMap(certificate.part.sourceTensors.map { ($0.info.name, $0.digest) })
-        let aliases = try aliases()
-        let found = try sourceDigests() + aliases.found
+        let found = try sourceDigests()
         var statement = VerifiedStatement(
             "\(source.path.forDisplay) holds the tensors that this was made of", checked: found.count)
         let wrong = found.compactMap { name, digest in
@@ -83,41 +85,43 @@ struct AgainstCertifiedSource {
                 ? nil : VerifiedStatement.Item(name: name, found: digest, expected: recorded[name])
         }
         statement.add("other bytes", wrong, .invalidFile)
-        statement.add("missing", missing + aliases.missing, .structureDiffers)
-        statement.add("of another shape or type", misshapen, .structureDiffers)
+        // Those that no transform has too: the content digest that is stated is of all.
+        let known = NameSet(missing + misshapen)
+        let others = expected.filter { !known.contains($0.name) }
+        let absent = others.filter { mapped.info(named: $0.name) == nil }
+        statement.add("missing", missing + absent.map(\.name), .structureDiffers)
+        let unlike = others.filter { tensor in
+            mapped.info(named: tensor.name).map { !$0.isShaped(like: tensor) } ?? false
+        }
+        statement.add("of another shape or type", misshapen + unlike.map(\.name), .structureDiffers)
         return statement
     }
 
-    /// Of every tensor of the source that was used, each once: as the steps read it, or by itself where a mapping
-    /// made another of it.
+    /// What the source must hold: all that is recorded of it. A file of a folder is made of some of that.
+    private var expected: [TensorInfo] {
+        let part = certificate.part
+        let silent = NameSet(part.silentAliases.map(\.info.name))
+        return part.sourceTensors.map(\.info).filter { certificate.isWhole || silent.contains($0.name) }
+    }
+
+    /// Of every tensor of the source that was used or is expected, each once: as the steps read it, or by itself.
     private func sourceDigests() throws -> [(String, Digest)] {
         let read = zip(repetition.steps, repetition.results).filter { mapped.isOfSource($0.0.source) }
         var known = Dictionary(read.map { ($0.0.source, $0.1.sourceDigest) }, uniquingKeysWith: { first, _ in first })
-        let unread = mapped.arranged.filter { known[$0] == nil }
+        let (tensors, positions) = (source.contents.tensors, source.contents.indexByName())
+        let wanted = Set(
+            mapped.arranged
+                + expected.compactMap { tensor in
+                    positions[tensor.name].flatMap { tensors[$0].isShaped(like: tensor) ? $0 : nil }
+                })
+        for index in wanted where known[index] == nil {
+            known[index] = tensors[index].aliasOf.flatMap { positions[$0] }.flatMap { known[$0] }
+        }
+        let unread = wanted.filter { known[$0] == nil }.sorted()
         let slots = ResultSlots<Digest>(count: unread.count)
         try Parallel.forEach(unread.count, threads: threads) { slots.set($0, try source.reader.digest(of: unread[$0])) }
         for (index, digest) in zip(unread, slots.all) { known[index] = digest }
-        return known.sorted { $0.key < $1.key }.map { (source.contents.tensors[$0.key].name, $0.value) }
-    }
-
-    /// Second names that went along with what they name. In this source they may be tensors of their own.
-    private func aliases() throws -> (found: [(String, Digest)], missing: [String]) {
-        let digests = NameMap(zip(repetition.sourceNames, repetition.results.map(\.sourceDigest)))
-        let positions = source.contents.indexByName()
-        let outputs = NameSet(certificate.part.transforms.flatMap(\.outputs))
-        var (found, missing) = ([(String, Digest)](), [String]())
-        let silent = certificate.part.destinationTensors.filter {
-            $0.info.aliasOf != nil && !outputs.contains($0.info.name)
-        }
-        for name in silent.map(\.info.name) {
-            guard let position = positions[name] else {
-                missing.append(name)
-                continue
-            }
-            let target = source.contents.tensors[position].aliasOf.flatMap { digests[$0] }
-            found.append((name, try target ?? source.reader.digest(of: position)))
-        }
-        return (found, missing)
+        return known.sorted { $0.key < $1.key }.map { (tensors[$0.key].name, $0.value) }
     }
 
     private func transforms() -> VerifiedStatement {
@@ -128,12 +132,14 @@ struct AgainstCertifiedSource {
         // Casts are exact everywhere; how integers are chosen may change with the arithmetic.
         let isComparable = certificate.part.arithmeticVersion == Arithmetic.version
         let (wrong, inexact) = repetition.differences(from: made)
+        let (miscounted, mismeasured) = otherFigures
         statement.add("other bytes", wrong + (isComparable ? inexact : []), .invalidFile)
+        statement.add("other figures", miscounted + (isComparable ? mismeasured : []), .invalidFile)
         statement.add("made by no recorded transform", unexplained, .structureDiffers)
         if !isComparable {
             statement.add(
                 "quantized with arithmetic version \(certificate.part.arithmeticVersion), this is"
-                    + " \(Arithmetic.version)", inexact, nil)
+                    + " \(Arithmetic.version)", inexact + mismeasured, nil)
         }
         statement.add("this version cannot repeat", unknown, nil)
         statement.add("without its source", missing + misshapen, nil)
@@ -141,12 +147,30 @@ struct AgainstCertifiedSource {
         return statement
     }
 
+    /// Steps of which the certificate counts or measures something else than what was found when they were done again.
+    private var otherFigures: (counts: [VerifiedStatement.Item], measures: [VerifiedStatement.Item]) {
+        let aliases = NameSet(certificate.part.destinationTensors.filter { $0.info.aliasOf != nil }.map(\.info.name))
+        var (counts, measures) = ([VerifiedStatement.Item](), [VerifiedStatement.Item]())
+        for (transform, result) in zip(repeated, repetition.results) {
+            let name = transform.outputs.first ?? ""
+            // The figures of a second name stand at what it names.
+            if aliases.contains(name), !transform.hasFigures { continue }
+            if result.findings.tally != transform.tally { counts.append(.init(name: name)) }
+            let (said, found) = (transform.quantization, result.findings.quantization)
+            if !(said.map { .object($0) } ?? JSONValue.null).isSame(as: found.map { .object($0) } ?? .null) {
+                measures.append(.init(name: name))
+            }
+        }
+        return (counts, measures)
+    }
+
     /// Tensors that the certificate lists and no transform of it makes; an alias has the bytes of what it names.
     private var unexplained: [String] {
-        let outputs = NameSet(certificate.part.transforms.flatMap(\.outputs))
+        let makers = certificate.part.makers
         return certificate.part.destinationTensors.filter { tensor in
-            guard let target = tensor.info.aliasOf else { return !outputs.contains(tensor.info.name) }
-            return !outputs.contains(target) || made[target]?.digest != tensor.digest
+            guard let target = tensor.info.aliasOf else { return makers[tensor.info.name] == nil }
+            guard let maker = makers[target], made[target]?.digest == tensor.digest else { return true }
+            return makers[tensor.info.name] == nil && !maker.isOfOne
         }.map(\.info.name)
     }
 
@@ -165,8 +189,49 @@ struct AgainstCertifiedSource {
         let whole = certificate.whole
         var used = NameSet(whole.transforms.flatMap(\.origin.sources))
         used.formUnion(whole.dropped.map(\.name))
-        used.formUnion(whole.destinationTensors.compactMap { $0.info.aliasOf == nil ? nil : $0.info.name })
+        used.formUnion(whole.silentAliases.map(\.info.name))
         return source.contents.tensors.map(\.name).filter { !used.contains($0) }
+    }
+}
+
+extension Certificate {
+    /// Which transform makes a tensor.
+    fileprivate var makers: NameMap<Transform> {
+        NameMap(transforms.flatMap { transform in transform.outputs.map { ($0, transform) } })
+    }
+
+    /// Second names that went along with what they name, in no transform of their own.
+    fileprivate var silentAliases: [Tensor] {
+        let makers = makers
+        return destinationTensors.filter { $0.info.aliasOf != nil && makers[$0.info.name] == nil }
+    }
+
+    /// What was done to what a second name names, to be done to the tensor that has this name in a source: it may be one of
+    /// its own there, with other bytes.
+    fileprivate func transformsOfSilentAliases(in source: CheckpointContents) -> [Transform] {
+        let (makers, positions) = (makers, source.indexByName())
+        return silentAliases.map(\.info).compactMap { alias in
+            guard let maker = makers[alias.aliasOf!], maker.isOfOne else { return nil }
+            let named = positions[alias.name].flatMap { source.tensors[$0].aliasOf }
+            if let named, ExactName(named) == ExactName(maker.origin.sources[0]) { return nil }
+            let origin = TensorOrigin(sources: [alias.name], arrangement: maker.origin.arrangement)
+            return Transform(origin: origin, outputs: [alias.name], operation: maker.operation)
+        }
+    }
+}
+
+extension Certificate.Transform {
+    /// Whether it makes one tensor of one.
+    fileprivate var isOfOne: Bool { origin.sources.count == 1 && outputs.count == 1 }
+
+    fileprivate var tally: ConversionTally { ConversionTally(overflowed: overflowed, underflowed: underflowed) }
+
+    fileprivate var hasFigures: Bool { tally != ConversionTally() || quantization != nil }
+}
+
+extension TensorInfo {
+    fileprivate func isShaped(like other: TensorInfo) -> Bool {
+        shape == other.shape && elementType == other.elementType
     }
 }
 
@@ -190,13 +255,13 @@ private struct MappedTensors {
     ///
     /// - Returns: nil where this version does not know it, or it does not fit the tensors.
     mutating func step(
-        _ transform: Certificate.Transform, outputs: [TensorInfo], _ factory: Recomputation.Factory
+        _ transform: Certificate.Transform, outputs: [TensorInfo], _ factory: inout Recomputation.Factory
     ) throws -> (any TensorStep)? {
         let part = RearrangedReader.Part(
             sources: transform.origin.sources.map { positions[$0]! }, arrangement: transform.origin.arrangement)
+        let measured = transform.quantization != nil
         if part.arrangement.isIdentity {
-            return try part.sources.count == 1
-                ? factory.step(transform.operation, part.sources[0], outputs: outputs) : nil
+            return try factory.step(transform.operation, part.sources[0], outputs: outputs, measured: measured)
         }
         guard let name = transform.outputs.first,
             let (type, shape) = try? part.arrangement.result(of: part.sources.map { infos[$0] }),
@@ -206,7 +271,7 @@ private struct MappedTensors {
         infos.append(info)
         let (made, position) = (contents, infos.count - 1)
         let weight = PlainTensor(reader: RearrangedReader(source.reader, [part], tensors: [info]), index: 0)
-        return try Recomputation.step(transform.operation, position, of: made, outputs: outputs)
+        return try Recomputation.step(transform.operation, position, of: made, outputs: outputs, measured: measured)
             ?? Recomputation.quantizeStep(transform.operation, position, of: made, weight: weight, outputs: outputs)
     }
 
@@ -228,7 +293,7 @@ private struct MappedTensors {
         var taken: [Int: [Range<Int>]] = [:]
         var lengths: [Int: Int] = [:]
         for origin in transforms.map(\.origin) {
-            guard let slice = origin.arrangement.slice, let axis = origin.arrangement.axis, origin.sources.count == 1,
+            guard let slice = origin.arrangement.slice, let axis = origin.arrangement.axis,
                 let index = positions[origin.sources[0]]
             else { continue }
             let dimensions = infos[index].shape.dimensions
@@ -281,7 +346,7 @@ struct Repetition {
             for (output, digest) in zip(step.outputs, result.outputDigests) {
                 guard let found = made[output.name]?.digest, found != digest else { continue }
                 let item = VerifiedStatement.Item(name: output.name, found: found, expected: digest)
-                if step is CopyStep || step is CastStep { exact.append(item) } else { computed.append(item) }
+                if Recomputation.isExact(step) { exact.append(item) } else { computed.append(item) }
             }
         }
         return (exact, computed)

@@ -13,6 +13,8 @@ struct AgainstPlainSource {
     private let made: DigestedTensors
     private let repetition: Repetition
     private let quantized: [String]
+    /// Not in the source by name, in a checkpoint whose packing cannot be read.
+    private let unread: [String]
     /// Not in the source, or of another shape there.
     private let unlike: [String]
     private let lost: [String]
@@ -24,8 +26,8 @@ struct AgainstPlainSource {
     ) throws {
         let mapping = try map.map { try MappedCheckpoint(original, $0) }
         let source = mapping?.checkpoint ?? original
-        var matching = try Matching(source, checkpoint)
-        for index in made.infos.indices { matching.match(index) }
+        var matching = Matching(source, checkpoint)
+        for index in made.infos.indices { try matching.match(index) }
         let names = source.contents.tensors.map(\.name)
         let lost = names.indices.filter { !matching.used.contains(names[$0]) }
             .flatMap { mapping?.origin(of: $0).named ?? [names[$0]] }
@@ -33,49 +35,69 @@ struct AgainstPlainSource {
         sourceName = original.path.forDisplay + (map.map { ", mapped by \($0.path.forDisplay)" } ?? "")
         self.checkpoint = checkpoint
         self.made = made
-        (quantized, unlike, self.lost) = (matching.quantized, matching.unlike, lost)
+        (quantized, unread, unlike, self.lost) = (matching.quantized, matching.unread, matching.unlike, lost)
         repetition = try Repetition(matching.steps, of: source, options, progress)
     }
 
     /// Finds for each tensor of a checkpoint where it comes from.
     private struct Matching {
         let source: CheckpointContents
-        let tensors: [TensorInfo]
+        let checkpoint: Checkpoint
         let positions: NameMap<Int>
-        /// By stored part.
-        let packed: [Int: any LogicalTensor]
+        /// Nil as long as every tensor has its like by name: then nobody needs to know how they are packed.
+        private var packed: Packed?
         var steps: [any TensorStep] = []
         var quantized: [String] = []
+        var unread: [String] = []
         var unlike: [String] = []
         var used = NameSet()
 
-        init(_ source: Checkpoint, _ checkpoint: Checkpoint) throws {
-            self.source = source.contents
-            tensors = checkpoint.contents.tensors
-            positions = source.contents.indexByName()
-            let configuration = try ModelConfiguration.read(of: checkpoint)
-            var packed: [Int: any LogicalTensor] = [:]
-            for tensor in try LogicalCheckpoint(
-                checkpoint.reader, configuration: configuration, name: checkpoint.path.forDisplay
-            ).tensors {
-                guard case .quantized = tensor.storage else { continue }
-                for part in tensor.parts { packed[part] = tensor }
-            }
-            self.packed = packed
+        /// What is packed, by stored part.
+        private struct Packed {
+            var tensors: [Int: any LogicalTensor] = [:]
+            var isRead = true
         }
 
-        mutating func match(_ index: Int) {
-            let info = tensors[index]
+        init(_ source: Checkpoint, _ checkpoint: Checkpoint) {
+            self.source = source.contents
+            self.checkpoint = checkpoint
+            positions = source.contents.indexByName()
+        }
+
+        mutating func match(_ index: Int) throws {
+            let info = checkpoint.contents.tensors[index]
             if let position = positions[info.name] {
                 _ = used.insert(info.name)
                 if let step = step(position, info) { steps.append(step) } else { unlike.append(info.name) }
-            } else if let tensor = packed[index], let position = positions[tensor.name],
+                return
+            }
+            let known = try packed ?? readPacked()
+            packed = known
+            if let tensor = known.tensors[index], let position = positions[tensor.name],
                 Self.fits(source.tensors[position].shape.dimensions, tensor.shape.dimensions)
             {
                 if used.insert(tensor.name) { quantized.append(tensor.name) }
-            } else {
+            } else if known.isRead {
                 unlike.append(info.name)
+            } else {
+                unread.append(info.name)
             }
+        }
+
+        private func readPacked() throws -> Packed {
+            var packed = Packed()
+            do {
+                let logical = try LogicalCheckpoint(
+                    checkpoint.reader, configuration: ModelConfiguration.read(of: checkpoint),
+                    name: checkpoint.path.forDisplay)
+                for tensor in logical.tensors {
+                    guard case .quantized = tensor.storage else { continue }
+                    for part in tensor.parts { packed.tensors[part] = tensor }
+                }
+            } catch is StructureError {
+                packed.isRead = false
+            }
+            return packed
         }
 
         private func step(_ position: Int, _ info: TensorInfo) -> (any TensorStep)? {
@@ -97,7 +119,9 @@ struct AgainstPlainSource {
             "names and shapes of the tensors are those of \(sourceName)",
             checked: repetition.steps.count + quantized.count)
         structure.add("not there, or of another shape", unlike, .structureDiffers)
-        structure.add("its own tensors went nowhere", lost, .structureDiffers)
+        structure.add("not there, and packed as this version does not read it", unread, nil)
+        // They may be in what is packed.
+        structure.add("its own tensors went nowhere", lost, unread.isEmpty ? .structureDiffers : nil)
         // Nothing of it was used: one statement says it all.
         guard structure.checkedCount > 0 else { return [structure] }
         return [structure, bytes()]

@@ -32,17 +32,27 @@ struct CertifiedFiles {
         return try SystemCall.status(path)?.kind == .file ? path : nil
     }
 
+    /// The metadata of the files of tensors, and, of a folder, which tensors lie in which of them.
     private func metadata() throws -> VerifiedStatement? {
-        let statement = try compare(
+        let tensors = Dictionary(grouping: certificate.destinationTensors) { ExactName($0.file ?? "") }
+        var elsewhere: [VerifiedStatement.Item] = []
+        var (statement, names) = try compare(
             \.metadataDigest, "the metadata is the certificate's", other: "other metadata"
-        ) { try MetadataDigest.of(Checkpoint.reader(of: $0, reading).contents.metadata) }
-        return statement.names.isEmpty ? nil : statement.made
+        ) { path, file in
+            let contents = try Checkpoint.reader(of: path, reading).contents
+            let there = NameSet(contents.tensors.map(\.name))
+            elsewhere += (tensors[ExactName(file.name)] ?? []).filter { !there.contains($0.info.name) }
+                .map { .init(name: $0.info.name, file: file.name) }
+            return MetadataDigest.of(contents.metadata)
+        }
+        statement.add("in another file than the certificate says", elsewhere, .invalidFile)
+        return names.isEmpty ? nil : statement
     }
 
     private func bytes() throws -> VerifiedStatement? {
         var (statement, names) = try compare(
             \.digest, "the files have the certificate's SHA-256", other: "other bytes"
-        ) { try InputFile($0).digest() }
+        ) { path, _ in try InputFile(path).digest() }
         if statement.findings.isEmpty { statement.remark = names.joined(separator: ", ") }
         statement.add("not in the certificate", strangers.filter(configures), nil)
         return names.isEmpty && statement.findings.isEmpty ? nil : statement
@@ -51,7 +61,7 @@ struct CertifiedFiles {
     /// Holds the files of which the certificate states a digest against it.
     private func compare(
         _ stated: (Certificate.File) -> Digest?, _ statement: String, other: String,
-        _ found: (FilePath) throws -> Digest
+        _ found: (FilePath, Certificate.File) throws -> Digest
     ) throws -> (made: VerifiedStatement, names: [String]) {
         var made = VerifiedStatement(statement, checked: 0, "file")
         var (names, missing) = ([String](), [String]())
@@ -64,7 +74,7 @@ struct CertifiedFiles {
                 continue
             }
             made.checkedCount += 1
-            let found = try found(path)
+            let found = try found(path, file)
             if found != expected { wrong.append(.init(name: file.name, found: found, expected: expected)) }
         }
         made.add(other, wrong, .invalidFile)
@@ -74,16 +84,37 @@ struct CertifiedFiles {
 
     private static func strangers(in folder: FilePath, _ certificate: Certificate) throws -> [String] {
         let known = NameSet(certificate.files.map(\.name))
-        return try SystemCall.tree(in: folder).filter { name, isFile in
-            isFile && !known.contains(name) && !CertificateFile.isName(name)
-        }.map(\.name)
+        return try tree(in: folder).filter { !known.contains($0) && !CertificateFile.isName($0) }
     }
 
-    /// A folder's certificate names every JSON file there was; one more may change what the model computes.
-    private func configures(_ name: String) -> Bool { certificate.isFolder && name.lowercased().hasSuffix(".json") }
+    /// Every file in a folder, hidden and deep ones too, relative to it. A link to a folder is named itself, with a slash at
+    /// its end: whatever it leads to, a loader may follow it.
+    private static func tree(in root: FilePath) throws(SystemError) -> [String] {
+        var (files, folders) = ([String](), [""])
+        while let folder = folders.popLast() {
+            for name in try SystemCall.names(in: root.pushing(FilePath(folder))) {
+                let name = folder + name
+                let path = root.pushing(FilePath(name))
+                switch try SystemCall.status(path)?.kind {
+                case .file: files.append(name)
+                case .folder:
+                    let isLink = try SystemCall.status(path, followingLinks: false)?.kind == .link
+                    if isLink { files.append(name + "/") } else { folders.append(name + "/") }
+                default: break
+                }
+            }
+        }
+        return files.sorted { ExactName($0) < ExactName($1) }
+    }
+
+    /// A folder's certificate names every JSON file there was; one more may change what the model computes, and so may what a
+    /// link leads to.
+    private func configures(_ name: String) -> Bool {
+        certificate.isFolder && (name.lowercased().hasSuffix(".json") || name.hasSuffix("/"))
+    }
 
     var notes: [String] {
-        let others = strangers.filter { !configures($0) }
+        let others = strangers.filter { !configures($0) && !$0.split(separator: "/").contains { $0.hasPrefix(".") } }
         return others.isEmpty ? [] : ["the certificate does not speak of \(others.joined(separator: ", "))"]
     }
 }

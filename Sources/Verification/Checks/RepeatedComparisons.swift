@@ -8,6 +8,8 @@ import AssayModels
 struct RepeatedComparisons {
     let checkpoint: Checkpoint
     let records: [ComparisonRecord]
+    /// What they are about where that is not this checkpoint, but more or less than it: "the whole folder".
+    let scope: String?
     let threads: Int
 
     /// - Parameter tokens: what the models are fed; nil where none are at hand.
@@ -20,8 +22,11 @@ struct RepeatedComparisons {
                 "\(tokens.source.forDisplay): the certificate records no comparison over these tokens, whose digest is"
                     + " \(tokens.digest)")
         }
-        let reference = try records.isEmpty ? nil : source.map { try ComparisonRecord.Reference($0, threads: threads) }
         var (statements, unchecked) = ([VerifiedStatement](), [UncheckedStatement]())
+        if let scope {
+            return (statements, records.map { UncheckedStatement(statement: Self.sentence($0), missing: [scope]) })
+        }
+        let reference = try records.isEmpty ? nil : source.map { try ComparisonRecord.Reference($0, threads: threads) }
         for record in records {
             let missing = Self.missing(record, reference, tokens)
             if missing.isEmpty, let source {
@@ -35,7 +40,7 @@ struct RepeatedComparisons {
 
     /// "it differs from gpt2 by storage (fast32, over tokens 12ab...)"
     private static func sentence(_ record: ComparisonRecord) -> String {
-        "the recorded comparison with \(record.referenceName) (\(record.profile.rawValue)"
+        "the recorded comparison with \(record.referenceName.escapedForDisplay) (\(record.profile.rawValue)"
             + (record.tokensDigest.map { ", over tokens \("\($0)".prefix(12))..." } ?? ", weights only")
             + ") found \(record.differenceClass)"
     }
@@ -74,7 +79,7 @@ struct RepeatedComparisons {
         var statement = VerifiedStatement(
             "\(Self.sentence(record)); done again, it gives these very figures",
             checked: max(1, result.taps?.count ?? result.weights?.count ?? 0), result.taps == nil ? "weight" : "tap")
-        if found.figures != record.figures {
+        if !found.figures.isSame(as: record.figures) {
             let names = record.differences(from: found)
             statement.add("other figures", names.isEmpty ? ["comparison"] : names, .invalidFile)
         }

@@ -95,9 +95,17 @@ struct SignedFiles {
     }
 
     /// What is not looked at here.
-    var note: String {
-        signature.isSigned
+    ///
+    /// - Throws: `CheckpointError` where there is what is neither file nor folder; `SystemError`.
+    func notes() throws -> [String] {
+        let usual = FileManifest.Serialization(ignoredPaths: FileManifest.usualIgnoredPaths)
+        let ignored = try ModelFiles(in: checkpoint.signedRoot()).files.filter {
+            manifest.serialization.ignores($0) && !usual.ignores($0)
+        }
+        let signed =
+            signature.isSigned
             ? "who signed \(label) is not checked here; 'model_signing verify' does that"
             : "\(label) holds a manifest without a signature"
+        return [signed] + (ignored.isEmpty ? [] : ["\(label) does not speak of \(ignored.listed(first: 5))"])
     }
 }

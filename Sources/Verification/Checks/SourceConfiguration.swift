@@ -10,16 +10,20 @@ struct SourceConfiguration {
     /// What a conversion changes in `config.json`.
     private static let changing = NameSet(["dtype", "torch_dtype", "quantization_config"])
 
-    /// Nil where one side is no folder, or neither has any.
+    /// Nil where one side is no folder, neither has any, or both say nothing.
     func check() throws -> VerifiedStatement? {
         guard let (mine, theirs) = try configurations() else { return nil }
         let keys = NameSet((mine?.members ?? []).map(\.key))
         let all = (mine?.members ?? []).map(\.key) + (theirs?.members ?? []).map(\.key).filter { !keys.contains($0) }
         let compared = all.filter { !Self.changing.contains($0) }
+        if compared.isEmpty, mine != nil, theirs != nil { return nil }
         var statement = VerifiedStatement(
             "config.json says the same as that of \(source.path.forDisplay)", checked: compared.count, "key")
-        statement.add(
-            "other values", compared.filter { mine?[$0] != theirs?[$0] }, .structureDiffers)
+        let different = compared.filter { key in
+            guard let value = mine?[key], let other = theirs?[key] else { return true }
+            return !value.isSame(as: other)
+        }
+        statement.add("other values", different, .structureDiffers)
         return statement
     }
 
