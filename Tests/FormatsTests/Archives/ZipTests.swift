@@ -19,7 +19,7 @@ import Testing
 
     @Test func storedMembersAreReadWhereTheyLie() throws {
         var zip = ZipBytes(Self.members)
-        zip.comment = Array("PK\u{5}\u{6} in a comment, and more of it".utf8)
+        zip.comment = Array("PK\u{5}\u{6} in a comment".utf8)
         let archive = try open(zip.bytes)
         #expect(archive.members.map(\.name) == ["a", "größe/b"])
         #expect(try archive.source(of: 0, isChecked: true).bytes(0..<3) == [1, 2, 3])
@@ -75,6 +75,13 @@ import Testing
         Case(words: "zip64 end record") { $0.count = 0xFFFF },
         Case(words: "put before the archive") { $0.directoryOffset = 7 },
         Case(words: "before the directory") { $0.members[1].headerOffset = 0x7FFF_0000 },
+        // Other programs take the last end record, whatever its comment.
+        Case(words: "one that ends elsewhere") {
+            $0.comment = Array(ZipBytes(Self.members).bytes.dropLast(2) + [7, 0])
+        },
+        Case(words: "one that ends elsewhere") {
+            $0.comment = Array("PK\u{5}\u{6} in a comment, and more of it".utf8)
+        },
     ]
 
     @Test(arguments: damaged) func damageIsRefused(_ damage: Case) throws {
