@@ -17,7 +17,7 @@ struct TorchReader: CheckpointReader {
         let archive = try TorchArchive(file)
         let pickle = "pickle '\(archive.folder.escapedForDisplay)\(TorchArchive.pickleName)'"
         let (found, heap) = try Self.reporting(file.path, pickle) {
-            var machine = PickleMachine(PickleStream(archive.pickle))
+            var machine = PickleMachine(archive.pickle)
             let root = try machine.run()
             guard machine.stream.isAtEnd else {
                 throw PickleFault(offset: machine.stream.position, expected: "the pickle to end", found: "more bytes")
