@@ -226,6 +226,44 @@ import Testing
         #expect(contents.metadata.map { "\($0.key)=\($0.value)" } == metadata)
     }
 
+    /// Views that repeat what is stored share one allowance.
+    @Test func viewsOfLittleMayNotStandForMuch() throws {
+        func expanded(_ name: String, _ offset: Int) -> String {
+            let sizes = "J\\x00\\x00\\x28\\x00\\x85"  // 2,621,440 numbers, 10 MiB
+            return "U\\x01\(name)\(Self.tensor(offset: "K\\x0\(offset)", sizes: sizes, strides: "K\\x00\\x85"))"
+        }
+        #expect(try open(Self.bytes("}(\(expanded("a", 0))\(expanded("b", 0))u.")).tensors[1].aliasOf == "a")
+        let error = #expect(throws: CheckpointError.self) {
+            try open(Self.bytes("}(\(expanded("a", 0))\(expanded("b", 1))u."))
+        }
+        #expect(error?.description.contains("'b': expected tensors that have, all together") == true)
+    }
+
+    /// Views of one storage of 2 MiB, each another one: every byte may be in several of them.
+    @Test(arguments: [(20, true), (30, false)]) func storedBytesMayBeInSeveralViews(_ count: Int, _ isRead: Bool) throws
+    {
+        var pickle = "}("
+        for index in 0..<count {
+            let digits = String(index + 16, radix: 16)
+            let storage = Self.storage(key: "0", count: "J\\x00\\x00\\x20\\x00", type: "ctorch\nByteStorage\n")
+            let sizes = "J\\x\(digits)\\xff\\x1f\\x00\\x85"
+            pickle += "K\\x\(digits)\(Self.tensor(storage: storage, sizes: sizes, strides: "K\\x01\\x85"))"
+        }
+        let folder = try TemporaryFolder()
+        let path = try folder.write(
+            "x.pt",
+            ZipBytes([
+                .init("x/data.pkl", Self.bytes(pickle + "u.")), .init("x/version", Array("3\n".utf8)),
+                .init("x/data/0", Array(repeating: 0, count: 2 << 20)),
+            ]).bytes)
+        guard !isRead else {
+            #expect(try Checkpoint.open(path).contents.tensors.count == count)
+            return
+        }
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+        #expect(error?.description.contains("all together") == true, "\(error?.description ?? "none")")
+    }
+
     /// Of old files: a part of a storage, and another part by the same key, which PyTorch takes for the first.
     @Test func partsOfStoragesAreWhatTheirKeysMeantFirst() throws {
         func part(_ first: Int, _ sizes: String) -> String {
