@@ -19,6 +19,7 @@ struct GGUFReader: CheckpointReader {
         contents.details = [("version", "\(header.version)\(order)"), ("alignment", "\(header.alignment)")]
         contents.shownMetadata = header.metadata.shown
         contents.part = header.metadata.part
+        contents.tellMetadataApart()
         self.contents = contents
     }
 

@@ -99,6 +99,7 @@ public enum HDF5: CheckpointFormat {
             formatName: name, tensors: tensors.map(\.info), metadata: HDF5Metadata.metadata(of: structure),
             fileByteCount: archive?.byteCount ?? file.byteCount, warnings: warnings)
         contents.details = archive?.details ?? []
+        contents.tellMetadataApart()
         return HDF5Reader(file, contents, tensors, threads: options.threads)
     }
 

@@ -69,6 +69,7 @@ struct TorchReader: CheckpointReader {
         for (info, stored) in zip(contents.tensors, storedByteCounts) where info.aliasOf == nil {
             try allowance.take(info, ofStored: stored, file.path)
         }
+        contents.tellMetadataApart()
         if !found.left.isEmpty {
             contents.warnings.append(
                 "\(found.left.count) values are no tensor, text or number and are left behind:"

@@ -226,6 +226,18 @@ import Testing
         #expect(contents.metadata.map { "\($0.key)=\($0.value)" } == metadata)
     }
 
+    /// Names that are joined of keys with dots in them can be the same; all formats hold what is read all the same.
+    @Test func metadataOfOneNameIsToldApart() throws {
+        let values = "U\\x03a.bK\\x01U\\x05a.b#2K\\x09U\\x01a}U\\x01bK\\x02sK\\x01K\\x03U\\x011K\\x04"
+        let pickle = Self.bytes("}(U\\x01w\(Self.tensor())\(values)u.")
+        let contents = try open(pickle)
+        #expect(
+            contents.metadata.map { "\($0.key)=\($0.value)" } == ["a.b=1", "a.b#2=9", "a.b#3=2", "1=3", "1#2=4"])
+        #expect(contents.warnings.count == 1 && contents.warnings[0].hasSuffix("a.b, 1"), "\(contents.warnings)")
+        let folder = try TemporaryFolder()
+        try EveryCommand.mustAccept(folder.write("x.pt", archive(pickle)))
+    }
+
     /// Views that repeat what is stored share one allowance.
     @Test func viewsOfLittleMayNotStandForMuch() throws {
         func expanded(_ name: String, _ offset: Int) -> String {
