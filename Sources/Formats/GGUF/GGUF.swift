@@ -22,6 +22,8 @@ public enum GGUF: CheckpointFormat {
     /// The largest header that is read and written: several times what the largest vocabularies need.
     static let maximumHeaderByteCount = 100_000_000
     static let defaultAlignment = 32
+    /// The largest alignment that is written: more than the pages of any system. Every tensor is padded to it.
+    static let maximumAlignment = 1 << 16
 
     public static func recognizes(_ file: InputFile) throws -> Bool { try file.prefix(4) == magic }
 

@@ -117,6 +117,27 @@ import Testing
         #expect(Set(first.metadata.map { [$0.key, $0.value] }) == Set(second.metadata.map { [$0.key, $0.value] }))
     }
 
+    /// Short values in a hostile file's metadata that stand for much.
+    @Test(arguments: [
+        (#"{"/":{"a":{"type":"string[16777216]","shape":[2],"value":["",""]}}}"#, "'a' of '/'"),
+        (#"{"/":{"a":{"type":"string[4611686018427387904]","shape":[2],"value":["",""]}}}"#, "'a' of '/'"),
+        (
+            #"{"/":{"#
+                + (0..<17).map { #""\#($0)":{"type":"string[16777216]","shape":[1],"value":[""]}"# }
+                .joined(separator: ",") + "}}", "at most 268435456 bytes in all"
+        ),
+    ]) func attributesThatNobodyCouldReadAreNotMade(_ foreign: String, _ words: String) throws {
+        let folder = try TemporaryFolder()
+        let plan = WritePlan(
+            tensors: [TensorInfo(name: "w", elementType: .u8, shape: Shape([1])!)!],
+            metadata: [(CheckpointContents.foreignKey, #"{"hdf5":\#(foreign)}"#)])
+        let error = #expect(throws: UsageError.self) {
+            try HDF5Tests.write(plan, [[1]], to: folder.path.appending("a.h5"))
+        }
+        #expect(error?.description.hasPrefix("metadata 'assay.foreign': ") == true, "\(error?.description ?? "")")
+        #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+    }
+
     /// Attributes of files that others made survive the way through our own.
     @Test(arguments: ["attributes.h5", "keras.h5", "v110-attributes.h5"])
     func foreignAttributesComeBack(_ name: String) throws {
