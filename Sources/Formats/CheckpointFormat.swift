@@ -39,8 +39,10 @@ public protocol CheckpointFormat: Sendable {
     /// are always the same.
     static func nameInShard(ofIndexed name: String) -> String?
 
-    /// The value of a metadata key that two shards have with different values; the first where nothing of both can be said.
-    static func joined(_ key: String, _ first: String, _ second: String) -> String
+    /// The value of a metadata key that shards have with different values; the first where nothing of all can be said.
+    ///
+    /// - Parameter values: at least one, in the order of the shards.
+    static func joined(_ key: String, _ values: [String]) -> String
 
     /// The member under `CheckpointContents.foreignKey` that holds this format's own metadata; its name, unless it contains
     /// another format's files.
@@ -86,7 +88,7 @@ extension CheckpointFormat {
 
     public static func nameInShard(ofIndexed name: String) -> String? { nil }
 
-    public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }
+    public static func joined(_ key: String, _ values: [String]) -> String { values[0] }
 
     public static var metadataOwner: String { name }
 

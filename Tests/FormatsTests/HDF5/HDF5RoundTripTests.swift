@@ -138,6 +138,25 @@ import Testing
         #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
     }
 
+    /// What shards have in common is there once, lists of Keras one behind the other.
+    @Test func attributesOfShardsAreJoined() throws {
+        func text(_ root: String, _ others: String = "") -> String { #"{"hdf5":{"/":{\#(root)}\#(others)}}"# }
+        func list(_ names: String, _ count: Int) -> String {
+            #""layer_names":{"type":"string[\#(count)]","shape":[\#(count)],"value":[\#(names)]}"#
+        }
+        let texts = [
+            text(list(#""b""#, 1), #","/b":{"x":1}"#), text(#""x":1"#),
+            text(list(#""b","a""#, 2) + #","x":2"#, #","/a":{}"#), "{}",
+            text(list(#""c""#, 1), #","/b":{"x":2,"y":3}"#),
+        ]
+        let joined =
+            #"{"hdf5":{"/":{"layer_names":{"type":"string[2]","shape":[3],"value":["b","a","c"]},"x":1},"#
+            + #""/a":{},"/b":{"x":1,"y":3}}}"#
+        #expect(HDF5.joined(CheckpointContents.foreignKey, texts) == joined)
+        #expect(HDF5.joined("format", ["a", "b"]) == "a")
+        #expect(HDF5.joined(CheckpointContents.foreignKey, ["{}", "{}"]) == "{}")
+    }
+
     /// Attributes of files that others made survive the way through our own.
     @Test(arguments: ["attributes.h5", "keras.h5", "v110-attributes.h5"])
     func foreignAttributesComeBack(_ name: String) throws {
