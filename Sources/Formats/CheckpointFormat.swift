@@ -253,6 +253,9 @@ public struct ReadingOptions: Sendable {
     public var showsInvalid = false
     /// What may be filled of the page cache by files that are read once; nil where they are read again and again.
     public var cache: CacheAllowance?
+    /// Bytes of the file that this one is unpacked from; nil where it lies there as it is. What is built of a header is
+    /// bounded by them.
+    public var packedByteCount: Int?
     /// The name that the file will have, where it is still under construction: what a tensor without a name is called.
     public var fileName: String?
 

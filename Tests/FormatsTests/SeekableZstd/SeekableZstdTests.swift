@@ -226,6 +226,33 @@ import Testing
         #expect(error?.description.contains(words) == true, "\(error?.description ?? "none")")
     }
 
+    /// A few hundred bytes that stand for a header of millions of numbers.
+    @Test(arguments: [(3 << 20, true), (6 << 20, false)])
+    func aHeaderIsBoundedByWhatIsStored(_ count: Int, _ isRead: Bool) throws {
+        var header = GGUFBuilder()
+        header.entries = [
+            GGUFBuilder.entry("a", 9, UInt32(1).littleEndianBytes + UInt64(count).littleEndianBytes)
+        ]
+        let start = header.bytes
+        // A window of 128 KiB, a stored block, and blocks of one byte that is repeated.
+        var frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0, 0x38]
+        frame += UInt32(start.count << 3).littleEndianBytes.prefix(3) + start
+        for block in 0..<count >> 17 {
+            let isLast = block == count >> 17 - 1
+            frame += UInt32(1 << 20 | 1 << 1 | (isLast ? 1 : 0)).littleEndianBytes.prefix(3) + [0xFF]
+        }
+        var table = SeekTable(withChecksums: false)
+        table.append(frameByteCount: frame.count, contentByteCount: start.count + count, checksum: nil)
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.gguf.zst", frame + table.bytes)
+        guard !isRead else {
+            #expect(try Checkpoint.open(path).contents.formatName == "gguf.zst")
+            return
+        }
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+        #expect(error?.description.contains("a header of at most 4") == true, "\(error?.description ?? "none")")
+    }
+
     @Test func whatHoldsNoCheckpointIsNamed() throws {
         let folder = try TemporaryFolder()
         let content = Array("<!DOCTYPE html><p>not found".utf8)
