@@ -85,6 +85,12 @@ public struct NameMap<Value> {
         set { values[ExactName(name)] = newValue }
     }
 
+    /// A value that can be changed where it is.
+    public subscript(name: String, default fallback: @autoclosure () -> Value) -> Value {
+        get { values[ExactName(name)] ?? fallback() }
+        _modify { yield &values[ExactName(name), default: fallback()] }
+    }
+
     /// - Returns: the value that was there.
     @discardableResult
     public mutating func updateValue(_ value: Value, forKey name: String) -> Value? {

@@ -71,6 +71,26 @@ public struct CheckpointContents: Sendable {
     public func indexByName() -> NameMap<Int> {
         NameMap(tensors.enumerated().map { ($1.name, $0) })
     }
+
+    /// Gives a metadata key that stands again a number behind it, `KEY#2`, so that each key has one text, as most formats
+    /// want it; a warning names those keys.
+    public mutating func tellMetadataApart() {
+        var known = NameSet(metadata.map(\.key))
+        guard known.count < metadata.count else { return }
+        var counts = NameMap<Int>()
+        var again: [String] = []
+        for position in metadata.indices {
+            let key = metadata[position].key
+            guard let count = counts.updateValue(1, forKey: key) else { continue }
+            var number = count + 1
+            while !known.insert("\(key)#\(number)") { number += 1 }
+            counts[key] = number
+            metadata[position].key = "\(key)#\(number)"
+            again.append(key)
+        }
+        warnings.append(
+            "some names stand for several values, told apart by numbers from '#2' on: \(again.listed(first: 5))")
+    }
 }
 
 /// Which of several files one is, as formats without an index note it in every file.

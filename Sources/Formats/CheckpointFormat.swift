@@ -39,8 +39,10 @@ public protocol CheckpointFormat: Sendable {
     /// are always the same.
     static func nameInShard(ofIndexed name: String) -> String?
 
-    /// The value of a metadata key that two shards have with different values; the first where nothing of both can be said.
-    static func joined(_ key: String, _ first: String, _ second: String) -> String
+    /// The value of a metadata key that shards have with different values; the first where nothing of all can be said.
+    ///
+    /// - Parameter values: at least one, in the order of the shards.
+    static func joined(_ key: String, _ values: [String]) -> String
 
     /// The member under `CheckpointContents.foreignKey` that holds this format's own metadata; its name, unless it contains
     /// another format's files.
@@ -86,7 +88,7 @@ extension CheckpointFormat {
 
     public static func nameInShard(ofIndexed name: String) -> String? { nil }
 
-    public static func joined(_ key: String, _ first: String, _ second: String) -> String { first }
+    public static func joined(_ key: String, _ values: [String]) -> String { values[0] }
 
     public static var metadataOwner: String { name }
 
@@ -251,6 +253,9 @@ public struct ReadingOptions: Sendable {
     public var showsInvalid = false
     /// What may be filled of the page cache by files that are read once; nil where they are read again and again.
     public var cache: CacheAllowance?
+    /// Bytes of the file that this one is unpacked from; nil where it lies there as it is. What is built of a header is
+    /// bounded by them.
+    public var packedByteCount: Int?
     /// The name that the file will have, where it is still under construction: what a tensor without a name is called.
     public var fileName: String?
 

@@ -151,9 +151,8 @@ final class DeflateDecoder: @unchecked Sendable {  // reason: used by one thread
     private func step(_ buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
         if hasEnded { return nil }
         if input.isEmpty {
-            let next = used..<min(stored.byteCount, used + Self.inputByteCount)
-            guard !next.isEmpty else { return nil }
-            input = try stored.bytes(next)[...]
+            // Where none are left, the decoder may still owe what it has taken in.
+            input = try stored.bytes(used..<min(stored.byteCount, used + Self.inputByteCount))[...]
         }
         var (taken, made) = (0, 0)
         let code = input.withUnsafeBytes {

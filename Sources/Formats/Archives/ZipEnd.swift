@@ -82,19 +82,22 @@ struct ZipEnd {
         }
     }
 
-    /// The end record: the last one whose comment reaches exactly to the end of the file.
+    /// The end record: the last one, whose comment must reach exactly to the end of the file. Other programs take the
+    /// last one too, whatever its comment, so that one before it would stand for another archive than theirs.
     private static func record(of file: InputFile) throws -> (position: Int, record: [UInt8]) {
         let start = max(0, file.byteCount - byteCount - 0xFFFF)
         let tail = try file.bytes(start..<file.byteCount)
-        for position in stride(from: tail.count - byteCount, through: 0, by: -1)
-        where tail.number(position, UInt32.self) == signature
-            && position + byteCount + Int(tail.number(position + 20, UInt16.self)) == tail.count
-        {
-            return (start + position, Array(tail[position..<position + byteCount]))
+        let last = stride(from: tail.count - byteCount, through: 0, by: -1).first {
+            tail.number($0, UInt32.self) == signature
         }
-        throw CheckpointError(
-            file.path, .part("end"), expected: "the end record of a zip archive",
-            found: "none; the file is cut off or something was added to it; download it again")
+        guard let last, last + byteCount + Int(tail.number(last + 20, UInt16.self)) == tail.count else {
+            throw CheckpointError(
+                file.path, .part("end"), expected: "the end record of a zip archive, and its comment to end the file",
+                found:
+                    "\(last == nil ? "none" : "one that ends elsewhere"); the file is cut off or something was added to"
+                    + " it; download it again")
+        }
+        return (start + last, Array(tail[last..<last + byteCount]))
     }
 
     private static func wideRecord(

@@ -11,7 +11,13 @@ struct GGUFCursor {
 
     private static let windowByteCount = 1 << 18
 
-    init(_ file: InputFile) { self.file = file }
+    private let maximumByteCount: Int
+
+    /// - Parameter maximumByteCount: of a header.
+    init(_ file: InputFile, atMost maximumByteCount: Int) {
+        self.file = file
+        self.maximumByteCount = maximumByteCount
+    }
 
     var bytesLeft: Int { file.byteCount - offset }
 
@@ -28,9 +34,8 @@ struct GGUFCursor {
             throw error(
                 expected: "\(what()), \(count.inBytes)", found: "the file's end after \(bytesLeft); download it again")
         }
-        guard offset + count <= GGUF.maximumHeaderByteCount else {
-            throw error(
-                expected: "a header of at most \(GGUF.maximumHeaderByteCount) bytes", found: "\(what()) beyond that")
+        guard offset + count <= maximumByteCount else {
+            throw error(expected: "a header of at most \(maximumByteCount) bytes", found: "\(what()) beyond that")
         }
         if offset + count > windowStart + window.count {
             window = try file.bytes(offset..<offset + min(bytesLeft, max(count, Self.windowByteCount)))

@@ -22,8 +22,8 @@ struct GGUFHeader {
     /// Reads and checks.
     ///
     /// - Throws: `CheckpointError`.
-    init(of file: InputFile) throws {
-        var cursor = GGUFCursor(file)
+    init(of file: InputFile, atMost byteCount: Int = GGUF.maximumHeaderByteCount) throws {
+        var cursor = GGUFCursor(file, atMost: byteCount)
         version = try Self.version(&cursor)
         isBigEndian = cursor.isBigEndian
         let start = cursor.offset

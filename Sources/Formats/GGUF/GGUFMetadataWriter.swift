@@ -89,13 +89,20 @@ struct GGUFMetadataWriter {
                 ? Self.encodeArray(entry, into: &encoded) : Self.encode(entry["value"], type, into: &encoded)
             guard isEncoded else { throw refusal }
             if key == GGUFMetadata.alignmentKey {
-                guard type == .u32, let number = entry["value"]?.int, number > 0, number & (number - 1) == 0 else {
-                    throw refusal
-                }
-                alignment = number
+                guard type == .u32 else { throw refusal }
+                alignment = try Self.alignment(entry["value"])
             }
             put(key, type, encoded)
         }
+    }
+
+    private static func alignment(_ value: JSONValue?) throws -> Int {
+        guard let number = value?.int, number > 0, number & (number - 1) == 0, number <= GGUF.maximumAlignment else {
+            throw UsageError(
+                "metadata '\(CheckpointContents.foreignKey)': expected a power of two up to \(GGUF.maximumAlignment) under"
+                    + " '\(GGUFMetadata.alignmentKey)', found \(value?.compactText ?? "none")")
+        }
+        return number
     }
 
     /// The text that is left.

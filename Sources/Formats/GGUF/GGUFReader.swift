@@ -7,8 +7,10 @@ struct GGUFReader: CheckpointReader {
     private let file: InputFile
     private let header: GGUFHeader
 
-    init(_ file: InputFile) throws {
-        let header = try GGUFHeader(of: file)
+    /// - Parameter headerByteCount: the most that a header may have.
+    /// - Throws: `CheckpointError`; `StructureError` where the lists of the vocabulary disagree.
+    init(_ file: InputFile, headerByteCount: Int = GGUF.maximumHeaderByteCount) throws {
+        let header = try GGUFHeader(of: file, atMost: headerByteCount)
         try GGUFVocabulary.check(header, file.path)
         self.file = file
         self.header = header
@@ -19,6 +21,7 @@ struct GGUFReader: CheckpointReader {
         contents.details = [("version", "\(header.version)\(order)"), ("alignment", "\(header.alignment)")]
         contents.shownMetadata = header.metadata.shown
         contents.part = header.metadata.part
+        contents.tellMetadataApart()
         self.contents = contents
     }
 

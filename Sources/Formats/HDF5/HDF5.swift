@@ -99,6 +99,7 @@ public enum HDF5: CheckpointFormat {
             formatName: name, tensors: tensors.map(\.info), metadata: HDF5Metadata.metadata(of: structure),
             fileByteCount: archive?.byteCount ?? file.byteCount, warnings: warnings)
         contents.details = archive?.details ?? []
+        contents.tellMetadataApart()
         return HDF5Reader(file, contents, tensors, threads: options.threads)
     }
 
@@ -135,8 +136,8 @@ public enum HDF5: CheckpointFormat {
         }
     }
 
-    public static func joined(_ key: String, _ first: String, _ second: String) -> String {
-        key == CheckpointContents.foreignKey ? HDF5Metadata.joined(first, second) : first
+    public static func joined(_ key: String, _ values: [String]) -> String {
+        key == CheckpointContents.foreignKey ? HDF5Metadata.joined(values) : values[0]
     }
 
     public static func makeWriter(

@@ -1,6 +1,10 @@
 import AssayCHDF5
 import AssayCheckpoints
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// Attributes as JSON, in the helper's process: `"name":{"type":T,"shape":[...],"value":V}` joined by commas.
 ///
 /// `formats/hdf5.md` lists the types. What cannot be carried along (references, compounds) becomes a warning.
@@ -83,15 +87,16 @@ enum HDF5AttributeReader {
         var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: max(count, 1))
         guard H5Aread(attribute, type, &pointers) >= 0 else { throw ListingFailure.damaged(place) }
         defer { H5Dvlen_reclaim(type, space, chdf5_default(), &pointers) }
-        return pointers.prefix(count).map { pointer in
+        // Many may stand for one text in the file: what counts is what they become.
+        var left = HDF5Limits.attributeByteCount
+        return try pointers.prefix(count).map { pointer in
             guard let pointer else { return "\"\"" }
-            var bytes: [UInt8] = []
-            var next = pointer
-            while next.pointee != 0 {
-                bytes.append(UInt8(bitPattern: next.pointee))
-                next += 1
+            let byteCount = strlen(pointer)
+            left -= byteCount
+            guard left >= 0 else {
+                throw ListingFailure(.init(place), "at most \(HDF5Limits.attributeByteCount) bytes of text", "more")
             }
-            return ForeignText.json(bytes)
+            return ForeignText.json(Array(UnsafeRawBufferPointer(start: pointer, count: byteCount)))
         }
     }
 

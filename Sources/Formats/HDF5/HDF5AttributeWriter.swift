@@ -43,6 +43,12 @@ enum HDF5AttributeWriter {
         guard let type = HDF5Identifier(makeType(typeName)) else {
             throw Failure(reason: "its type '\(typeName.escapedForDisplay)' is not known")
         }
+        // Before memory is taken: short values may be filled up to any length. What is written can be read again.
+        let byteCount = byteCount(typeName, values.count)
+        guard byteCount <= HDF5Limits.attributeByteCount else {
+            throw Failure(
+                reason: "it would have \(byteCount.inBytes), an attribute has \(HDF5Limits.attributeByteCount) at most")
+        }
         guard let space = HDF5Identifier(makeSpace(shape)),
             let attribute = HDF5Identifier(
                 H5Acreate2(object, name, type.raw, space.raw, chdf5_default(), chdf5_default()))
@@ -55,6 +61,25 @@ enum HDF5AttributeWriter {
                 H5Awrite(attribute.raw, type.raw, try values.flatMap { try bytes(of: $0, typeName) })
             }
         guard result >= 0 else { throw Failure(reason: "libhdf5 says '\(HDF5Library.errorText())'") }
+    }
+
+    /// What an attribute in the form of the listing takes; 0 where its strings are as long as they are, or it is none.
+    static func byteCount(of description: JSONValue) -> Int {
+        guard let members = description.object, let value = members["value"], let type = members["type"]?.string else {
+            return 0
+        }
+        return byteCount(type, value.array?.count ?? 1)
+    }
+
+    private static func byteCount(_ typeName: String, _ count: Int) -> Int {
+        let size: Int? =
+            if let layout = HDF5StringLayout(name: typeName) {
+                layout.size
+            } else {
+                opaque(typeName)?.size ?? ElementType(name: typeName).map { $0.bitCount / 8 }
+            }
+        let (byteCount, overflow) = (size ?? 0).multipliedReportingOverflow(by: count)
+        return overflow ? .max : byteCount
     }
 
     private static func makeSpace(_ shape: [Int]?) -> hid_t {

@@ -31,7 +31,7 @@ enum HDF5DatasetListing {
         text += ",\"shape\":\(shape),\"stored\":\(storage),"
         let size = H5Tget_size(type.raw)
         switch layout {
-        case H5D_CONTIGUOUS: text += "\"contiguous\":" + contiguous(dataset)
+        case H5D_CONTIGUOUS: text += "\"contiguous\":" + contiguous(dataset, storage)
         case H5D_COMPACT: text += "\"compact\":" + (try compact(dataset, type.raw, storage, place))
         case H5D_CHUNKED:
             let declared = declaredByteCount(shape, size)
@@ -81,7 +81,9 @@ enum HDF5DatasetListing {
         return product
     }
 
-    private static func contiguous(_ dataset: hid_t) -> String {
+    /// - Returns: the offset, or null where nothing is stored: libhdf5 then adds the user block to no place at all.
+    private static func contiguous(_ dataset: hid_t, _ storage: hsize_t) -> String {
+        guard storage > 0 else { return "null" }
         let offset = H5Dget_offset(dataset)
         // No place is no failure: its message is thrown away.
         _ = HDF5Library.errorText()
@@ -125,12 +127,23 @@ enum HDF5DatasetListing {
             count = next
         }
         budget -= count
-        return text + (try table(dataset, grid, chunk, count, place))
+        let unfiltered = try partialChunksAreUnfiltered(properties, place) ? shape : nil
+        return text + (try table(dataset, grid, chunk, count, unfilteredBeyond: unfiltered, place))
+    }
+
+    /// Whether chunks that reach beyond the extent are stored as they are, whatever the filters.
+    private static func partialChunksAreUnfiltered(_ properties: hid_t, _ place: String) throws -> Bool {
+        var options: UInt32 = 0
+        guard H5Pget_chunk_opts(properties, &options) >= 0 else { throw ListingFailure.damaged(place) }
+        return options & UInt32(H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS) != 0
     }
 
     /// The place of every chunk of the grid, in row-major order; -1 for those that are not stored.
+    ///
+    /// - Parameter shape: chunks that reach beyond it went through no filter; nil where all did.
     private static func table(
-        _ dataset: hid_t, _ grid: [Int], _ chunk: [hsize_t], _ count: Int, _ place: String
+        _ dataset: hid_t, _ grid: [Int], _ chunk: [hsize_t], _ count: Int, unfilteredBeyond shape: [hsize_t]?,
+        _ place: String
     ) throws -> String {
         var offsets: [String] = []
         var sizes: [String] = []
@@ -146,7 +159,9 @@ enum HDF5DatasetListing {
             default: throw ListingFailure.damaged(place)
             }
             sizes.append("\(size)")
-            masks.append("\(mask)")
+            // The file does not say it of each such chunk: their masks are 0.
+            let isWhole = shape.map { shape in position.indices.allSatisfy { chunk[$0] <= shape[$0] - position[$0] } }
+            masks.append("\(isWhole ?? true ? mask : UInt32.max)")
             advance(&position, grid, chunk)
         }
         return "\"offsets\":[\(offsets.joined(separator: ","))],\"sizes\":[\(sizes.joined(separator: ","))]"
@@ -183,7 +198,12 @@ enum HDF5DatasetListing {
     private static func fillValue(_ properties: hid_t, _ type: hid_t, _ size: Int, _ place: String) throws -> String {
         var status = H5D_FILL_VALUE_DEFAULT
         guard H5Pfill_value_defined(properties, &status) >= 0 else { throw ListingFailure.damaged(place) }
-        guard status == H5D_FILL_VALUE_USER_DEFINED, size <= 64, HDF5TypeDescription.isPlain(type) else { return "" }
+        var time = H5D_FILL_TIME_IFSET
+        guard H5Pget_fill_time(properties, &time) >= 0 else { throw ListingFailure.damaged(place) }
+        // A value that is never filled in is nobody's: libhdf5 leaves what it reads into as it is, h5py zeros.
+        guard status == H5D_FILL_VALUE_USER_DEFINED, time != H5D_FILL_TIME_NEVER, size <= 64,
+            HDF5TypeDescription.isPlain(type)
+        else { return "" }
         var bytes = [UInt8](repeating: 0, count: size)
         guard H5Pget_fill_value(properties, type, &bytes) >= 0 else { throw ListingFailure.damaged(place) }
         return ",\"fill\":\"\(bytes.hexadecimal)\""

@@ -237,6 +237,19 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
         }
     }
 
+    /// - Throws: `UsageError` where attributes take too much together; each alone is looked at when it is written.
+    private static func requireFew(_ attributes: [(path: String, attributes: JSONObject)]) throws {
+        var left = HDF5Limits.attributesByteCount
+        for value in attributes.lazy.flatMap(\.attributes.members).map(\.value) {
+            left -= min(HDF5AttributeWriter.byteCount(of: value), left + 1)
+        }
+        guard left >= 0 else {
+            throw UsageError(
+                "metadata '\(CheckpointContents.foreignKey)': expected attributes of at most"
+                    + " \(HDF5Limits.attributesByteCount) bytes in all, found more")
+        }
+    }
+
     private func restore(_ attributes: HDF5Metadata.Attributes) throws {
         let text = NameSet(attributes.text.map(\.key))
         for (key, value) in attributes.text {
@@ -251,6 +264,7 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
             let name = HDF5.name(ofPath: path)
             return path.hasSuffix("/") ? types[String(name.dropLast())] == nil : types[name] != nil
         }
+        try Self.requireFew(foreign)
         for (path, _) in foreign where path.hasSuffix("/") { try makeGroups(to: HDF5.name(ofPath: path)) }
         for (path, members) in foreign {
             guard let object = HDF5Identifier(H5Oopen(file, path, chdf5_default())) else {
@@ -258,7 +272,8 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
             }
             let members = current(members, of: path, types)
             for (key, value) in members.members where path != "/" || !text.contains(key) {
-                try attempt("attribute '\(key.escapedForDisplay)' of '\(path.escapedForDisplay)'") {
+                let place = "'\(key.escapedForDisplay)' of '\(path.escapedForDisplay)'"
+                try attempt("metadata '\(CheckpointContents.foreignKey)': attribute \(place)") {
                     try HDF5AttributeWriter.write(value, key, on: object.raw)
                 }
             }

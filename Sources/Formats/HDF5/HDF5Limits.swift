@@ -14,6 +14,8 @@ package enum HDF5Limits {
     package static let chunkByteCount = 1 << 30
     /// Bytes of one attribute's value.
     package static let attributeByteCount = 16 << 20
+    /// Bytes of the values of all attributes together that are restored.
+    static let attributesByteCount = 256 << 20
     /// Bytes of the listing that the helper may send.
     package static let listingByteCount = 256 << 20
 

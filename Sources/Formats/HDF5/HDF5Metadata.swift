@@ -64,23 +64,38 @@ enum HDF5Metadata {
         return String(validating: bytes, as: UTF8.self)
     }
 
-    /// The attributes of two shards as those of one file: of an attribute that both have the first's value, but lists of
-    /// Keras one behind the other.
-    static func joined(_ first: String, _ second: String) -> String {
-        guard var object = JSONObject(foreign: first), let others = JSONObject(foreign: second)?[member]?.object else {
-            return first
-        }
-        var paths = object[member]?.object ?? JSONObject()
-        for (path, attributes) in others.members {
-            var joined = paths[path]?.object ?? JSONObject()
-            for (name, value) in attributes.object?.members ?? [] {
-                joined[name] = joined[name].map { KerasNames.joined(name, $0, value) } ?? value
+    /// The attributes of several shards as those of one file: of an attribute that several have the first's value, but lists
+    /// of Keras one behind the other. Texts are parsed one by one, and one is written.
+    static func joined(_ texts: [String]) -> String {
+        guard var object = JSONObject(foreign: texts[0]) else { return texts[0] }
+        var paths = NameMap<SharedAttributes>()
+        for text in texts {
+            for (path, attributes) in JSONObject(foreign: text)?[member]?.object?.members ?? [] {
+                paths[path, default: SharedAttributes()].add(attributes.object ?? JSONObject())
             }
-            paths[path] = .object(joined)
         }
-        let sorted = paths.members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-        object[member] = .object(JSONObject(sorted))
-        return object.foreignText ?? first
+        guard paths.count > 0 else { return texts[0] }
+        let sorted = paths.pairs.sorted { ExactName($0.name) < ExactName($1.name) }
+        object[member] = .object(JSONObject(sorted.map { ($0.name, .object($0.value.joined)) }))
+        return object.foreignText ?? texts[0]
+    }
+
+    /// The attributes of one object in several shards.
+    private struct SharedAttributes {
+        /// In the order in which they came.
+        private var names: [String] = []
+        private var values = NameMap<[JSONValue]>()
+
+        mutating func add(_ attributes: JSONObject) {
+            for (name, value) in attributes.members {
+                if values[name] == nil { names.append(name) }
+                values[name, default: []].append(value)
+            }
+        }
+
+        var joined: JSONObject {
+            JSONObject(names.map { ($0, KerasNames.joined($0, values[$0] ?? [])) })
+        }
     }
 
     // MARK: Writing

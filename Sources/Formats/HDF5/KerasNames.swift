@@ -140,16 +140,21 @@ struct KerasNames {
 
     // MARK: Shards
 
-    /// The value of an attribute that two shards have: the first's, but of a list all names of both.
-    static func joined(_ attribute: String, _ first: JSONValue, _ second: JSONValue) -> JSONValue {
-        guard Listing(attribute: attribute) != nil, var object = first.object, let other = second.object,
-            let names = object["value"]?.array, let more = other["value"]?.array
-        else { return first }
-        let known = NameSet(names.compactMap(\.string))
-        let all = names + more.filter { name in name.string.map { !known.contains($0) } ?? true }
-        if names.isEmpty || nameByteCount(object) < nameByteCount(other) { object["type"] = other["type"] }
-        object["value"] = .array(all)
-        object["shape"] = [JSONValue(all.count)]
+    /// The value of an attribute that several shards have: the first's, but of a list all names, each once.
+    ///
+    /// - Parameter values: at least one.
+    static func joined(_ attribute: String, _ values: [JSONValue]) -> JSONValue {
+        guard values.count > 1, Listing(attribute: attribute) != nil, var object = values[0].object,
+            var names = object["value"]?.array
+        else { return values[0] }
+        var known = NameSet(names.compactMap(\.string))
+        for list in values.dropFirst().compactMap(\.object) {
+            guard let more = list["value"]?.array else { continue }
+            if names.isEmpty || nameByteCount(object) < nameByteCount(list) { object["type"] = list["type"] }
+            names += more.filter { name in name.string.map { known.insert($0) } ?? true }
+        }
+        object["value"] = .array(names)
+        object["shape"] = [JSONValue(names.count)]
         return .object(object)
     }
 

@@ -10,13 +10,17 @@ struct PickleMachine {
     private(set) var stream: PickleStream
     private var stack: [PickleValue] = []
     private var marks: [Int] = []
-    private var memo: [Int: PickleValue] = [:]
+    private var memo = PickleMemo()
     /// Where the operation at hand begins.
     private var offset = 0
 
     /// What calls may still look at and copy: what was memorized can be handed to one after the other.
     private var argumentsLeft: Int
     private static let freeArguments = 1 << 16
+
+    /// What may be kept at a time, on the stack, in the memo and in the heap together: what 250,000 tensors take, some 30 a
+    /// tensor. Dozens of bytes of memory can stand for one of the pickle.
+    private static let maximumValueCount = 1 << 23
 
     init(_ stream: PickleStream) {
         self.stream = stream
@@ -30,7 +34,7 @@ struct PickleMachine {
     mutating func run() throws -> PickleValue {
         stack = []
         marks = []
-        memo = [:]
+        memo = PickleMemo()
         while true {
             offset = stream.position
             let code = try stream.byte()
@@ -39,6 +43,9 @@ struct PickleMachine {
             }
             if operation == .stop { break }
             try perform(operation)
+            guard stack.count + memo.count + heap.valueCount <= Self.maximumValueCount else {
+                throw fault("at most \(Self.maximumValueCount) values", "more")
+            }
         }
         let result = try pop()
         guard stack.isEmpty, marks.isEmpty else { throw fault("one value at the end", "more on the stack") }
@@ -158,10 +165,10 @@ struct PickleMachine {
         case .list: push(heap.list(try popToMark()))
         case .append: try append(try pop(1))
         case .appends: try append(try popToMark())
-        case .emptyDict: push(heap.dictionary([]))
+        case .emptyDict: push(heap.dictionary())
         case .dict:
             let items = try popToMark()
-            push(heap.dictionary([]))
+            push(heap.dictionary())
             try setItems(items)
         case .setItem: try setItems(try pop(2))
         default: try setItems(try popToMark())
@@ -170,14 +177,14 @@ struct PickleMachine {
 
     private mutating func append(_ items: [PickleValue]) throws {
         guard case .list(let position) = try top() else { throw fault("a list to append to", try top().kind) }
-        heap.sequences[position] += items
+        heap.append(items, toList: position)
     }
 
     private mutating func setItems(_ items: [PickleValue]) throws {
         guard case .dictionary(let position) = try top() else { throw fault("a dictionary to fill", try top().kind) }
         guard items.count % 2 == 0 else { throw fault("keys and values", "\(items.count) values") }
         for index in stride(from: 0, to: items.count, by: 2) {
-            heap.dictionaries[position].pairs.append((items[index], items[index + 1]))
+            heap.set(items[index], to: items[index + 1], inDictionary: position)
         }
     }
 

@@ -14,16 +14,20 @@ struct PickleStream {
     private static let bufferByteCount = 64 << 10
 
     private let source: any ByteSource
+    private let maximumByteCount: Int
     private let limit: Int
     private var buffer: [UInt8] = []
     private var bufferStart = 0
     /// Where the next byte lies in the source.
     private(set) var position = 0
 
-    /// - Parameter source: begins with the pickle, which may end anywhere in it.
-    init(_ source: any ByteSource) {
+    /// - Parameters:
+    ///   - source: begins with the pickle, which may end anywhere in it.
+    ///   - maximumByteCount: that are read, where fewer than of any pickle.
+    init(_ source: any ByteSource, maximumByteCount: Int = Self.maximumByteCount) {
         self.source = source
-        limit = min(source.byteCount, Self.maximumByteCount)
+        self.maximumByteCount = min(maximumByteCount, Self.maximumByteCount)
+        limit = min(source.byteCount, self.maximumByteCount)
     }
 
     var isAtEnd: Bool { position == source.byteCount }
@@ -69,7 +73,7 @@ struct PickleStream {
     private func shortage(_ expected: String) -> PickleFault {
         let isCapped = limit < source.byteCount
         return PickleFault(
-            offset: position, expected: isCapped ? "a pickle of at most \(Self.maximumByteCount) bytes" : expected,
+            offset: position, expected: isCapped ? "a pickle of at most \(maximumByteCount) bytes" : expected,
             found: isCapped
                 ? "a longer one" : "\((limit - position).inBytes); the pickle is cut off; download the file again")
     }

@@ -45,31 +45,100 @@ enum PickleValue: Sendable {
 /// What a pickle built.
 struct PickleHeap: Sendable {
     struct Dictionary: Sendable {
-        var pairs: [(key: PickleValue, value: PickleValue)] = []
+        /// In the order in which their keys were first set.
+        private(set) var pairs: [(key: PickleValue, value: PickleValue)] = []
         /// An `OrderedDict`, which may carry attributes; they are passed over.
         var isOrdered = false
+        private var positions: [Key: Int] = [:]
+
+        /// A key that counts as one. Others are refused where their dictionary is looked at.
+        private enum Key: Hashable {
+            case text(ExactName)
+            case int(Int)
+
+            init?(_ value: PickleValue) {
+                switch value {
+                case .text(let text): self = .text(ExactName(text))
+                case .int(let number): self = .int(number)
+                default: return nil
+                }
+            }
+        }
+
+        init(isOrdered: Bool) { self.isOrdered = isOrdered }
+
+        /// A key that is there gets another value and keeps its place, as in Python.
+        mutating func set(_ key: PickleValue, to value: PickleValue) {
+            if let known = Key(key) {
+                if let position = positions[known] { return pairs[position].value = value }
+                positions[known] = pairs.count
+            }
+            pairs.append((key, value))
+        }
     }
 
     /// Tuples and lists.
-    var sequences: [[PickleValue]] = []
-    var dictionaries: [Dictionary] = []
-    var storages: [TorchStorage] = []
-    var tensors: [TorchTensor] = []
+    private(set) var sequences: [[PickleValue]] = []
+    private(set) var dictionaries: [Dictionary] = []
+    private(set) var storages: [TorchStorage] = []
+    private(set) var tensors: [TorchTensor] = []
+    /// The storages that are parts of others, by their own keys.
+    private var parts = NameMap<Int>()
+    /// What all of this takes, in values on the stack.
+    private(set) var valueCount = 0
 
     mutating func tuple(_ items: [PickleValue]) -> PickleValue {
-        sequences.append(items)
+        append(items)
         return .tuple(sequences.count - 1)
     }
 
     mutating func list(_ items: [PickleValue]) -> PickleValue {
-        sequences.append(items)
+        append(items)
         return .list(sequences.count - 1)
     }
 
-    mutating func dictionary(_ pairs: [(key: PickleValue, value: PickleValue)], isOrdered: Bool = false) -> PickleValue
-    {
-        dictionaries.append(Dictionary(pairs: pairs, isOrdered: isOrdered))
+    private mutating func append(_ items: [PickleValue]) {
+        sequences.append(items)
+        valueCount += items.count + 1
+    }
+
+    mutating func append(_ items: [PickleValue], toList position: Int) {
+        sequences[position] += items
+        valueCount += items.count
+    }
+
+    mutating func dictionary(
+        _ pairs: [(key: PickleValue, value: PickleValue)] = [], isOrdered: Bool = false
+    ) -> PickleValue {
+        dictionaries.append(Dictionary(isOrdered: isOrdered))
+        valueCount += 1
+        for (key, value) in pairs { set(key, to: value, inDictionary: dictionaries.count - 1) }
         return .dictionary(dictionaries.count - 1)
+    }
+
+    mutating func set(_ key: PickleValue, to value: PickleValue, inDictionary position: Int) {
+        dictionaries[position].set(key, to: value)
+        valueCount += 4
+    }
+
+    mutating func storage(_ storage: TorchStorage) -> PickleValue {
+        storages.append(storage)
+        valueCount += 2
+        return .storage(storages.count - 1)
+    }
+
+    /// A part of a storage by its own key.
+    mutating func part(_ key: String, _ storage: TorchStorage) -> PickleValue {
+        if let known = parts[key] { return .storage(known) }
+        parts[key] = storages.count
+        valueCount += 4
+        return self.storage(storage)
+    }
+
+    mutating func tensor(_ tensor: TorchTensor) -> PickleValue {
+        tensors.append(tensor)
+        valueCount += 6
+        return .tensor(tensors.count - 1)
     }
 
     /// The items or bytes of a value.
@@ -92,5 +161,27 @@ struct PickleHeap: Sendable {
         guard let items = tuple(value) else { return nil }
         let numbers = items.compactMap(\.int)
         return numbers.count == items.count ? numbers : nil
+    }
+}
+
+/// What a pickle memorized, by numbers: nearly always those from 0 on, in order.
+struct PickleMemo: Sendable {
+    private var values: [PickleValue] = []
+    /// Those of other numbers.
+    private var others: [Int: PickleValue] = [:]
+
+    var count: Int { values.count + others.count }
+
+    subscript(index: Int) -> PickleValue? {
+        get { index < values.count ? values[index] : others[index] }
+        set {
+            if index < values.count, let newValue {
+                values[index] = newValue
+            } else if index == values.count, others.isEmpty, let newValue {
+                values.append(newValue)
+            } else {
+                others[index] = newValue
+            }
+        }
     }
 }

@@ -11,9 +11,13 @@ struct TorchArchive {
     private static let maximumVersion = 10
     private static let maximumMetadataByteCount = 256 << 20
 
+    /// What a small member is read for may take dozens of times its bytes in memory, so that not every ratio of deflate is
+    /// believed: pickles of real checkpoints have 3 to 6, long lists of one number more. Stored members have 1.
+    private static func believedByteCount(of member: ZipMember) -> Int { 16 * member.storedByteCount + 1 << 20 }
+
     let folder: String
     let isBigEndian: Bool
-    let pickle: any ByteSource
+    let pickle: PickleStream
     private let archive: ZipArchive
 
     /// - Throws: `CheckpointError` where a part is missing, or the archive is a program (TorchScript).
@@ -27,12 +31,29 @@ struct TorchArchive {
                 found: pickles.isEmpty ? "none" : names.prefix(3).map(\.escapedForDisplay).joined(separator: ", "))
         }
         let folder = String(names[0].dropLast(Self.pickleName.count))
-        pickle = archive.source(of: pickles[0], isChecked: false)
+        pickle = PickleStream(
+            archive.source(of: pickles[0], isChecked: false),
+            maximumByteCount: Self.believedByteCount(of: archive.members[pickles[0]]))
+        try Self.refuseAmbiguousNames(archive)
         try Self.refuseProgram(archive, folder)
         try Self.checkVersion(archive, folder)
         isBigEndian = try Self.isBigEndian(archive, folder)
         self.archive = archive
         self.folder = folder
+    }
+
+    /// PyTorch looks members up without regard to the case of ASCII letters, so that of two names that differ in nothing else
+    /// it may take the other member.
+    private static func refuseAmbiguousNames(_ archive: ZipArchive) throws {
+        var names = NameSet()
+        for member in archive.members {
+            let lower = member.name.utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+            guard names.insert(String(decoding: lower, as: UTF8.self)) else {
+                throw CheckpointError(
+                    archive.file.path, member.place, expected: "names that differ not only in upper and lower case",
+                    found: "another member of this name")
+            }
+        }
     }
 
     private static func refuseProgram(_ archive: ZipArchive, _ folder: String) throws {
@@ -102,7 +123,10 @@ struct TorchArchive {
         func refuse(_ found: String) -> CheckpointError {
             CheckpointError(archive.file.path, place, expected: "a JSON list of pairs of texts", found: found)
         }
-        guard source.byteCount <= Self.maximumMetadataByteCount else { throw refuse("\(source.byteCount.inBytes)") }
+        let limit = min(Self.maximumMetadataByteCount, Self.believedByteCount(of: archive.members[position]))
+        guard source.byteCount <= limit else {
+            throw refuse("\(source.byteCount.inBytes), where at most \(limit) are read")
+        }
         let value: JSONValue
         do {
             value = try JSONValue(parsing: source.bytes(0..<source.byteCount))

@@ -7,9 +7,6 @@ struct TorchReader: CheckpointReader {
     let contents: CheckpointContents
     private let arrays: [StridedArray]
 
-    /// A tensor may repeat what is stored (strides of 0) by so many bytes beyond the storage.
-    private static let freeRepeatedByteCount = 16 << 20
-
     /// Opens the zip form.
     ///
     /// - Throws: `CheckpointError`.
@@ -17,7 +14,7 @@ struct TorchReader: CheckpointReader {
         let archive = try TorchArchive(file)
         let pickle = "pickle '\(archive.folder.escapedForDisplay)\(TorchArchive.pickleName)'"
         let (found, heap) = try Self.reporting(file.path, pickle) {
-            var machine = PickleMachine(PickleStream(archive.pickle))
+            var machine = PickleMachine(archive.pickle)
             let root = try machine.run()
             guard machine.stream.isAtEnd else {
                 throw PickleFault(offset: machine.stream.position, expected: "the pickle to end", found: "more bytes")
@@ -51,6 +48,7 @@ struct TorchReader: CheckpointReader {
         var contents = CheckpointContents(
             formatName: PyTorch.name, tensors: [], metadata: metadata + found.metadata, fileByteCount: file.byteCount)
         var arrays: [StridedArray] = []
+        var storedByteCounts: [Int] = []
         var sources = NameMap<any ByteSource>()
         var first: [View: String] = [:]
         for (name, tensor) in found.tensors {
@@ -59,13 +57,19 @@ struct TorchReader: CheckpointReader {
             let known = sources[memory.key].flatMap { $0.byteCount == memory.byteCount ? $0 : nil }
             let source = try known ?? storage(memory)
             sources[memory.key] = source
-            var info = try Self.info(name, tensor, storageByteCount: source.byteCount, file.path)
+            storedByteCounts.append(source.byteCount)
+            var info = try Self.info(name, tensor, file.path)
             let view = View(tensor, memory)
             info.aliasOf = first[view]
             if info.aliasOf == nil { first[view] = name }
             contents.tensors.append(info)
             arrays.append(Self.array(tensor, memory, source, isBigEndian: isBigEndian))
         }
+        var allowance = TorchAllowance(sources.pairs.map(\.value.byteCount))
+        for (info, stored) in zip(contents.tensors, storedByteCounts) where info.aliasOf == nil {
+            try allowance.take(info, ofStored: stored, file.path)
+        }
+        contents.tellMetadataApart()
         if !found.left.isEmpty {
             contents.warnings.append(
                 "\(found.left.count) values are no tensor, text or number and are left behind:"
@@ -106,9 +110,7 @@ struct TorchReader: CheckpointReader {
         }
     }
 
-    private static func info(
-        _ name: String, _ tensor: TorchTensor, storageByteCount: Int, _ path: FilePath
-    ) throws -> TensorInfo {
+    private static func info(_ name: String, _ tensor: TorchTensor, _ path: FilePath) throws -> TensorInfo {
         var sizes = tensor.sizes
         if tensor.type.elementsPerItem > 1 {
             guard let last = sizes.last, !last.multipliedReportingOverflow(by: tensor.type.elementsPerItem).overflow
@@ -123,12 +125,6 @@ struct TorchReader: CheckpointReader {
         else {
             throw CheckpointError(
                 path, .tensor(name), expected: "a shape whose bytes fit 63 bits", found: "\(sizes.prefix(8))")
-        }
-        guard info.byteCount <= storageByteCount + freeRepeatedByteCount else {
-            throw CheckpointError(
-                path, .tensor(name),
-                expected: "about as many bytes as its storage has, \(storageByteCount)",
-                found: "\(info.byteCount): the same ones many times over (strides of 0)")
         }
         return info
     }

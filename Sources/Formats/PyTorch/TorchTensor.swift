@@ -11,6 +11,8 @@ struct TorchStorage: Sendable {
     var count: Int
     /// Elements before those that this name means, in old files where a storage can be a part of another.
     var first = 0
+    /// Elements that this name means; nil for all.
+    var partCount: Int?
 
     var elementByteCount: Int { elementType?.unitByteCount ?? 1 }
 
@@ -52,9 +54,11 @@ extension PickleHeap {
                 first <= count, length <= count - first
             else { throw fault("a part inside the storage of \(count) elements", "another") }
             storage.first = first
+            storage.partCount = length
+            // PyTorch takes what a key stood for first.
+            if let key = view[0].text { return part(key, storage) }
         }
-        storages.append(storage)
-        return .storage(storages.count - 1)
+        return self.storage(storage)
     }
 
     /// What a call of an allowed name gives.
@@ -103,7 +107,7 @@ extension PickleHeap {
     }
 
     private mutating func orderedDictionary(_ items: PickleValue?, _ fault: PickleRefusal) throws -> PickleValue {
-        guard let items else { return dictionary([], isOrdered: true) }
+        guard let items else { return dictionary(isOrdered: true) }
         guard case .list(let position) = items else { throw fault("a list of pairs", items.kind) }
         let pairs = try sequences[position].map { item -> (PickleValue, PickleValue) in
             switch item {
@@ -141,8 +145,7 @@ extension PickleHeap {
         }
         let tensor = TorchTensor(storage: position, type: type, offset: offset, sizes: sizes, strides: strides)
         try check(tensor, fault)
-        tensors.append(tensor)
-        return .tensor(tensors.count - 1)
+        return self.tensor(tensor)
     }
 
     /// Requires that every element lies inside the storage.
@@ -158,8 +161,10 @@ extension PickleHeap {
         if sizes.contains(0) { return }
         let storage = storages[tensor.storage]
         guard let byteCount = storage.byteCount else { throw fault("a storage that fits 63 bits", "\(storage.count)") }
-        // No more elements are skipped than there are.
-        let room = (byteCount - storage.first * storage.elementByteCount) / tensor.type.elementType.unitByteCount
+        // No more elements are skipped, and no more are in a part, than there are.
+        let room =
+            (storage.partCount.map { $0 * storage.elementByteCount } ?? byteCount)
+            / tensor.type.elementType.unitByteCount
         var last = tensor.offset
         for (size, stride) in zip(sizes, strides) {
             let step = (size - 1).multipliedReportingOverflow(by: stride)

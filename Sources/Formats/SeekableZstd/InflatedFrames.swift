@@ -72,12 +72,33 @@ final class InflatedFrames: ByteSource {
         var said: UInt64 = 0
         let found = czstd_check_header(header, header.count, count, &said)
         switch found {
+        case CZSTD_SKIPPABLE where count == 0: try checkSkippable(index, header)
+        case _ where count == 0: try checkEmpty(index)
         case CZSTD_FINE, CZSTD_NO_SIZE: return
         case CZSTD_NO_CHECKSUM where !rules.haveChecksums: return
-        case CZSTD_SKIPPABLE where count == 0: return
         default:
             throw fault(
                 index, ZstdFault(found, contentByteCount: count, frameByteCount: frame.count, said: said))
+        }
+    }
+
+    /// Nothing may hide behind a skippable frame: plain decoders would read it.
+    private func checkSkippable(_ index: Int, _ header: [UInt8]) throws {
+        let byteCount = SeekTable.headerByteCount + Int(header.number(4, UInt32.self))
+        guard byteCount == table.frame(index).count else {
+            throw fault(index, "a skippable frame of \(table.frame(index).count.inBytes)", "one of \(byteCount)")
+        }
+    }
+
+    /// A frame without content is never asked for, so that it is inflated now: plain decoders must find nothing in it
+    /// either.
+    private func checkEmpty(_ index: Int) throws {
+        let byteCount = table.frame(index).count
+        guard byteCount <= SeekTable.freeByteCount else {
+            throw fault(index, "at most \(SeekTable.freeByteCount) bytes that hold nothing", "\(byteCount)")
+        }
+        try withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) {
+            try inflate(index, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<0]))
         }
     }
 

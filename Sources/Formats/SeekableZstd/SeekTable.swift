@@ -14,14 +14,15 @@ struct SeekTable: Sendable {
     static let skippableMagic: UInt32 = 0x184D_2A5E
     private static let checksumFlag: UInt8 = 0x80
     private static let reservedBits: UInt8 = 0x7C
-    private static let headerByteCount = 8
+    /// Of the header of a skippable frame.
+    static let headerByteCount = 8
     private static let footerByteCount = 9
     /// The most frames that are read: 4 TB in frames of 1 MiB.
     static let maximumFrameCount = 1 << 22
     /// A skippable frame without content.
     private static let leastFrameByteCount = 8
     /// By how much a frame may be longer than twice its content.
-    private static let freeByteCount = 1 << 16
+    static let freeByteCount = 1 << 16
 
     var frameCount: Int { frameOffsets.count - 1 }
     var frameByteCount: Int { frameOffsets[frameOffsets.count - 1] }
@@ -147,7 +148,7 @@ struct SeekTable: Sendable {
                     "frames that hold at most \(maximumContentByteCount) bytes",
                     "\(content) in frame \(index); unpack it with 'zstd -d', or write it with smaller frames")
             }
-            // A frame without content is not read; another's length is what reading it takes.
+            // A skippable frame is not read; another's length is what reading it takes.
             let longest = content == 0 ? Int(UInt32.max) + Self.headerByteCount : 2 * content + Self.freeByteCount
             guard length >= Self.leastFrameByteCount, length <= longest else {
                 throw fault(

@@ -24,6 +24,8 @@ public enum SeekableZstd<Inner: CheckpointFormat>: CheckpointFormat {
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
         let inflated = try SeekableZstdFile.inflating(file, threads: options.threads)
+        var options = options
+        options.packedByteCount = file.byteCount
         return CompressedReader(try Inner.open(inflated, options), formatName: name, file)
     }
 

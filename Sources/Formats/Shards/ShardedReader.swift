@@ -73,7 +73,6 @@ struct ShardedReader: CheckpointReader {
         var tensors: [TensorInfo] = []
         var places: [(shard: Int, tensor: Int)] = []
         var contents = CheckpointContents(formatName: shards.first?.contents.formatName ?? "", tensors: [])
-        var positions = NameMap<Int>()
         let tensorCount = shards.reduce(0) { $0 + $1.contents.tensors.count }
         tensors.reserveCapacity(tensorCount)
         places.reserveCapacity(tensorCount)
@@ -84,8 +83,8 @@ struct ShardedReader: CheckpointReader {
             contents.warnings += reader.contents.warnings
             contents.otherFiles += reader.contents.otherFiles
             contents.fault = contents.fault ?? reader.contents.fault
-            for entry in reader.contents.metadata { Self.join(entry, to: &contents, &positions) }
         }
+        contents.metadata = Self.joined(shards.lazy.flatMap(\.contents.metadata), of: contents.formatName)
         contents.details = shards.first?.contents.details ?? []
         contents.shownMetadata = shards.first?.contents.shownMetadata ?? []
         contents.tensors = tensors
@@ -96,17 +95,24 @@ struct ShardedReader: CheckpointReader {
         self.contents = contents
     }
 
-    /// Takes over a shard's metadata: of a key that is known already what the format makes of both values.
-    private static func join(
-        _ entry: (key: String, value: String), to contents: inout CheckpointContents, _ positions: inout NameMap<Int>
-    ) {
-        guard let known = positions[entry.key] else {
-            positions[entry.key] = contents.metadata.count
-            return contents.metadata.append(entry)
+    /// The metadata of all shards: of a key that several have what the format makes of their values.
+    private static func joined(
+        _ metadata: some Sequence<(key: String, value: String)>, of formatName: String
+    ) -> [(key: String, value: String)] {
+        var entries: [(key: String, values: [String])] = []
+        var positions = NameMap<Int>()
+        for (key, value) in metadata {
+            if let known = positions[key] {
+                if entries[known].values.last != value { entries[known].values.append(value) }
+            } else {
+                positions[key] = entries.count
+                entries.append((key, [value]))
+            }
         }
-        let value = contents.metadata[known].value
-        guard value != entry.value, let format = FormatRegistry.format(named: contents.formatName) else { return }
-        contents.metadata[known].value = format.joined(entry.key, value, entry.value)
+        let format = FormatRegistry.format(named: formatName)
+        return entries.map { key, values in
+            (key, values.count > 1 ? format?.joined(key, values) ?? values[0] : values[0])
+        }
     }
 
     /// The index with the names that the shards have, where their format lets an index have others.

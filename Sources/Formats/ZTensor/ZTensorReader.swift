@@ -49,6 +49,7 @@ final class ZTensorReader: CheckpointReader {
         var contents = CheckpointContents(
             formatName: ZTensor.name, tensors: tensors.map(\.info), metadata: ZTensorAttributes.metadata(of: manifest),
             fileByteCount: file.byteCount, warnings: warnings)
+        contents.tellMetadataApart()
         contents.otherFiles = manifest.shards.map { ZTensorSources.path(ofShard: $0.name, of: file.path) }
         self.contents = contents
     }

@@ -19,7 +19,7 @@ import Testing
 
     @Test func storedMembersAreReadWhereTheyLie() throws {
         var zip = ZipBytes(Self.members)
-        zip.comment = Array("PK\u{5}\u{6} in a comment, and more of it".utf8)
+        zip.comment = Array("PK\u{5}\u{6} in a comment".utf8)
         let archive = try open(zip.bytes)
         #expect(archive.members.map(\.name) == ["a", "größe/b"])
         #expect(try archive.source(of: 0, isChecked: true).bytes(0..<3) == [1, 2, 3])
@@ -75,6 +75,13 @@ import Testing
         Case(words: "zip64 end record") { $0.count = 0xFFFF },
         Case(words: "put before the archive") { $0.directoryOffset = 7 },
         Case(words: "before the directory") { $0.members[1].headerOffset = 0x7FFF_0000 },
+        // Other programs take the last end record, whatever its comment.
+        Case(words: "one that ends elsewhere") {
+            $0.comment = Array(ZipBytes(Self.members).bytes.dropLast(2) + [7, 0])
+        },
+        Case(words: "one that ends elsewhere") {
+            $0.comment = Array("PK\u{5}\u{6} in a comment, and more of it".utf8)
+        },
     ]
 
     @Test(arguments: damaged) func damageIsRefused(_ damage: Case) throws {
@@ -112,17 +119,11 @@ import Testing
     @Test func aSmallArchiveOfLargeMembersTakesLittleMemory() throws {
         let info = TensorInfo(name: "a", elementType: .f32, shape: Shape([50_000_000 / 4])!)!
         let data = NumPyHeader.bytes(for: info) + [UInt8](repeating: 0, count: info.byteCount)
-        let compressor = libdeflate_alloc_compressor(1)
-        defer { libdeflate_free_compressor(compressor) }
-        var packed = [UInt8](repeating: 0, count: 1 << 20)
-        packed.removeLast(
-            packed.count - libdeflate_deflate_compress(compressor, data, data.count, &packed, packed.count))
+        let member = ZipBytes.Member.deflated("a.npy", data)
         let members = ["a.npy", "b.npy", "c.npy", "d.npy", "e.npy"].map { name in
-            var member = ZipBytes.Member(name, packed)
-            member.method = 8
-            member.byteCount = UInt32(data.count)
-            member.checksum = data.withUnsafeBytes { PieceChecksums.checksum(of: $0) }
-            return member
+            var copy = member
+            copy.name = Array(name.utf8)
+            return copy
         }
         let folder = try TemporaryFolder()
         try EveryCommand.mustAccept(folder.write("x.npz", ZipBytes(members).bytes), byteCount: 200_000_000, seconds: 6)
@@ -155,6 +156,22 @@ import Testing
             let other = InflatingMember(stored, wrong, isChecked: false, file.path)
             #expect(throws: CheckpointError.self) { try other.bytes(0..<byteCount) }
         }
+    }
+
+    /// The last bits that are stored may stand for a thousand bytes, which do not all fit where they are asked for.
+    @Test(arguments: Array(stride(from: 10_001, through: 10_400, by: 21)))
+    func whatTheDecoderOwesAfterTheLastStoredByteIsGiven(_ byteCount: Int) throws {
+        let data = [UInt8](repeating: 0, count: byteCount)
+        let packed = ZipBytes.Member.deflated("x", data)
+        let folder = try TemporaryFolder()
+        let file = try InputFile(folder.write("x", packed.data))
+        let member = ZipMember(
+            name: "x", method: .deflated, checksum: packed.checksum!, storedByteCount: packed.data.count,
+            byteCount: byteCount, headerOffset: 0)
+        let stored = FileRange(file: file, range: 0..<packed.data.count)
+        let source = InflatingMember(stored, member, isChecked: true, file.path, spacing: 10_000)
+        #expect(try source.bytes(0..<byteCount) == data)
+        #expect(try source.bytes(10_000..<byteCount) == Array(data[10_000...]))
     }
 
     /// A header in front is read without what is behind it.
@@ -257,5 +274,21 @@ import Testing
             }
             #expect(checksums.joined(count) == ZipBytes.crc(data))
         }
+    }
+}
+
+extension ZipBytes.Member {
+    /// A member that libdeflate made small.
+    static func deflated(_ name: String, _ data: [UInt8]) -> ZipBytes.Member {
+        let compressor = libdeflate_alloc_compressor(1)
+        defer { libdeflate_free_compressor(compressor) }
+        var packed = [UInt8](repeating: 0, count: libdeflate_deflate_compress_bound(compressor, data.count))
+        packed.removeLast(
+            packed.count - libdeflate_deflate_compress(compressor, data, data.count, &packed, packed.count))
+        var member = ZipBytes.Member(name, packed)
+        member.method = 8
+        member.byteCount = UInt32(data.count)
+        member.checksum = data.withUnsafeBytes { PieceChecksums.checksum(of: $0) }
+        return member
     }
 }

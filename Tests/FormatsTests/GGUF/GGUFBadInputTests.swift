@@ -270,6 +270,23 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         #expect(throws: UsageError.self) { try ggufBytes([], metadata: [(CheckpointContents.foreignKey, json)]) }
     }
 
+    /// Every tensor is padded to it, whoever asked for it.
+    @Test(arguments: [1 << 16: true, 1 << 17: false, 1 << 31: false])
+    func anAlignmentIsNotAsLargeAsMetadataWants(_ alignment: Int, _ isWritten: Bool) throws {
+        let json = #"{"gguf":{"general.alignment":{"type":"u32","value":\#(alignment)}}}"#
+        let tensors = [SampleTensor("w", .f32, [1], [0, 0, 0, 0])]
+        let metadata = [(CheckpointContents.foreignKey, json)]
+        guard !isWritten else {
+            #expect(try ggufBytes(tensors, metadata: metadata).count == 2 * alignment)
+            return
+        }
+        let error = #expect(throws: UsageError.self) { try ggufBytes(tensors, metadata: metadata) }
+        #expect(
+            error?.sentence
+                == "metadata 'assay.foreign': expected a power of two up to 65536 under 'general.alignment', found"
+                + " \(alignment)")
+    }
+
     // MARK: Vocabularies
 
     /// So many tokens, scores, kinds of tokens and rows that embed them.

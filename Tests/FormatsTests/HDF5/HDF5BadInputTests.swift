@@ -373,6 +373,31 @@ import Testing
         #expect(sentence == nil || sentence?.contains("found damage") == true, "\(sentence ?? "")")
     }
 
+    /// Many pointers to one text of the file's heap.
+    @Test(arguments: [(100, true), (1000, false)])
+    func textThatStandsInManyPlacesIsCounted(_ count: Int, _ isRead: Bool) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path.appending("a.h5")
+        let texts = [String(repeating: "x", count: 20_000)] + (1..<count).map { _ in "y" }
+        try Self.make(path) { file in
+            try HDF5AttributeWriter.write("string", shape: [count], texts.map { .string($0) }, "v", on: file)
+        }
+        var bytes = try TestFiles.bytes(path)
+        // References of 16 bytes: a length, the address of the heap, an index. The second is of a text of one byte.
+        let long = UInt32(20_000).littleEndianBytes
+        let first = try #require(
+            bytes.indices.dropLast(32).first {
+                bytes[$0] == long[0] && bytes[$0..<$0 + 4].elementsEqual(long)
+                    && bytes[$0 + 16..<$0 + 20].elementsEqual(UInt32(1).littleEndianBytes)
+            })
+        let reference = Array(bytes[first..<first + 16])
+        for index in 1..<count { bytes.replaceSubrange(first + 16 * index..<first + 16 * index + 16, with: reference) }
+        try Self.write(bytes, path)
+        let sentence = Self.sentence(path)
+        guard !isRead else { return #expect(sentence == nil) }
+        #expect(sentence?.contains("expected at most 16777216 bytes of text") == true, "\(sentence ?? "")")
+    }
+
     // MARK: The helper
 
     @Test func withoutAHelperHDF5IsRefused() throws {

@@ -213,6 +213,96 @@ import Testing
         try EveryCommand.mustRefuse(path, words: ["as many arguments as the pickle has bytes"], twin: nil)
     }
 
+    /// Python's dictionaries have each key once.
+    @Test(arguments: [
+        ("}(U\\x01a\(tensor())U\\x01aK\\x05u.", [], ["a=5"]),
+        ("}(U\\x01aK\\x05U\\x01bK\\x06U\\x01aK\\x07u.", [], ["a=7", "b=6"]),
+        ("}(K\\x01K\\x05K\\x01K\\x06u.", [], ["1=6"]),
+        ("}(U\\x01a}U\\x01x\(tensor())sU\\x01a}U\\x01y\(tensor())su.", ["a.y"], []),
+        ("ccollections\nOrderedDict\n](U\\x01aK\\x05\\x86U\\x01aK\\x06\\x86e\\x85R.", [], ["a=6"]),
+    ]) func aKeySetTwiceHasItsLastValue(_ pickle: String, _ tensors: [String], _ metadata: [String]) throws {
+        let contents = try open(Self.bytes(pickle))
+        #expect(contents.tensors.map(\.name) == tensors)
+        #expect(contents.metadata.map { "\($0.key)=\($0.value)" } == metadata)
+    }
+
+    /// Names that are joined of keys with dots in them can be the same; all formats hold what is read all the same.
+    @Test func metadataOfOneNameIsToldApart() throws {
+        let values = "U\\x03a.bK\\x01U\\x05a.b#2K\\x09U\\x01a}U\\x01bK\\x02sK\\x01K\\x03U\\x011K\\x04"
+        let pickle = Self.bytes("}(U\\x01w\(Self.tensor())\(values)u.")
+        let contents = try open(pickle)
+        #expect(
+            contents.metadata.map { "\($0.key)=\($0.value)" } == ["a.b=1", "a.b#2=9", "a.b#3=2", "1=3", "1#2=4"])
+        #expect(contents.warnings.count == 1 && contents.warnings[0].hasSuffix("a.b, 1"), "\(contents.warnings)")
+        let folder = try TemporaryFolder()
+        try EveryCommand.mustAccept(folder.write("x.pt", archive(pickle)))
+    }
+
+    /// Views that repeat what is stored share one allowance.
+    @Test func viewsOfLittleMayNotStandForMuch() throws {
+        func expanded(_ name: String, _ offset: Int) -> String {
+            let sizes = "J\\x00\\x00\\x28\\x00\\x85"  // 2,621,440 numbers, 10 MiB
+            return "U\\x01\(name)\(Self.tensor(offset: "K\\x0\(offset)", sizes: sizes, strides: "K\\x00\\x85"))"
+        }
+        #expect(try open(Self.bytes("}(\(expanded("a", 0))\(expanded("b", 0))u.")).tensors[1].aliasOf == "a")
+        let error = #expect(throws: CheckpointError.self) {
+            try open(Self.bytes("}(\(expanded("a", 0))\(expanded("b", 1))u."))
+        }
+        #expect(error?.description.contains("'b': expected tensors that have, all together") == true)
+    }
+
+    /// Views of one storage of 2 MiB, each another one: every byte may be in several of them.
+    @Test(arguments: [(20, true), (30, false)]) func storedBytesMayBeInSeveralViews(_ count: Int, _ isRead: Bool) throws
+    {
+        var pickle = "}("
+        for index in 0..<count {
+            let digits = String(index + 16, radix: 16)
+            let storage = Self.storage(key: "0", count: "J\\x00\\x00\\x20\\x00", type: "ctorch\nByteStorage\n")
+            let sizes = "J\\x\(digits)\\xff\\x1f\\x00\\x85"
+            pickle += "K\\x\(digits)\(Self.tensor(storage: storage, sizes: sizes, strides: "K\\x01\\x85"))"
+        }
+        let folder = try TemporaryFolder()
+        let path = try folder.write(
+            "x.pt",
+            ZipBytes([
+                .init("x/data.pkl", Self.bytes(pickle + "u.")), .init("x/version", Array("3\n".utf8)),
+                .init("x/data/0", Array(repeating: 0, count: 2 << 20)),
+            ]).bytes)
+        guard !isRead else {
+            #expect(try Checkpoint.open(path).contents.tensors.count == count)
+            return
+        }
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+        #expect(error?.description.contains("all together") == true, "\(error?.description ?? "none")")
+    }
+
+    /// Of old files: a part of a storage, and another part by the same key, which PyTorch takes for the first.
+    @Test func partsOfStoragesAreWhatTheirKeysMeantFirst() throws {
+        func part(_ first: Int, _ sizes: String) -> String {
+            let view = "U\\x01vK\\x0\(first)K\\x02\\x87"
+            return Self.tensor(
+                storage: "(U\\x07storagectorch\nFloatStorage\nU\\x010U\\x03cpuK\\x06\(view)tQ", sizes: sizes,
+                strides: "K\\x01\\x85")
+        }
+        func open(_ values: String) throws -> any CheckpointReader {
+            let begin = "\\x80\\x02\\x8a\\x0al\\xfc\\x9cF\\xf9 j\\xa8P\\x19.\\x80\\x02M\\xe9\\x03.}."
+            let data = UInt64(6).littleEndianBytes + (0..<24).map { UInt8($0) }
+            let folder = try TemporaryFolder()
+            let stream = Self.bytes(begin + "}(\(values)u.]U\\x010a.") + data
+            return try Checkpoint.open(folder.write("x.pt", stream)).reader
+        }
+        let reader = try open("U\\x01a\(part(1, "K\\x02\\x85"))U\\x01b\(part(3, "K\\x02\\x85"))")
+        #expect(reader.contents.tensors[1].aliasOf == "a")
+        #expect(try reader.bytes(of: 1) == Array(4..<12))
+        let error = #expect(throws: CheckpointError.self) { try open("U\\x01a\(part(1, "K\\x03\\x85"))") }
+        #expect(error?.description.contains("its storage of 2 elements") == true, "\(error?.description ?? "none")")
+    }
+
+    @Test func aPickleMayNotKeepMoreValuesThanAnyModelHas() throws {
+        let error = #expect(throws: CheckpointError.self) { try open(Array(repeating: 0x4E, count: 9 << 20)) }
+        #expect(error?.description.contains("at most 8388608 values") == true, "\(error?.description ?? "none")")
+    }
+
     @Test func nestingAsDeepAsTheFileIsRefusedWithoutRecursion() throws {
         let pickle = Self.bytes("}U\\x01w]") + Array(repeating: 0x85, count: 1_000_000) + Self.bytes("s.")
         let error = #expect(throws: CheckpointError.self) { try open(pickle) }
@@ -251,6 +341,28 @@ import Testing
                     .init("x/data/0", Array(repeating: 0, count: 24)),
                     .init("x/assay.metadata.json", Array("[[\"a\"]]".utf8)),
                 ], "pairs of texts"
+            ),
+            // PyTorch finds members without regard to the case of ASCII letters.
+            (
+                [
+                    .init("x/data.pkl", good), .init("x/version", Array("3".utf8)),
+                    .init("x/data/0", Array(repeating: 0, count: 24)),
+                    .init("X/Data/0", Array(repeating: 1, count: 24)),
+                ], "upper and lower case"
+            ),
+            // Deflate makes a thousandth of such members; in memory they take dozens of times their bytes.
+            (
+                [
+                    .deflated("x/data.pkl", Self.bytes("}U\\x01w]") + Array(repeating: 0x29, count: 3 << 20)),
+                    .init("x/version", Array("3".utf8)),
+                ], "a pickle of at most"
+            ),
+            (
+                [
+                    .init("x/data.pkl", good), .init("x/version", Array("3".utf8)),
+                    .init("x/data/0", Array(repeating: 0, count: 24)),
+                    .deflated("x/assay.metadata.json", Array("[".utf8) + Array(repeating: 0x20, count: 3 << 20)),
+                ], "are read"
             ),
         ]
         for (members, words) in cases {

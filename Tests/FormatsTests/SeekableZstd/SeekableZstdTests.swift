@@ -189,6 +189,70 @@ import Testing
         try EveryCommand.mustAccept(twin)
     }
 
+    /// A frame of one stored block that does not say how much it holds.
+    private static func frame(_ content: [UInt8]) -> [UInt8] {
+        let block = UInt32(content.count) << 3 | 1
+        return [0x28, 0xB5, 0x2F, 0xFD, 0, 0] + block.littleEndianBytes.prefix(3) + content
+    }
+
+    private static func skippable(_ content: [UInt8]) -> [UInt8] {
+        [0x50, 0x2A, 0x4D, 0x18] + UInt32(content.count).littleEndianBytes + content
+    }
+
+    /// One that says it holds nothing: a single segment of 0 bytes.
+    private static let declaredEmpty: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0x20, 0, 1, 0, 0]
+
+    static let calledEmpty: [(frame: [UInt8], words: String?)] = [
+        (declaredEmpty, nil), (frame([]), nil), (skippable([1, 2, 3]), nil), (skippable([]), nil),
+        (frame([1, 2, 3]), "blocks that can be decoded in frame 0"),
+        (skippable([1]) + frame([1, 2, 3]), "a skippable frame of 21 bytes in frame 0"),
+        (declaredEmpty + frame([1]), "a frame 19 bytes long in frame 0"),
+        (frame([]) + [0], "a frame 10 bytes long in frame 0"),
+        ([0x28, 0xB5, 0x2F, 0xFD, 0x20, 0, 1, 0, 1], "blocks that can be decoded in frame 0"),
+        (declaredEmpty + Array(repeating: 0, count: 1 << 16), "at most 65536 bytes that hold nothing in frame 0"),
+    ]
+
+    /// What the table calls empty is never asked for, and must be empty for plain decoders too.
+    @Test(arguments: calledEmpty) func whatTheTableCallsEmptyIs(_ empty: [UInt8], _ words: String?) throws {
+        let content = SafetensorsBytes.file(SafetensorsBytes.entry(), data: SafetensorsBytes.zeros(8))
+        let frame = Self.frame(content)
+        var table = SeekTable(withChecksums: false)
+        table.append(frameByteCount: empty.count, contentByteCount: 0, checksum: nil)
+        table.append(frameByteCount: frame.count, contentByteCount: content.count, checksum: nil)
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.safetensors.zst", empty + frame + table.bytes)
+        guard let words else { return try Self.readAll(path) }
+        let error = #expect(throws: CheckpointError.self) { try Self.readAll(path) }
+        #expect(error?.description.contains(words) == true, "\(error?.description ?? "none")")
+    }
+
+    /// A few hundred bytes that stand for a header of millions of numbers.
+    @Test(arguments: [(3 << 20, true), (6 << 20, false)])
+    func aHeaderIsBoundedByWhatIsStored(_ count: Int, _ isRead: Bool) throws {
+        var header = GGUFBuilder()
+        header.entries = [
+            GGUFBuilder.entry("a", 9, UInt32(1).littleEndianBytes + UInt64(count).littleEndianBytes)
+        ]
+        let start = header.bytes
+        // A window of 128 KiB, a stored block, and blocks of one byte that is repeated.
+        var frame: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD, 0, 0x38]
+        frame += UInt32(start.count << 3).littleEndianBytes.prefix(3) + start
+        for block in 0..<count >> 17 {
+            let isLast = block == count >> 17 - 1
+            frame += UInt32(1 << 20 | 1 << 1 | (isLast ? 1 : 0)).littleEndianBytes.prefix(3) + [0xFF]
+        }
+        var table = SeekTable(withChecksums: false)
+        table.append(frameByteCount: frame.count, contentByteCount: start.count + count, checksum: nil)
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.gguf.zst", frame + table.bytes)
+        guard !isRead else {
+            #expect(try Checkpoint.open(path).contents.formatName == "gguf.zst")
+            return
+        }
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+        #expect(error?.description.contains("a header of at most 4") == true, "\(error?.description ?? "none")")
+    }
+
     @Test func whatHoldsNoCheckpointIsNamed() throws {
         let folder = try TemporaryFolder()
         let content = Array("<!DOCTYPE html><p>not found".utf8)
