@@ -115,9 +115,11 @@ public struct ConversionPlan: Sendable {
             StagedOutput.leftovers(of: destination).map {
                 "\($0.forDisplay) is left from a run that was killed, if none is at work elsewhere; then it can be removed"
             }
-            + StagedOutput.previous(of: destination).map {
-                "\($0.forDisplay) is what stood at \(destination.forDisplay) before a run that was killed; rename it back, or"
-                    + " remove it"
+            + [destination, destination.settled().beside(CompanionFiles.certificateSuffix)].flatMap { place in
+                StagedOutput.previous(of: place).map {
+                    "\($0.forDisplay) is what stood at \(place.forDisplay) before a run that was killed; rename it back,"
+                        + " or remove it"
+                }
             }
         let partial = PartialRun.folder(for: destination)
         guard !options.keepsProgress, try SystemCall.status(partial) != nil else { return killed }

@@ -8,6 +8,8 @@ import SystemPackage
 /// The old header lies beside the file until the new one is on the disk and was read again.
 public struct HeaderEdit: Sendable {
     public let path: FilePath
+    /// The file as it was named: another place where a link leads to it, beside which a certificate may lie too.
+    public let givenPath: FilePath
     public let format: any CheckpointFormat.Type
     public let edits: [MetadataEdit]
     /// What the file begins with, as long as what it replaces.
@@ -38,6 +40,7 @@ public struct HeaderEdit: Sendable {
         old = try file.bytes(0..<min(header.count, file.byteCount))
         // A link stands for the file, beside which the old header and the certificate lie.
         let isLink = try SystemCall.status(path, followingLinks: false)?.kind == .link
+        givenPath = path
         self.path = try isLink ? SystemCall.resolved(path) : path
         self.format = format
         self.edits = edits

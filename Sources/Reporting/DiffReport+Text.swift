@@ -67,7 +67,7 @@ extension DiffReport {
 
     private func row(_ weight: WeightFigures) -> [String] {
         [
-            weight.name.escapedForDisplay, weight.referenceStorage.label,
+            weight.name.shownAsName, weight.referenceStorage.label,
             weight.testStorage.label + (weight.isTransposed ? "ᵀ" : ""),
             weight.figures.map { figure($0.maximumDifference) } ?? "-",
             weight.figures.map { error($0) } ?? "-",

@@ -26,6 +26,7 @@ public struct HTMLReport {
         <html lang="en">
         <head>
         <meta charset="utf-8">
+        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark">
         <title>\(HTMLText.escaped("\(shortName(result.test)) against \(shortName(result.reference))"))</title>

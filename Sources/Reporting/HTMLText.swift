@@ -4,18 +4,19 @@ import AssayCheckpoints
 enum HTMLText {
     /// Text that can stand between tags and in quoted attributes; control characters are shown, not passed on.
     static func escaped(_ text: String) -> String {
-        var result = ""
-        for character in text.escapedForDisplay {
-            switch character {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case ">": result += "&gt;"
-            case "\"": result += "&quot;"
-            case "'": result += "&#39;"
-            default: result.append(character)
+        var result = String.UnicodeScalarView()
+        // Scalar by scalar, as browsers read: a mark beside it makes another `Character` of "<".
+        for scalar in text.escapedForDisplay.unicodeScalars {
+            switch scalar {
+            case "&": result += "&amp;".unicodeScalars
+            case "<": result += "&lt;".unicodeScalars
+            case ">": result += "&gt;".unicodeScalars
+            case "\"": result += "&quot;".unicodeScalars
+            case "'": result += "&#39;".unicodeScalars
+            default: result.append(scalar)
             }
         }
-        return result
+        return String(result)
     }
 
     /// A coordinate: a tenth of a unit is enough.

@@ -31,7 +31,7 @@ public enum VerificationText {
     /// A certificate's name where it lies in its usual place, else its path.
     private static func shown(_ certificate: FilePath, beside checkpoint: Checkpoint) -> String {
         let home = checkpoint.folder ?? checkpoint.path.removingLastComponent()
-        return certificate.removingLastComponent() == home.lexicallyNormalized()
+        return certificate.removingLastComponent() == home.settled()
             ? (certificate.lastComponent?.string ?? "").escapedForDisplay : certificate.forDisplay
     }
 

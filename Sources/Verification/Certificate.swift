@@ -103,7 +103,7 @@ extension Certificate {
         sourceName = plan.source.path.lastComponent?.string ?? "/"
         sourceFormat = source.contents.formatName
         sourceTensors = Self.sourceTensors(plan, outcome)
-        destinationName = plan.destination.lexicallyNormalized().lastComponent?.string ?? "/"
+        destinationName = plan.destination.settled().lastComponent?.string ?? "/"
         destinationFormat = plan.format.name
         destinationTensors = destination
         isFolder = plan.isFolder

@@ -30,20 +30,25 @@ extension CertificateFile {
         by edit: HeaderEdit
     ) throws -> [(path: FilePath, certificate: Certificate, file: Int)] {
         let old = MetadataDigest.of(edit.contents.metadata)
-        let own = path(for: edit.path, isFolder: false)
-        let around = path(for: edit.path.settled().removingLastComponent(), isFolder: true)
-        return try [own, around].compactMap { name in
-            guard try SystemCall.status(name)?.kind == .file else { return nil }
-            // What takes its place takes that of the file, not of a link to it.
-            let isLink = try SystemCall.status(name, followingLinks: false)?.kind == .link
-            let path = try isLink ? SystemCall.resolved(name) : name
-            guard let certificate = try readIfIntact(path), certificate.isFolder == (name == around),
-                let file = certificate.files.firstIndex(where: { file in
-                    !certificate.isFolder || ExactName(file.name) == ExactName(edit.path.lastComponent?.string ?? "")
-                }),
-                certificate.files[file].metadataDigest == old
-            else { return nil }
-            return (path, certificate, file)
+        var seen = Set<FilePath>()
+        return try [edit.path, edit.givenPath].flatMap {
+            place -> [(path: FilePath, certificate: Certificate, file: Int)] in
+            let own = path(for: place, isFolder: false)
+            let around = path(for: place.settled().removingLastComponent(), isFolder: true)
+            return try [own, around].compactMap { name -> (path: FilePath, certificate: Certificate, file: Int)? in
+                guard try SystemCall.status(name)?.kind == .file else { return nil }
+                // What takes its place takes that of the file, not of a link to it.
+                let isLink = try SystemCall.status(name, followingLinks: false)?.kind == .link
+                let path = try isLink ? SystemCall.resolved(name) : name
+                guard seen.insert(path).inserted, let certificate = try readIfIntact(path),
+                    certificate.isFolder == (name == around),
+                    let file = certificate.files.firstIndex(where: { file in
+                        !certificate.isFolder || ExactName(file.name) == ExactName(place.lastComponent?.string ?? "")
+                    }),
+                    certificate.files[file].metadataDigest == old
+                else { return nil }
+                return (path, certificate, file)
+            }
         }
     }
 }

@@ -47,8 +47,8 @@ public enum CertificateFile {
             return try publish(finished, certificate, madeIn: folder, at: usual)
         }
         let target = path ?? usual
-        try check(target, replacing: plan.options.overwrite || finished.isPublished)
-        let old = try superseded(by: plan, target)
+        if certificate != nil { try check(target, replacing: plan.options.overwrite || finished.isPublished) }
+        let old = try superseded(by: plan, certificate == nil ? nil : target)
         let staged = try certificate.map { try stage($0, at: target) }
         try Publication.run(in: plan.destination.folder) { publication in
             for (path, status) in old {
@@ -85,11 +85,11 @@ public enum CertificateFile {
 
     /// What lies where a new certificate is to lie, and the certificate in the usual place, which speaks of the old data.
     private static func superseded(
-        by plan: ConversionPlan, _ target: FilePath
+        by plan: ConversionPlan, _ target: FilePath?
     ) throws -> [(path: FilePath, status: SystemCall.Status)] {
         let usual = path(for: plan.destination, isFolder: plan.isFolder)
-        let atTarget = try SystemCall.status(target, followingLinks: false)
-        let old = atTarget.map { [(target, $0)] } ?? []
+        let atTarget = try target.flatMap { try SystemCall.status($0, followingLinks: false) }
+        let old = atTarget.map { [(target!, $0)] } ?? []
         guard !plan.isFolder, try isCertificate(usual), let other = try SystemCall.status(usual),
             !(atTarget?.isSameFile(as: other) ?? false)
         else { return old }
@@ -103,10 +103,12 @@ public enum CertificateFile {
 
     /// Checks, before the work is done, that a plan's certificate can lie where it is to.
     ///
-    /// - Parameter path: another place than the usual one; nil for that.
+    /// - Parameters:
+    ///   - path: another place than the usual one; nil for that.
+    ///   - isWritten: whether there is to be one; where not, the old one has to go nevertheless.
     /// - Throws: `UsageError` where it would lie on or in what is written or in the source's folder, or where something
     ///   else is in the way.
-    public static func check(_ path: FilePath?, for plan: ConversionPlan) throws {
+    public static func check(_ path: FilePath?, for plan: ConversionPlan, isWritten: Bool = true) throws {
         let usual = Self.path(for: plan.destination, isFolder: plan.isFolder)
         if let path {
             let place = try SystemCall.resolvedAsFarAsItExists(path)
@@ -123,8 +125,8 @@ public enum CertificateFile {
             }
         }
         // A folder's own certificate is replaced with the folder.
-        if path != nil || !plan.isFolder { try check(path ?? usual, replacing: plan.options.overwrite) }
-        guard path != nil, !plan.isFolder, try isCertificate(usual) else { return }
+        if isWritten, path != nil || !plan.isFolder { try check(path ?? usual, replacing: plan.options.overwrite) }
+        guard path != nil || !isWritten, !plan.isFolder, try isCertificate(usual) else { return }
         try check(usual, replacing: plan.options.overwrite)
     }
 

@@ -40,7 +40,7 @@ public struct CertificateOnHand: Sendable {
         if try SystemCall.status(own) != nil { return try CertificateOnHand(reading: own, of: checkpoint) }
         if !isFolder {
             let around = CertificateFile.path(
-                for: checkpoint.path.lexicallyNormalized().removingLastComponent(), isFolder: true)
+                for: checkpoint.path.settled().removingLastComponent(), isFolder: true)
             if try SystemCall.status(around) != nil {
                 let (whole, digest) = try Certificate.read(around)
                 if let part = whole.part(of: checkpoint) {

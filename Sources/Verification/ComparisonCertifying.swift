@@ -30,7 +30,10 @@ public struct ComparisonCertifying {
         }
         self.reference = reference
         self.test = test
-        path = found.documents[0].path
+        // What takes its place takes that of the file, not of a link to it.
+        let place = found.documents[0].path
+        let isLink = try SystemCall.status(place, followingLinks: false)?.kind == .link
+        path = try isLink ? SystemCall.resolved(place) : place
         certificate = try Certificate(reading: path)
     }
 

@@ -64,9 +64,8 @@ struct ConversionSession {
 
     private func checkPlaces() throws {
         try plan.checkDestination()
-        // Where there is to be none, the old one has to go.
         let path = output.certificate.flatMap { $0 == "none" ? nil : FilePath(argument: $0) }
-        try CertificateFile.check(path, for: plan)
+        try CertificateFile.check(path, for: plan, isWritten: output.certificate != "none")
     }
 
     /// What is kept of an earlier run, in words.

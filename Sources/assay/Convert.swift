@@ -124,6 +124,7 @@ struct Convert: ParsableCommand {
         let reading = common.streaming
         let checkpoint = try common.open(source, reading)
         guard let destination else { return try changeInPlace(checkpoint) }
+        try InputOptions.refuse([map.path], output: destination)
         var options = output.conversionOptions(
             destination, to: format, include: include, exclude: exclude, common, reading)
         options.writing.deflateLevel = deflate

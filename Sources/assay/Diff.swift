@@ -91,6 +91,7 @@ struct Diff: ParsableCommand {
         if let report {
             for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(argument: report)) }
             try input.refuse(output: report)
+            try InputOptions.refuse([mapA, mapB], output: report)
         }
         let destination = try report.map {
             try StagedOutput(FilePath(argument: $0), isFolder: false, overwrite: overwrite)

@@ -42,9 +42,15 @@ struct InputOptions: ParsableArguments {
     /// Refuses to write over the input.
     ///
     /// - Throws: `UsageError`.
-    func refuse(output: String) throws {
+    func refuse(output: String) throws { try Self.refuse([tokens, text], output: output) }
+
+    /// Refuses to write over what is read beside the checkpoints.
+    ///
+    /// - Parameter inputs: paths, as they were given.
+    /// - Throws: `UsageError`.
+    static func refuse(_ inputs: [String?], output: String) throws {
         guard let target = try SystemCall.status(FilePath(argument: output)) else { return }
-        for input in [tokens, text].compactMap({ $0 }) {
+        for input in inputs.compactMap({ $0 }) {
             guard try SystemCall.status(FilePath(argument: input))?.isSameFile(as: target) == true else { continue }
             throw UsageError(
                 "\(FilePath(argument: output).forDisplay): is the input itself (\(FilePath(argument: input).forDisplay)); name another file"

@@ -96,6 +96,7 @@ struct Quantize: ParsableCommand {
         Main.removeTemporariesWhenInterrupted()
         let reading = common.streaming
         let checkpoint = try common.open(source, reading)
+        try InputOptions.refuse([map.path], output: destination)
         let configuration = try ModelConfiguration.read(of: checkpoint)
         let scheme = SchemeRegistry.any(named: scheme)!
         let isInteger = if case .integers = scheme { true } else { false }

@@ -43,17 +43,19 @@ struct Verify: ParsableCommand {
         help: """
             A signature of OpenSSF model signing, where it is not model.sig in the folder; 'none' to do without. The \
             files are held against what was signed; who signed it is not checked.
-            """)
+            """, completion: .file())
     var signature: String?
 
     @Option(
         name: .long,
-        help: "With --against: the tokens file of a comparison that the certificate records, which is then done again.")
+        help: "With --against: the tokens file of a comparison that the certificate records, which is then done again.",
+        completion: .file())
     var tokens: String?
 
     @Option(
         name: .long,
-        help: "Write the digests of all files as OpenSSF model signing signs them, if everything holds.")
+        help: "Write the digests of all files as OpenSSF model signing signs them, if everything holds.",
+        completion: .file())
     var manifest: String?
 
     @Flag(name: .long, help: "Replace the manifest if it exists.")
@@ -71,7 +73,10 @@ struct Verify: ParsableCommand {
         Main.removeTemporariesWhenInterrupted()
         let checkpoint = try common.open(path)
         let evidence = try evidence(of: checkpoint)
-        if let manifest { try FileManifest.check(FilePath(argument: manifest), of: checkpoint, overwrite: overwrite) }
+        if let manifest {
+            try InputOptions.refuse([tokens, map.path, certificate, signature], output: manifest)
+            try FileManifest.check(FilePath(argument: manifest), of: checkpoint, overwrite: overwrite)
+        }
         var options = ConversionOptions(destination: "")
         options.threads = common.threadCount
         options.reading = common.reading

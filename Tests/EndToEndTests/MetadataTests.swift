@@ -253,6 +253,21 @@ import Testing
         #expect(try assay("inspect", link.string).exitCode == 3)
     }
 
+    /// A certificate may lie beside the link, and name it: weights in a cache, linked into a folder.
+    @Test(arguments: [true, false]) func inPlaceACertificateBesideALinkIsRenewed(_ isFolder: Bool) throws {
+        let model = try TestModel()
+        let out = file("out")
+        #expect(try assay("convert", model.path, out.string).exitCode == 0)
+        let (weights, blob) = (out.appending("model.safetensors"), file("blob.safetensors"))
+        try SystemCall.rename(weights, to: blob, replacing: false)
+        try SystemCall.link(weights, to: blob)
+        let source = isFolder ? out.string : weights.string
+        let outcome = try assay("convert", source, "--in-place", "--remove-metadata", "format")
+        #expect(outcome.exitCode == 0 && outcome.output.contains(", renewed"), "\(outcome.output)\(outcome.errors)")
+        let verified = try assay("verify", source)
+        #expect(verified.exitCode == 0, "\(verified.output)\(verified.errors)")
+    }
+
     /// Where a file is made anew, the header that a change of the old one left would be put over it by whoever believes it.
     @Test func aHeaderLeftByAnInterruptedChangeIsNotKeptBesideANewFile() throws {
         let (source, path) = (

@@ -11,6 +11,7 @@ import Testing
             "an output named by way of a link and `..` took the place of the source",
             "hidden files in inner folders went with a folder that was replaced",
             "certificates of the source's weights came along, and one of the old data stayed",
+            "a map could be replaced by what was made with it",
         ])
 
     /// A folder around a model folder, and what was in the model's weights.
@@ -217,6 +218,24 @@ import Testing
         let outcome = try AssayTool.run(["convert", model.path, disk.path.string, "--overwrite"])
         #expect(outcome.exitCode == 64 && outcome.errors.contains("is a mount point"), "\(outcome.errors)")
         try Self.trials.record(1)
+    }
+
+    /// Nor of the maps by which it is made, or compared.
+    @Test func noOutputTakesThePlaceOfAMap() throws {
+        let (model, folder) = (try TestModel(), try TemporaryFolder())
+        let text = Array(#"{"assayMap":1,"rules":[{"from":"{x}","to":"{x}"}]}"#.utf8)
+        let map = try folder.write("map.safetensors", text).string
+        for arguments in [
+            ["convert", model.weights.string, map, "--map", map],
+            ["quantize", model.weights.string, map, "--map", map, "--scheme", "int8", "--include", "*"],
+            ["diff", model.path, model.path, "--map-b", map, "--report", map],
+            ["diff", model.path, model.path, "--map-a", map, "--report", map],
+        ] {
+            let outcome = try AssayTool.run(arguments + ["--overwrite"])
+            #expect(outcome.exitCode == 64 && outcome.errors.contains("is the input itself"), "\(outcome.errors)")
+            #expect(try TestFiles.bytes(FilePath(map)) == text)
+            try Self.trials.record(1)
+        }
     }
 
     @Test func anotherFileThanTheSourceIsNotVerified() throws {

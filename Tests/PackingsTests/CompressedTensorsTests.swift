@@ -280,20 +280,20 @@ private let refusals = [
 /// What would make the weights others is not passed over.
 @Test(arguments: [
     (
-        #""format":"marlin-24""#,
-        #"format: expected "pack-quantized" or "int-quantized" or "dense" or null or "mixed-precision", found "marlin-24""#
+        #""format":"marlin-24","config_groups":{"g":{"weights":{}}}"#,
+        #"format: expected "pack-quantized" or "int-quantized" or "naive-quantized" or "dense" or null or "mixed-precision", found "marlin-24""#
     ),
     (
-        #""transform_config":{"config_groups":{}}"#,
-        #"transform_config: expected null or {}, found {"config_groups":{}}"#
+        #""transform_config":{"config_groups":{"R1":{}}}"#,
+        #"transform_config: expected null or {}, found {"config_groups":{"R1":{}}}"#
     ),
     (
         #""sparsity_config":{"format":"sparse-bitmask"}"#,
         #"sparsity_config.format: expected "dense", found "sparse-bitmask""#
     ),
     (
-        #""config_groups":{"g":{"format":"marlin-24"}}"#,
-        #"config_groups.g.format: expected "pack-quantized" or "int-quantized" or "dense" or null, found "marlin-24""#
+        #""config_groups":{"g":{"format":"marlin-24","weights":{}}}"#,
+        #"config_groups.g.format: expected "pack-quantized" or "int-quantized" or "naive-quantized" or "dense" or null, found "marlin-24""#
     ),
     (
         #""config_groups":{"g":{"weights":{"num_bits":"4"}}}"#,
@@ -314,6 +314,18 @@ private let refusals = [
         try LogicalCheckpoint(MemoryCheckpoint(PartSet().tensors), configuration: configuration, name: "memory")
     }
     #expect(error?.description == "memory: quantization_config." + sentence)
+}
+
+/// What concerns no weight is nobody's business.
+@Test(arguments: [
+    #""format":"naive-quantized","config_groups":{}"#, #""format":"float-quantized","config_groups":{}"#,
+    #""transform_config":{"config_groups":{}}"#, #""config_groups":{"g":{"weights":null,"format":"x"}}"#,
+    #""config_groups":{"g":{"weights":{"type":"int","symmetric":true}}}"#,
+    #""format":"naive-quantized","config_groups":{"g":{"weights":{"type":"int","num_bits":4,"symmetric":false,"group_size":32}}}"#,
+]) func whatIsSaidOfOtherThingsIsPassedOver(_ member: String) throws {
+    let text = #"{"quantization_config":{"quant_method":"compressed-tensors",\#(member)}}"#
+    let configuration = try JSONValue(parsing: Array(text.utf8)).object
+    _ = try LogicalCheckpoint(MemoryCheckpoint(PartSet().tensors), configuration: configuration, name: "memory")
 }
 
 @Test(arguments: refusals) func spoiledPartsAreRefusedByName(_ refusal: Refusal) throws {

@@ -8,6 +8,7 @@
 #else
 #include <hdf5.h>
 #endif
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +30,7 @@ static inline hid_t chdf5_link_creation(void) { return H5P_LINK_CREATE; }
 hid_t chdf5_integer(int bits, int is_signed);
 
 /// Prepares the library for files that nobody vouches for: no filter plugins, no external links, no messages on
-/// standard error.
+/// standard error. The process ends with the one that started it.
 void chdf5_lock_down(void);
 
 /// Keeps the library's messages off standard error and notes them; every thread has its own setting.
@@ -54,6 +55,9 @@ void chdf5_clear_errno(void);
 ///
 /// - Returns: 1 where it is stored, 0 where it is not, -1 where the index is damaged.
 int chdf5_locate_chunk(hid_t dataset, const hsize_t *offset, haddr_t *address, hsize_t *size, uint32_t *filter_mask);
+
+/// Has a process that is to be spawned close all descriptors from one on; nothing where the C library cannot say that.
+void chdf5_close_from(posix_spawn_file_actions_t *actions, int first);
 
 /// pipe(2) whose ends are closed in other programs, numbered 10 and above.
 int chdf5_pipe(int ends[2]);

@@ -143,8 +143,11 @@ public final class StagedOutput: Sendable {
 
     private static func hiddenPath(for path: FilePath, _ suffix: String) -> FilePath {
         let random = String(UInt32.random(in: 0 ... .max), radix: 36)
-        let stem = String(decoding: (path.lastComponent?.string ?? "").utf8.prefix(180), as: UTF8.self)
-        return path.folder.appending(".\(stem).\(getpid())-\(random)\(suffix)")
+        return path.folder.appending(".\(stem(of: path)).\(getpid())-\(random)\(suffix)")
+    }
+
+    private static func stem(of path: FilePath) -> String {
+        String(decoding: (path.lastComponent?.string ?? "").utf8.prefix(180), as: UTF8.self)
     }
 
     /// What runs that were killed left beside a destination: staged under its name by a process that is no more.
@@ -156,7 +159,7 @@ public final class StagedOutput: Sendable {
     private static func left(beside destination: FilePath, _ suffix: String) -> [FilePath] {
         let normalized = destination.settled()
         let folder = normalized.folder
-        let prefix = ".\(normalized.lastComponent?.string ?? "")."
+        let prefix = ".\(stem(of: normalized))."
         let names = (try? SystemCall.names(in: folder)) ?? []
         return names.filter { name in
             guard name.hasPrefix(prefix), name.hasSuffix(suffix),

@@ -26,8 +26,8 @@ struct HDF5Helper {
         var collector = Collector(output: output.reading, errors: errors.reading, deadline: Self.now() + seconds * 1000)
         let end = collector.run()
         if end != .closed { kill(child, SIGKILL) }
-        let status = Self.reap(child)
-        try judge(end, status, collector, file, seconds)
+        let (status, used) = Self.reap(child)
+        try judge(end, status, used, collector, file, seconds)
         return collector.listing
     }
 
@@ -73,6 +73,8 @@ struct HDF5Helper {
         posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
         posix_spawn_file_actions_adddup2(&actions, errors.writing, 2)
         posix_spawn_file_actions_adddup2(&actions, place.descriptor, HDF5Listing.descriptor)
+        // Nor what whoever started us left open.
+        chdf5_close_from(&actions, HDF5Listing.descriptor + 1)
         var child: pid_t = 0
         let words = [program.string, "hdf5-listing", "\(place.range.lowerBound)", "\(place.range.count)"]
         let code = Self.withStrings(words) { arguments in
@@ -110,7 +112,7 @@ struct HDF5Helper {
     /// Reads both pipes together, so that neither can fill up unread.
     private struct Collector {
         let output: CInt, errors: CInt
-        let deadline: Int
+        var deadline: Int
         var listing: [UInt8] = []
         var messages: [UInt8] = []
         private static let messageLimit = 4096
@@ -131,6 +133,12 @@ struct HDF5Helper {
                 guard left > 0 else { return .tooLate }
                 let ready = poll(&open, nfds_t(open.count), CInt(left))
                 if ready < 0, errno == EINTR { continue }
+                // Where the deadline is long over, both of us were stopped.
+                let lateness = HDF5Helper.now() - deadline
+                if lateness > 1000 {
+                    deadline += lateness + left
+                    continue
+                }
                 guard ready > 0 else { return .tooLate }
                 for index in open.indices where open[index].revents != 0 {
                     if !take(from: open[index].fd, isListing: index == 0) { open[index].fd = -1 }
@@ -166,14 +174,19 @@ struct HDF5Helper {
 
     // MARK: The end
 
-    private static func reap(_ child: pid_t) -> CInt {
-        var status: CInt = 0
-        while waitpid(child, &status, 0) == -1, errno == EINTR {}
-        return status
+    /// - Returns: how it ended, and the seconds of processor time that it took.
+    private static func reap(_ child: pid_t) -> (status: CInt, used: Double) {
+        var (status, usage): (CInt, rusage) = (0, rusage())
+        while wait4(child, &status, 0, &usage) == -1, errno == EINTR {}
+        let used = [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) * 1e-6 }
+        return (status, used)
     }
 
+    /// What a program ends with that damage leads astray.
+    private static let crashes: Set<CInt> = [SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTRAP, SIGSYS]
+
     private func judge(
-        _ end: End, _ status: CInt, _ collector: Collector, _ file: InputFile, _ seconds: Int
+        _ end: End, _ status: CInt, _ used: Double, _ collector: Collector, _ file: InputFile, _ seconds: Int
     ) throws {
         func refuse(_ found: String) -> CheckpointError {
             CheckpointError(file.path, .file, expected: "a HDF5 file that libhdf5 can read", found: found)
@@ -184,11 +197,16 @@ struct HDF5Helper {
         case .closed: break
         }
         let signal = status & 0x7F
-        if signal == SIGXCPU || signal == SIGKILL {
-            let limit = HDF5Limits.helperProcessorSeconds(fileByteCount: file.byteCount)
+        let limit = HDF5Limits.helperProcessorSeconds(fileByteCount: file.byteCount)
+        if signal == SIGXCPU || signal == SIGKILL, used > Double(limit) - 0.5 {
             throw refuse("damage over which it did not end within \(limit) seconds of processor time")
         }
-        if signal != 0 { throw refuse("damage over which it crashed (signal \(signal))") }
+        if Self.crashes.contains(signal) { throw refuse("damage over which it crashed (signal \(signal))") }
+        if signal != 0 {
+            throw SystemError(
+                "look at it", file.path, .interrupted,
+                advice: "the process that does so was ended from outside (signal \(signal))")
+        }
         let code = (status >> 8) & 0xFF
         if code > HDF5Listing.unreadable {
             throw SystemError("read it", file.path, Errno(rawValue: code - HDF5Listing.unreadable))

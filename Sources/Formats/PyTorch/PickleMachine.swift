@@ -18,9 +18,9 @@ struct PickleMachine {
     private var argumentsLeft: Int
     private static let freeArguments = 1 << 16
 
-    /// What may be kept at a time, on the stack, in the memo and in the heap together: what 250,000 tensors take, some 30 a
+    /// What may be kept at a time, on the stack, in the memo and in the heap together: what 400,000 tensors take, some 40 a
     /// tensor. Dozens of bytes of memory can stand for one of the pickle.
-    private static let maximumValueCount = 1 << 23
+    private static let maximumValueCount = 1 << 24
 
     init(_ stream: PickleStream) {
         self.stream = stream

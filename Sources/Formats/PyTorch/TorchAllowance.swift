@@ -9,7 +9,7 @@ struct TorchAllowance {
     /// Bytes that are left for all views together: every stored byte may stand in several, and some more.
     private var viewable: Int
 
-    private static let freeByteCount = 16 << 20
+    private static let freeByteCount = 256 << 20
     private static let viewsOfEveryByte = 16
 
     /// - Parameter storedByteCounts: of the storages, each once.
@@ -31,10 +31,14 @@ struct TorchAllowance {
     mutating func take(_ info: TensorInfo, ofStored storedByteCount: Int, _ path: FilePath) throws {
         let beyond = max(0, info.byteCount - storedByteCount)
         guard beyond <= repeatable, info.byteCount <= viewable else {
+            let (left, what) =
+                beyond > repeatable
+                ? (repeatable, "bytes that it repeats") : (viewable, "bytes, as a view of what others view")
             throw CheckpointError(
                 path, .tensor(info.name),
-                expected: "tensors that have, all together, about as many bytes as their storages",
-                found: "\(info.byteCount.inBytes) of a storage of \(storedByteCount): the same ones many times over")
+                expected:
+                    "at most \(left) \(what), which is what tensors before it left; 'clone()' tensors before they are saved",
+                found: "\(info.byteCount.inBytes) of a storage of \(storedByteCount)")
         }
         repeatable -= beyond
         viewable -= info.byteCount

@@ -12,20 +12,28 @@ public enum CompressedTensors: Packing {
     /// What would make the weights others than their integers and scales say. Of what concerns activations and caches alone,
     /// nothing is asked.
     public static func check(_ declared: JSONObject) throws(StructureError) {
-        let formats: [JSONValue] = ["pack-quantized", "int-quantized", "dense", .null]
-        try require(declared, "format", oneOf: formats + ["mixed-precision"])
-        try require(declared, "transform_config", oneOf: [.null, .object(JSONObject())])
+        let formats: [JSONValue] = ["pack-quantized", "int-quantized", "naive-quantized", "dense", .null]
+        let transforms = declared["transform_config"] ?? .null
+        guard
+            transforms == .null || transforms.object?["config_groups"]?.object?.members.isEmpty ?? false
+                || transforms.object?.members.isEmpty ?? false
+        else { throw refusal("transform_config", expected: "null or {}", found: transforms) }
         if let sparsity = declared["sparsity_config"]?.object, !sparsity.members.isEmpty {
             try require(sparsity, "format", oneOf: ["dense"], in: "sparsity_config.")
         }
         for (name, group) in declared["config_groups"]?.object?.members ?? [] {
             let place = "config_groups.\(name.escapedForDisplay)."
-            if let group = group.object { try require(group, "format", oneOf: formats, in: place) }
             guard let weights = group.object?["weights"]?.object else { continue }
+            // Without a format of its own it has that of all.
+            if let own = group.object?["format"], own != .null {
+                try require(group.object!, "format", oneOf: formats, in: place)
+            } else {
+                try require(declared, "format", oneOf: formats + ["mixed-precision"])
+            }
             try require(weights, "type", oneOf: ["int", .null], in: place + "weights.")
             try require(weights, "dynamic", oneOf: [false, .null], in: place + "weights.")
-            guard weights["num_bits"]?.int != nil else {
-                throw refusal(place + "weights.num_bits", expected: "a number", found: weights["num_bits"])
+            if let bits = weights["num_bits"], bits != .null, bits.int == nil {
+                throw refusal(place + "weights.num_bits", expected: "a number", found: bits)
             }
         }
     }

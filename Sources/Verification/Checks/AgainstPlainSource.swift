@@ -44,6 +44,8 @@ struct AgainstPlainSource {
         let source: CheckpointContents
         let checkpoint: Checkpoint
         let positions: NameMap<Int>
+        /// Positions in the checkpoint itself.
+        private let own: NameMap<Int>
         /// Nil as long as every tensor has its like by name: then nobody needs to know how they are packed.
         private var packed: Packed?
         var steps: [any TensorStep] = []
@@ -62,11 +64,12 @@ struct AgainstPlainSource {
             self.source = source.contents
             self.checkpoint = checkpoint
             positions = source.contents.indexByName()
+            own = checkpoint.contents.indexByName()
         }
 
         mutating func match(_ index: Int) throws {
             let info = checkpoint.contents.tensors[index]
-            if let position = positions[info.name] {
+            if let position = positions[info.name], !isPart(info) {
                 _ = used.insert(info.name)
                 if let step = step(position, info) { steps.append(step) } else { unlike.append(info.name) }
                 return
@@ -81,6 +84,16 @@ struct AgainstPlainSource {
                 unlike.append(info.name)
             } else {
                 unread.append(info.name)
+            }
+        }
+
+        /// Whether a tensor of another type than the source's has parts of its own beside it, by which it is no cast.
+        private func isPart(_ info: TensorInfo) -> Bool {
+            guard let position = positions[info.name], source.tensors[position].elementType != info.elementType else {
+                return false
+            }
+            return ["_scale", "_scale_inv", "_zero_point"].contains { part in
+                own[info.name + part] != nil && positions[info.name + part] == nil
             }
         }
 

@@ -108,9 +108,10 @@ struct CertifiedFiles {
     }
 
     /// A folder's certificate names every JSON file there was; one more may change what the model computes, and so may what a
-    /// link leads to.
+    /// link leads to. Hidden ones are other programs' own, which no conversion takes along.
     private func configures(_ name: String) -> Bool {
-        certificate.isFolder && (name.lowercased().hasSuffix(".json") || name.hasSuffix("/"))
+        let isHidden = FilePath(name).components.contains { $0.string.hasPrefix(".") }
+        return certificate.isFolder && !isHidden && (name.lowercased().hasSuffix(".json") || name.hasSuffix("/"))
     }
 
     var notes: [String] {

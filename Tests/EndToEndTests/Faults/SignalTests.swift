@@ -7,6 +7,53 @@ import Testing
     import Glibc
 #endif
 
+/// The process that looks at HDF5 files ends with the one that waits for it, and sees no other file.
+@Suite(.enabled(if: !AssayTool.isWatched)) struct HelpersOfHDF5 {
+    @Test func areNotLeftBehind() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let path = work.path.appending("a.h5").string
+        #expect(try AssayTool.run(["convert", model.weights.string, path]).exitCode == 0)
+        let run = try AssayTool.start(
+            ["inspect", path],
+            environment: FaultLibrary.environment(under: work.path, ["pread=signal \(SIGSTOP)"], inChild: true),
+            limits: AssayTool.Limits(shell: "exec 9<\(path)"))
+        var child = ""
+        for _ in 0..<500 where child.isEmpty {
+            usleep(10_000)
+            let children = (try? Self.text("/proc/\(run.child)/task/\(run.child)/children")) ?? ""
+            child = children.split(separator: " ").first.map { String($0) } ?? ""
+            if !child.isEmpty, (try? Self.state(child)) != "T" { child = "" }
+        }
+        try #require(!child.isEmpty)
+        // Standard input, output and error, the file, and what the fault library itself opens.
+        let open = try SystemCall.names(in: FilePath("/proc/\(child)/fd")).compactMap { Int($0) }
+        #expect(open.sorted().filter { $0 < 900 } == [0, 1, 2, 3])
+        run.send(SIGKILL)
+        _ = try run.wait()
+        var isGone = false
+        for _ in 0..<200 where !isGone {
+            usleep(10_000)
+            isGone = (try? Self.state(child)).map { $0 == "Z" } ?? true
+        }
+        #expect(isGone)
+        if !isGone { kill(pid_t(child)!, SIGKILL) }
+    }
+
+    private static func text(_ path: String) throws -> String {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let descriptor = try SystemCall.openForReading(FilePath(path))
+        defer { close(descriptor) }
+        let count = read(descriptor, &bytes, bytes.count)
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    }
+
+    /// "T" of a process that is stopped, "Z" of one that is dead.
+    private static func state(_ process: String) throws -> String {
+        let stat = try text("/proc/\(process)/stat")
+        return stat.split(separator: ")").last.map { String($0.dropFirst().prefix(1)) } ?? ""
+    }
+}
+
 /// What an interrupted run does, and what is ignored.
 @Suite struct Interruptions {
     private let work: TemporaryFolder

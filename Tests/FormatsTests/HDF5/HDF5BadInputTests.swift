@@ -432,4 +432,17 @@ import Testing
             #expect(error?.found == found)
         }
     }
+
+    /// Somebody, or a system without memory, kills it: the file is not to blame.
+    @Test(arguments: ["KILL", "TERM", "INT", "XCPU"]) func aHelperThatIsEndedFromOutsideIsNoDamage(_ signal: String)
+        throws
+    {
+        let folder = try TemporaryFolder()
+        let file = try InputFile(HDF5GoldenTests.folder.appending("types.h5"))
+        let program = try HDF5Tests.standIn("kill -\(signal) $$; sleep 1", named: "helper", in: folder)
+        let error = #expect(throws: SystemError.self) {
+            try HDF5Helper(program: program, seconds: 20).listing(of: file)
+        }
+        #expect(error.map { "\($0)".contains("was ended from outside (signal ") } ?? false)
+    }
 }
