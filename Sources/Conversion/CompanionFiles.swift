@@ -18,9 +18,9 @@ public struct CompanionFiles: Sendable {
     private let configuration: String?
 
     static let configurationName = "config.json"
-    static let certificateName = "certificate.json"
+    package static let certificateName = "certificate.json"
     /// What follows the name of a file in that of its certificate.
-    static let certificateSuffix = ".certificate.json"
+    package static let certificateSuffix = ".certificate.json"
     /// A signature of OpenSSF model signing, which is of these very files.
     static let signatureName = "model.sig"
 

@@ -39,9 +39,8 @@ public struct HeaderEdit: Sendable {
         header = try format.header(of: plan, fitting: file)
         old = try file.bytes(0..<min(header.count, file.byteCount))
         // A link stands for the file, beside which the old header and the certificate lie.
-        let isLink = try SystemCall.status(path, followingLinks: false)?.kind == .link
         givenPath = path
-        self.path = try isLink ? SystemCall.resolved(path) : path
+        self.path = try SystemCall.followed(path)
         self.format = format
         self.edits = edits
         self.reading = reading

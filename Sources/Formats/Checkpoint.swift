@@ -47,7 +47,14 @@ public struct Checkpoint: Sendable {
         let (reader, files) = try openParts(path, options)
         return Checkpoint(
             path: path, reader: reader, files: files, index: nil, folder: nil, warnings: reader.contents.warnings,
-            statuses: try files.map { $0.lastComponent == path.lastComponent ? before : try SystemCall.status($0) })
+            statuses: try statuses(of: files, opened: path, before))
+    }
+
+    /// Of the one by which they were opened what was found before that.
+    private static func statuses(
+        of files: [FilePath], opened path: FilePath, _ before: SystemCall.Status?
+    ) throws -> [SystemCall.Status?] {
+        try files.map { $0.lastComponent == path.lastComponent ? before : try SystemCall.status($0) }
     }
 
     private static func statuses(of files: some Sequence<FilePath>) throws -> [SystemCall.Status?] {
@@ -211,7 +218,7 @@ public struct Checkpoint: Sendable {
         return Checkpoint(
             path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings,
-            statuses: try files.map { $0.lastComponent?.string == name ? before : try SystemCall.status($0) })
+            statuses: try statuses(of: files, opened: folder.appending(name), before))
     }
 
     /// The only file, or among several the one with the usual name. Parts of one checkpoint count as their first.

@@ -38,8 +38,7 @@ extension CertificateFile {
             return try [own, around].compactMap { name -> (path: FilePath, certificate: Certificate, file: Int)? in
                 guard try SystemCall.status(name)?.kind == .file else { return nil }
                 // What takes its place takes that of the file, not of a link to it.
-                let isLink = try SystemCall.status(name, followingLinks: false)?.kind == .link
-                let path = try isLink ? SystemCall.resolved(name) : name
+                let path = try SystemCall.followed(name)
                 guard seen.insert(path).inserted, let certificate = try readIfIntact(path),
                     certificate.isFolder == (name == around),
                     let file = certificate.files.firstIndex(where: { file in

@@ -5,8 +5,8 @@ import SystemPackage
 
 /// Where a certificate lies, and in which order it is published with what it speaks of.
 public enum CertificateFile {
-    private static let folderName = "certificate.json"
-    private static let fileSuffix = ".certificate.json"
+    private static let folderName = CompanionFiles.certificateName
+    private static let fileSuffix = CompanionFiles.certificateSuffix
 
     /// `certificate.json` in a folder, `NAME.certificate.json` beside a file.
     public static func path(for subject: FilePath, isFolder: Bool) -> FilePath {
@@ -68,13 +68,14 @@ public enum CertificateFile {
     private static func publish(
         _ finished: FinishedConversion, _ certificate: Certificate?, madeIn folder: FilePath, at usual: FilePath
     ) throws -> FilePath? {
-        // An earlier run may have published it, and its certificate with it.
-        if finished.isPublished, try certificate == nil || isCertificate(usual) {
-            return try isCertificate(usual) ? usual : nil
-        }
         if finished.isPublished {
-            try certificate.map { try stage($0, at: usual) }?.publish()
-        } else if let certificate {
+            // By an earlier run, and its certificate with it.
+            if try isCertificate(usual) { return usual }
+            let staged = try certificate.map { try stage($0, at: usual) }
+            try staged?.publish()
+            return staged?.destination
+        }
+        if let certificate {
             let output = try OutputFile(creating: folder.appending(usual.lastComponent!.string))
             try output.write(at: 0, certificate.fileBytes)
             try output.synchronize()

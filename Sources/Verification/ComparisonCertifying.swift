@@ -31,9 +31,7 @@ public struct ComparisonCertifying {
         self.reference = reference
         self.test = test
         // What takes its place takes that of the file, not of a link to it.
-        let place = found.documents[0].path
-        let isLink = try SystemCall.status(place, followingLinks: false)?.kind == .link
-        path = try isLink ? SystemCall.resolved(place) : place
+        path = try SystemCall.followed(found.documents[0].path)
         certificate = try Certificate(reading: path)
     }
 

@@ -48,6 +48,21 @@ struct Made {
         return checkpoint
     }
 
+    /// With the bytes of "a" in the place of those of "b", which is said to be a second name of it.
+    ///
+    /// - Parameter change: what else is forged.
+    static func withSecondName(_ change: (inout Certificate) throws -> Void) throws -> Made {
+        let made = try Made()
+        let bytes: [UInt8] = [0xA1, 0xA2, 0xA3, 0xA4]
+        try made.alter([0xB1, 0xB2, 0xB3, 0xB4], bytes)
+        try made.forge {
+            $0.destinationTensors[$0.index("b")].info.aliasOf = "a"
+            $0.destinationTensors[$0.index("b")].digest = .of(bytes)
+            try change(&$0)
+        }
+        return made
+    }
+
     func forge(_ change: (inout Certificate) throws -> Void) throws {
         var forged = try Certificate(reading: certificate)
         try change(&forged)
@@ -127,15 +142,7 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
 @Suite struct ForgedCertificates {
     private static let forgeries: [Forgery] = [
         .making("another tensor's bytes as a second name", .invalidFile, #"other bytes: ["b"]"#) {
-            let made = try Made()
-            let bytes: [UInt8] = [0xA1, 0xA2, 0xA3, 0xA4]
-            try made.alter([0xB1, 0xB2, 0xB3, 0xB4], bytes)
-            try made.forge {
-                $0.destinationTensors[$0.index("b")].info.aliasOf = "a"
-                $0.destinationTensors[$0.index("b")].digest = .of(bytes)
-                $0.transforms.removeAll { $0.outputs == ["b"] }
-            }
-            return made
+            try Made.withSecondName { $0.transforms.removeAll { $0.outputs == ["b"] } }
         },
         .making("no transform, and a second name", .structureDiffers, "made by no recorded transform") {
             let made = try Made()
@@ -162,16 +169,10 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
         .making(
             "a second name with another tensor of that name in the source", .structureDiffers, #"went nowhere: ["b"]"#
         ) {
-            let made = try Made()
-            let bytes: [UInt8] = [0xA1, 0xA2, 0xA3, 0xA4]
-            try made.alter([0xB1, 0xB2, 0xB3, 0xB4], bytes)
-            try made.forge {
-                $0.destinationTensors[$0.index("b")].info.aliasOf = "a"
-                $0.destinationTensors[$0.index("b")].digest = .of(bytes)
+            try Made.withSecondName {
                 let index = $0.transforms.firstIndex { $0.outputs == ["b"] }!
                 $0.transforms[index].origin.sources = ["a"]
             }
-            return made
         },
         .forging("joined and cut at once", .invalidFile, "transforms[0]") { $0.joinAndCut(0..<4) },
         .forging("joined and cut in the middle", .invalidFile, "transforms[0]") { $0.joinAndCut(2..<6) },

@@ -5,14 +5,18 @@ import SystemPackage
 package enum InterruptedEdit {
     /// Where the old header of a file is kept: beside the file itself, by whatever link it is named.
     package static func backup(of path: FilePath) -> FilePath {
-        let isLink = (try? SystemCall.status(path, followingLinks: false))?.kind == .link
-        return (isLink ? (try? SystemCall.resolved(path)) ?? path : path).beside(".old-header")
+        ((try? SystemCall.followed(path)) ?? path).beside(".old-header")
+    }
+
+    /// The old header of a file, where one is left.
+    static func left(of path: FilePath) throws(SystemError) -> FilePath? {
+        let backup = backup(of: path)
+        return try SystemCall.status(backup, followingLinks: false) == nil ? nil : backup
     }
 
     /// - Throws: `CheckpointError` where the old header lies there.
     package static func refuse(_ path: FilePath) throws {
-        let backup = backup(of: path)
-        guard try SystemCall.status(backup, followingLinks: false) != nil else { return }
+        guard let backup = try left(of: path) else { return }
         throw CheckpointError(
             path, .file, expected: "a file that nobody is changing",
             found:

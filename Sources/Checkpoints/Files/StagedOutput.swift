@@ -113,8 +113,7 @@ public final class StagedOutput: Sendable {
 
     /// The header that lies beside a file from before a change is put back by whoever believes it: over the new file.
     private static func refuseInterruptedEdit(of destination: FilePath) throws {
-        let backup = InterruptedEdit.backup(of: destination)
-        guard try SystemCall.status(backup, followingLinks: false) != nil else { return }
+        guard let backup = try InterruptedEdit.left(of: destination) else { return }
         throw UsageError(
             "\(destination.forDisplay): \(backup.forDisplay) lies beside it, the header from before a change in place that goes on"
                 + " or was interrupted; remove that first, if nothing goes on")

@@ -318,7 +318,7 @@ package enum SystemCall {
         _ path: FilePath, temporaryFor destination: FilePath? = nil, mode: UInt32? = nil
     ) throws(SystemError) {
         try Temporaries.making { () throws(SystemError) in
-            let permissions = mode.map { $0 & 0o777 | 0o700 } ?? 0o777
+            let permissions = Temporaries.permissions(replacing: mode)
             try retrying("create the folder", path) { path.withPlatformString { mkdir($0, permissions) } }
             if let destination { Temporaries.add(path, for: destination, mode: mode) }
         }
@@ -329,6 +329,11 @@ package enum SystemCall {
         let found = try retryingForResult("find it", path) { path.withPlatformString { realpath($0, nil) } }
         defer { free(found) }
         return FilePath(platformString: found)
+    }
+
+    /// What a path names: where that is a link, the file or folder that it leads to; else the path as it is.
+    package static func followed(_ path: FilePath) throws(SystemError) -> FilePath {
+        try status(path, followingLinks: false)?.kind == .link ? resolved(path) : path
     }
 
     /// The same for what may not exist yet: links are followed as far as the path exists.

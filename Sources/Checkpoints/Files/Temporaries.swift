@@ -27,8 +27,11 @@ public enum Temporaries {
 
     /// What others than the owner may do with it at most.
     static func permissions(of path: FilePath) -> UInt32 {
-        paths.withLock { $0[path]?.mode }.map { $0 & 0o777 | 0o700 } ?? 0o777
+        permissions(replacing: paths.withLock { $0[path]?.mode })
     }
+
+    /// The same of what takes the place of something with a mode.
+    static func permissions(replacing mode: UInt32?) -> UInt32 { mode.map { $0 & 0o777 | 0o700 } ?? 0o777 }
 
     /// What has its place, or is kept for another run.
     package static func forget(_ path: FilePath) { paths.withLock { _ = $0.removeValue(forKey: path) } }

@@ -13,11 +13,12 @@ public enum CompressedTensors: Packing {
     /// nothing is asked.
     public static func check(_ declared: JSONObject) throws(StructureError) {
         let formats: [JSONValue] = ["pack-quantized", "int-quantized", "naive-quantized", "dense", .null]
-        let transforms = declared["transform_config"] ?? .null
-        guard
-            transforms == .null || transforms.object?["config_groups"]?.object?.members.isEmpty ?? false
-                || transforms.object?.members.isEmpty ?? false
-        else { throw refusal("transform_config", expected: "null or {}", found: transforms) }
+        if let transforms = declared["transform_config"], transforms != .null {
+            let groups = transforms.object.map { $0["config_groups"]?.object ?? $0 }
+            guard groups?.members.isEmpty ?? false else {
+                throw refusal("transform_config", expected: "null or {}", found: transforms)
+            }
+        }
         if let sparsity = declared["sparsity_config"]?.object, !sparsity.members.isEmpty {
             try require(sparsity, "format", oneOf: ["dense"], in: "sparsity_config.")
         }

@@ -87,35 +87,28 @@ struct CertifiedFiles {
         return try tree(in: folder).filter { !known.contains($0) && !CertificateFile.isName($0) }
     }
 
-    /// Every file in a folder, hidden and deep ones too, relative to it. A link to a folder is named itself, with a slash at
-    /// its end: whatever it leads to, a loader may follow it.
+    /// Every file in a folder, however deep, relative to it. A link to a folder is named itself, with a slash at its end:
+    /// whatever it leads to, a loader may follow it. Hidden ones are other programs' own, which no conversion takes along.
     private static func tree(in root: FilePath) throws(SystemError) -> [String] {
-        var (files, folders) = ([String](), [""])
-        while let folder = folders.popLast() {
-            for name in try SystemCall.names(in: root.pushing(FilePath(folder))) {
-                let name = folder + name
-                let path = root.pushing(FilePath(name))
-                switch try SystemCall.status(path)?.kind {
-                case .file: files.append(name)
-                case .folder:
-                    let isLink = try SystemCall.status(path, followingLinks: false)?.kind == .link
-                    if isLink { files.append(name + "/") } else { folders.append(name + "/") }
-                default: break
-                }
+        var names: [String] = []
+        for (name, isFile) in try SystemCall.tree(in: root, depth: .max) {
+            if isFile {
+                names.append(name)
+            } else if try SystemCall.status(root.pushing(FilePath(name)))?.kind == .folder {
+                names.append(name + "/")
             }
         }
-        return files.sorted { ExactName($0) < ExactName($1) }
+        return names
     }
 
     /// A folder's certificate names every JSON file there was; one more may change what the model computes, and so may what a
-    /// link leads to. Hidden ones are other programs' own, which no conversion takes along.
+    /// link leads to.
     private func configures(_ name: String) -> Bool {
-        let isHidden = FilePath(name).components.contains { $0.string.hasPrefix(".") }
-        return certificate.isFolder && !isHidden && (name.lowercased().hasSuffix(".json") || name.hasSuffix("/"))
+        certificate.isFolder && (name.lowercased().hasSuffix(".json") || name.hasSuffix("/"))
     }
 
     var notes: [String] {
-        let others = strangers.filter { !configures($0) && !$0.split(separator: "/").contains { $0.hasPrefix(".") } }
+        let others = strangers.filter { !configures($0) }
         return others.isEmpty ? [] : ["the certificate does not speak of \(others.joined(separator: ", "))"]
     }
 }
