@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "chdf5.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -94,14 +95,19 @@ void chdf5_close_from(posix_spawn_file_actions_t *actions, int first) {
 }
 
 int chdf5_pipe(int ends[2]) {
-    int raw[2];
+    int raw[2], error = 0;
     if (pipe2(raw, O_CLOEXEC) != 0) return -1;
-    for (int i = 0; i < 2; i++) ends[i] = fcntl(raw[i], F_DUPFD_CLOEXEC, 10);
+    for (int i = 0; i < 2; i++) {
+        ends[i] = fcntl(raw[i], F_DUPFD_CLOEXEC, 10);
+        // EINVAL: there may be no descriptors of 10 and above at all.
+        if (ends[i] < 0) error = errno == EINVAL ? EMFILE : errno;
+    }
     close(raw[0]);
     close(raw[1]);
-    if (ends[0] >= 0 && ends[1] >= 0) return 0;
+    if (!error) return 0;
     for (int i = 0; i < 2; i++)
         if (ends[i] >= 0) close(ends[i]);
+    errno = error;
     return -1;
 }
 

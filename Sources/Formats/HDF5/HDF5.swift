@@ -45,20 +45,23 @@ public enum HDF5: CheckpointFormat {
         of file: InputFile, in archive: KerasArchive? = nil, _ program: FilePath, _ options: ReadingOptions
     ) throws -> HDF5Reader {
         try checkVersion(of: file)
-        let listing = try HDF5Helper(program: program).listing(of: file)
-        return try reader(of: file, in: archive, listed: listing, by: program, options)
+        return try reader(of: file, in: archive, by: program, options) { take in
+            try HDF5Helper(program: program).list(file, take)
+        }
     }
 
-    /// - Parameter listing: what the helper says of the file, which is believed in nothing.
+    /// - Parameter listing: calls back with what the helper says of the file, piece by piece; it is believed in nothing.
     static func reader(
-        of file: InputFile, in archive: KerasArchive? = nil, listed listing: [UInt8], by program: FilePath,
-        _ options: ReadingOptions
+        of file: InputFile, in archive: KerasArchive? = nil, by program: FilePath, _ options: ReadingOptions,
+        listing: (_ take: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
     ) throws -> HDF5Reader {
         do {
-            return try reader(of: file, in: archive, HDF5Structure(parsing: listing, of: file), options)
+            var parser = HDF5ListingParser(file)
+            try listing { try parser.take($0) }
+            return try reader(of: file, in: archive, parser.finish(), options)
         } catch let error as JSONError {
             throw malformed(program, file, error.offset, error.expected, error.found)
-        } catch let error as HDF5Structure.Malformed {
+        } catch let error as HDF5ListingParser.Malformed {
             throw malformed(program, file, error.offset, error.expected, error.found)
         }
     }

@@ -15,8 +15,9 @@ enum HDF5AttributeReader {
     }
 
     static func attributes(
-        of object: hid_t, _ place: String, warningsTo output: inout ListingOutput
+        of object: hid_t, _ place: String, _ budget: inout HDF5ListingBudget, warningsTo output: inout ListingOutput
     ) throws -> String {
+        try requireFew(object, place)
         let names = Names()
         let result = withExtendedLifetime(names) {
             chdf5_visit_attributes(
@@ -36,15 +37,29 @@ enum HDF5AttributeReader {
         var texts: [String] = []
         for name in names.names {
             let here = "attribute '\(name.escapedForDisplay)' of \(place)"
-            if let text = try value(of: object, name, here, warningsTo: &output) {
+            if let text = try value(of: object, name, here, &budget, warningsTo: &output) {
                 texts.append("\(JSONValue.quoted(name)):\(text)")
             }
         }
         return texts.joined(separator: ",")
     }
 
+    /// Headers of the second form have an index for many.
+    private static func requireFew(_ object: hid_t, _ place: String) throws {
+        var info = H5O_info_t()
+        guard H5Oget_info2(object, &info, UInt32(H5O_INFO_HDR | H5O_INFO_NUM_ATTRS)) >= 0 else {
+            throw ListingFailure.damaged("attributes of \(place)")
+        }
+        guard info.hdr.version > 1 || info.num_attrs <= HDF5Limits.attributeCount else {
+            throw ListingFailure(
+                .init(place), "at most \(HDF5Limits.attributeCount) attributes where the file has no index of them",
+                "\(info.num_attrs); write the file with h5py's libver='latest'")
+        }
+    }
+
     private static func value(
-        of object: hid_t, _ name: String, _ place: String, warningsTo output: inout ListingOutput
+        of object: hid_t, _ name: String, _ place: String, _ budget: inout HDF5ListingBudget,
+        warningsTo output: inout ListingOutput
     ) throws -> String? {
         guard let attribute = HDF5Identifier(H5Aopen(object, name, chdf5_default())),
             let type = HDF5Identifier(H5Aget_type(attribute.raw)),
@@ -64,8 +79,15 @@ enum HDF5AttributeReader {
             throw ListingFailure(
                 .init(place), "at most \(HDF5Limits.attributeByteCount) bytes", "\(count) elements of \(size.inBytes)")
         }
-        let values = try read(attribute.raw, type.raw, space.raw, kind, Int(count), size, place)
-        let value = shape.isEmpty ? values[0] : "[\(values.joined(separator: ","))]"
+        let bytesAreListed = kind.isNumber && count > HDF5Limits.listedNumberCount
+        try budget.takeValues(bytesAreListed ? 1 : 1 + Int(count))
+        let value: String
+        if bytesAreListed {
+            value = kind.json(ofAll: try bytes(attribute.raw, type.raw, Int(count) * size, place), size)
+        } else {
+            let values = try read(attribute.raw, type.raw, space.raw, kind, Int(count), size, place)
+            value = shape.isEmpty ? values[0] : "[\(values.joined(separator: ","))]"
+        }
         return "{\"type\":\(JSONValue.quoted(kind.name)),\"shape\":\(shape),\"value\":\(value)}"
     }
 
@@ -75,10 +97,15 @@ enum HDF5AttributeReader {
         if case .text(let layout) = kind, layout.size == nil {
             return try variableStrings(attribute, type, space, count, place)
         }
-        var bytes = [UInt8](repeating: 0, count: max(count * size, 1))
+        let bytes = try bytes(attribute, type, count * size, place)
+        return (0..<count).map { kind.json(Array(bytes[$0 * size..<($0 + 1) * size])) }
+    }
+
+    private static func bytes(_ attribute: hid_t, _ type: hid_t, _ count: Int, _ place: String) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: max(count, 1))
         // The file's own type in memory too: the library converts nothing.
         guard H5Aread(attribute, type, &bytes) >= 0 else { throw ListingFailure.damaged(place) }
-        return (0..<count).map { kind.json(Array(bytes[$0 * size..<($0 + 1) * size])) }
+        return bytes
     }
 
     private static func variableStrings(
@@ -146,6 +173,25 @@ enum HDF5AttributeReader {
             case .text(let layout): layout.name
             case .opaque(let size, let tag): "opaque[\(size)] \(tag)"
             }
+        }
+
+        var isNumber: Bool {
+            switch self {
+            case .integer, .float, .bool: true
+            case .text, .opaque: false
+            }
+        }
+
+        /// Numbers of `size` bytes as bytes, little-endian.
+        func json(ofAll bytes: [UInt8], _ size: Int) -> String {
+            var bytes = bytes
+            switch self {
+            case .integer(_, _, isBigEndian: true), .float(_, isBigEndian: true):
+                bytes.withUnsafeMutableBytes { $0.swapBytes(ofEach: size) }
+            case .bool: bytes = bytes.map { $0 == 0 ? 0 : 1 }
+            default: break
+            }
+            return "{\"hex\":\"\(bytes.hexadecimal)\"}"
         }
 
         /// One element as JSON.

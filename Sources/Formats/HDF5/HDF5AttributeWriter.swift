@@ -31,6 +31,14 @@ enum HDF5AttributeWriter {
         guard let list = shape.array, list.count == dimensions.count, list.count <= 32, let shape = Shape(dimensions),
             let value = members["value"]
         else { throw Failure(reason: "its shape is none") }
+        if !dimensions.isEmpty, let number = Self.number(type), let hexadecimal = value.object?["hex"]?.string {
+            guard let bytes = [UInt8](hexadecimal: hexadecimal), bytes.count == number.bitCount / 8 * shape.elementCount
+            else { throw Failure(reason: "its bytes are not those of \(type) of the shape \(shape)") }
+            guard number != .bool || bytes.allSatisfy({ $0 <= 1 }) else { throw Failure(reason: "a value is no BOOL") }
+            return try write(type, shape: dimensions, byteCount: bytes.count, name, on: object) {
+                H5Awrite($1, $0, bytes)
+            }
+        }
         let values = dimensions.isEmpty ? [value] : value.array ?? []
         guard values.count == shape.elementCount else {
             throw Failure(reason: "it has \(values.count) values for the shape \(shape)")
@@ -40,11 +48,24 @@ enum HDF5AttributeWriter {
 
     static func write(_ typeName: String, shape: [Int]?, _ values: [JSONValue], _ name: String, on object: hid_t) throws
     {
+        try write(typeName, shape: shape, byteCount: byteCount(typeName, values.count), name, on: object) {
+            type, attribute in
+            guard shape != nil, !values.isEmpty else { return 0 }
+            if let layout = HDF5StringLayout(name: typeName), layout.size == nil {
+                return try writeStrings(values, type, attribute)
+            }
+            return H5Awrite(attribute, type, try values.flatMap { try bytes(of: $0, typeName) })
+        }
+    }
+
+    private static func write(
+        _ typeName: String, shape: [Int]?, byteCount: Int, _ name: String, on object: hid_t,
+        _ fill: (_ type: hid_t, _ attribute: hid_t) throws -> herr_t
+    ) throws {
         guard let type = HDF5Identifier(makeType(typeName)) else {
             throw Failure(reason: "its type '\(typeName.escapedForDisplay)' is not known")
         }
         // Before memory is taken: short values may be filled up to any length. What is written can be read again.
-        let byteCount = byteCount(typeName, values.count)
         guard byteCount <= HDF5Limits.attributeByteCount else {
             throw Failure(
                 reason: "it would have \(byteCount.inBytes), an attribute has \(HDF5Limits.attributeByteCount) at most")
@@ -53,14 +74,9 @@ enum HDF5AttributeWriter {
             let attribute = HDF5Identifier(
                 H5Acreate2(object, name, type.raw, space.raw, chdf5_default(), chdf5_default()))
         else { throw Failure(reason: "libhdf5 says '\(HDF5Library.errorText())'") }
-        guard shape != nil, !values.isEmpty else { return }
-        let result =
-            if let layout = HDF5StringLayout(name: typeName), layout.size == nil {
-                try writeStrings(values, type.raw, attribute.raw)
-            } else {
-                H5Awrite(attribute.raw, type.raw, try values.flatMap { try bytes(of: $0, typeName) })
-            }
-        guard result >= 0 else { throw Failure(reason: "libhdf5 says '\(HDF5Library.errorText())'") }
+        guard try fill(type.raw, attribute.raw) >= 0 else {
+            throw Failure(reason: "libhdf5 says '\(HDF5Library.errorText())'")
+        }
     }
 
     /// What an attribute in the form of the listing takes; 0 where its strings are as long as they are, or it is none.
@@ -68,6 +84,7 @@ enum HDF5AttributeWriter {
         guard let members = description.object, let value = members["value"], let type = members["type"]?.string else {
             return 0
         }
+        if number(type) != nil, let hexadecimal = value.object?["hex"]?.string { return hexadecimal.utf8.count / 2 }
         return byteCount(type, value.array?.count ?? 1)
     }
 
@@ -96,8 +113,11 @@ enum HDF5AttributeWriter {
             H5Tset_tag(type, tag)
             return type
         }
-        guard let type = ElementType(name: name), attributeTypes.contains(type) else { return -1 }
-        return HDF5TypeFactory.makeType(type)
+        return number(name).map { HDF5TypeFactory.makeType($0) } ?? -1
+    }
+
+    private static func number(_ typeName: String) -> ElementType? {
+        ElementType(name: typeName).flatMap { attributeTypes.contains($0) ? $0 : nil }
     }
 
     private static let attributeTypes: Set<ElementType> = [

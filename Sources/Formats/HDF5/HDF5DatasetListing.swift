@@ -6,7 +6,7 @@ import AssayCheckpoints
 enum HDF5DatasetListing {
     /// - Returns: the line, or nil where the dataset is left out (a null dataspace has no elements).
     static func line(
-        of dataset: hid_t, _ path: String, chunkBudget: inout Int, warningsTo output: inout ListingOutput
+        of dataset: hid_t, _ path: String, _ budget: inout HDF5ListingBudget, warningsTo output: inout ListingOutput
     ) throws -> String? {
         let place = "tensor '\(HDF5.name(ofPath: path).escapedForDisplay)'"
         guard let properties = HDF5Identifier(H5Dget_create_plist(dataset)) else {
@@ -40,11 +40,11 @@ enum HDF5DatasetListing {
                 throw ListingFailure(
                     .init(place), "the declared data to be stored", "\(words) bytes declared and \(storage) stored")
             }
-            text += try chunked(dataset, properties.raw, shape, storage, place, &chunkBudget)
+            text += try chunked(dataset, properties.raw, shape, storage, place, &budget.chunks)
         default: throw ListingFailure(.init(place), "a contiguous, compact or chunked layout", "another")
         }
         text += try fillValue(properties.raw, type.raw, size, place)
-        let attributes = try HDF5AttributeReader.attributes(of: dataset, place, warningsTo: &output)
+        let attributes = try HDF5AttributeReader.attributes(of: dataset, place, &budget, warningsTo: &output)
         return text + ",\"attributes\":{\(attributes)}}"
     }
 

@@ -6,29 +6,35 @@ import SystemPackage
     import Glibc
 #endif
 
-/// The near side of the wall: runs the helper over a file and returns what it printed, whatever becomes of it.
+/// The near side of the wall: runs the helper over a file and hands on what it prints, whatever becomes of it.
 struct HDF5Helper {
     let program: FilePath
     /// Nil for what the size of the file makes of it.
     var seconds: Int?
 
-    /// The listing of a file, as bytes.
+    /// Has a file listed.
     ///
+    /// - Parameter take: gets the listing piece by piece. What it throws is thrown at the end, unless the helper died.
     /// - Throws: `CheckpointError` where the helper died, hung or printed too much over the file; `SystemError` where
     ///   it could not be started.
-    func listing(of file: InputFile) throws -> [UInt8] {
+    func list(_ file: InputFile, _ take: (UnsafeRawBufferPointer) throws -> Void) throws {
         let seconds = seconds ?? HDF5Limits.helperSeconds(fileByteCount: file.byteCount)
         let output = try Pipe()
         let errors = try Pipe()
         let child = try spawn(file, output, errors)
         output.closeWritingEnd()
         errors.closeWritingEnd()
-        var collector = Collector(output: output.reading, errors: errors.reading, deadline: Self.now() + seconds * 1000)
-        let end = collector.run()
+        let deadline = Self.now() + seconds * 1000
+        var collector = Collector(
+            output: output.reading, errors: errors.reading, deadline: deadline,
+            limit: HDF5Limits.listingByteCount(fileByteCount: file.byteCount))
+        var end = collector.run(take)
+        // One that a file took over may close its pipes and stay.
+        if end == .closed, !Self.ends(child, before: Self.now() + Self.graceMilliseconds) { end = .tooLate }
         if end != .closed { kill(child, SIGKILL) }
         let (status, used) = Self.reap(child)
         try judge(end, status, used, collector, file, seconds)
-        return collector.listing
+        if let failure = collector.failure { throw failure }
     }
 
     // MARK: Starting
@@ -112,18 +118,22 @@ struct HDF5Helper {
     /// Reads both pipes together, so that neither can fill up unread.
     private struct Collector {
         let output: CInt, errors: CInt
-        var deadline: Int
-        var listing: [UInt8] = []
-        var messages: [UInt8] = []
+        private var deadline: Int
+        /// Bytes of listing that may still come.
+        private var allowance: Int
+        private(set) var messages: [UInt8] = []
+        /// What was thrown over the listing; nothing of it is handed on any more.
+        private(set) var failure: (any Error)?
         private static let messageLimit = 4096
 
-        init(output: CInt, errors: CInt, deadline: Int) {
+        init(output: CInt, errors: CInt, deadline: Int, limit: Int) {
             self.output = output
             self.errors = errors
             self.deadline = deadline
+            allowance = limit
         }
 
-        mutating func run() -> End {
+        mutating func run(_ handOn: (UnsafeRawBufferPointer) throws -> Void) -> End {
             var open = [
                 pollfd(fd: output, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: errors, events: Int16(POLLIN), revents: 0),
@@ -141,25 +151,36 @@ struct HDF5Helper {
                 }
                 guard ready > 0 else { return .tooLate }
                 for index in open.indices where open[index].revents != 0 {
-                    if !take(from: open[index].fd, isListing: index == 0) { open[index].fd = -1 }
+                    let isOpen = Self.read(open[index].fd) {
+                        if index == 0 { takeListing($0, handOn) } else { takeMessages($0) }
+                    }
+                    if !isOpen { open[index].fd = -1 }
                     open[index].revents = 0
                 }
-                if listing.count > HDF5Limits.listingByteCount { return .tooLong }
+                if allowance < 0 { return .tooLong }
             }
             return .closed
         }
 
+        private mutating func takeListing(
+            _ piece: UnsafeRawBufferPointer, _ handOn: (UnsafeRawBufferPointer) throws -> Void
+        ) {
+            allowance -= piece.count
+            guard allowance >= 0, failure == nil else { return }
+            do { try handOn(piece) } catch { failure = error }
+        }
+
+        private mutating func takeMessages(_ piece: UnsafeRawBufferPointer) {
+            if messages.count < Self.messageLimit { messages.append(contentsOf: piece) }
+        }
+
         /// - Returns: false where the pipe has ended.
-        private mutating func take(from descriptor: CInt, isListing: Bool) -> Bool {
+        private static func read(_ descriptor: CInt, _ take: (UnsafeRawBufferPointer) -> Void) -> Bool {
             withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
-                let count = read(descriptor, buffer.baseAddress!, buffer.count)
+                let count = Glibc.read(descriptor, buffer.baseAddress!, buffer.count)
                 if count < 0 { return errno == EINTR }
                 guard count > 0 else { return false }
-                if isListing {
-                    listing.append(contentsOf: buffer[..<count])
-                } else if messages.count < Self.messageLimit {
-                    messages.append(contentsOf: buffer[..<count])
-                }
+                take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 return true
             }
         }
@@ -173,6 +194,24 @@ struct HDF5Helper {
     }
 
     // MARK: The end
+
+    /// How long a helper may take to end that has nothing more to say.
+    private static let graceMilliseconds = 3000
+
+    /// Waits for a process until a time, without taking its status.
+    private static func ends(_ child: pid_t, before deadline: Int) -> Bool {
+        var pause: UInt32 = 100
+        while true {
+            var info = siginfo_t()
+            let result = waitid(P_PID, id_t(child), &info, WEXITED | WNOWAIT | WNOHANG)
+            if result == -1, errno != EINTR { return true }
+            // Nothing is said of one that still runs.
+            if result == 0, info.si_signo == SIGCHLD { return true }
+            guard now() < deadline else { return false }
+            usleep(pause)
+            pause = min(pause * 2, 50_000)
+        }
+    }
 
     /// - Returns: how it ended, and the seconds of processor time that it took.
     private static func reap(_ child: pid_t) -> (status: CInt, used: Double) {
@@ -193,7 +232,9 @@ struct HDF5Helper {
         }
         switch end {
         case .tooLate: throw refuse("damage over which it did not end within \(seconds) seconds")
-        case .tooLong: throw refuse("more than \(HDF5Limits.listingByteCount) bytes of listing")
+        case .tooLong:
+            let limit = HDF5Limits.listingByteCount(fileByteCount: file.byteCount)
+            throw refuse("names and attributes of more than \(limit) bytes in all")
         case .closed: break
         }
         let signal = status & 0x7F

@@ -15,9 +15,18 @@ package enum HDF5Limits {
     /// Bytes of one attribute's value.
     package static let attributeByteCount = 16 << 20
     /// Bytes of the values of all attributes together that are restored.
-    static let attributesByteCount = 256 << 20
-    /// Bytes of the listing that the helper may send.
-    package static let listingByteCount = 256 << 20
+    static let attributesByteCount = 128 << 20
+    /// Attributes of one object whose header is of the first form: libhdf5 looks for each from the first one on.
+    static let attributeCount = 1 << 14
+    /// Attributes in a file, and the values in them; a list of numbers that is listed as bytes is one.
+    package static let valueCount = 1 << 19
+    /// Numbers of an attribute that are listed one by one; of more, their bytes are.
+    package static let listedNumberCount = 256
+
+    /// Bytes of the listing that the helper may send: names are paths there, so that it may be longer than the file.
+    package static func listingByteCount(fileByteCount: Int) -> Int {
+        min(8 << 20 + min(fileByteCount, 1 << 30) * 4, 256 << 20)
+    }
 
     /// Bytes that one stored byte of a chunk may become: deflate's own limit.
     package static let expansion = 1032

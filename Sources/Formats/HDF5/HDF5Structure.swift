@@ -3,13 +3,6 @@ import AssayTensors
 
 /// A file's structure as the helper's listing tells it: parsed, not yet believed.
 struct HDF5Structure {
-    /// The listing is none: a mistake of the helper, or the wrong program.
-    struct Malformed: Error {
-        var offset: Int
-        var expected: String
-        var found: String
-    }
-
     struct Dataset {
         var path = ""
         var type = JSONObject()
@@ -53,27 +46,69 @@ struct HDF5Structure {
     var groups: [Group] = []
     var warnings: [String] = []
 
-    /// - Throws: `CheckpointError` for what the helper found wrong; `JSONError` or `Malformed` where the listing is none.
-    init(parsing listing: [UInt8], of file: InputFile) throws {
-        var isComplete = false
-        var lineCount = 0
-        try listing.withUnsafeBytes { bytes in
-            var start = 0
-            while let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) {
-                guard !isComplete else { throw Malformed(offset: start, expected: "the end", found: "another line") }
-                let line = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-                isComplete = try take(line, lineCount, file)
-                lineCount += 1
-                start = end + 1
-            }
-        }
-        guard isComplete else {
-            throw Malformed(offset: listing.count, expected: "a last line", found: "the end of the listing")
-        }
+}
+
+/// Reads a listing as it comes, so that only what it says is kept.
+struct HDF5ListingParser {
+    /// The listing is none: a mistake of the helper, or the wrong program.
+    struct Malformed: Error {
+        var offset: Int
+        var expected: String
+        var found: String
     }
 
-    /// - Returns: whether it was the last line.
-    private mutating func take(_ line: UnsafeRawBufferPointer, _ number: Int, _ file: InputFile) throws -> Bool {
+    private typealias Dataset = HDF5Structure.Dataset
+    private typealias Group = HDF5Structure.Group
+    private typealias Chunks = HDF5Structure.Chunks
+    private typealias Filter = HDF5Structure.Filter
+
+    private let file: InputFile
+    private var structure = HDF5Structure()
+    /// The begin of a line whose end has not come yet.
+    private var rest: [UInt8] = []
+    private var byteCount = 0
+    private var lineCount = 0
+    private var isComplete = false
+
+    init(_ file: InputFile) { self.file = file }
+
+    /// Takes any number of bytes, which may end in the middle of a line.
+    ///
+    /// - Throws: `CheckpointError` for what the helper found wrong; `JSONError` or `Malformed` where the listing is none.
+    mutating func take(_ piece: UnsafeRawBufferPointer) throws {
+        var start = 0
+        while let end = piece[start...].firstIndex(of: UInt8(ascii: "\n")) {
+            let part = UnsafeRawBufferPointer(rebasing: piece[start..<end])
+            start = end + 1
+            guard !rest.isEmpty else {
+                try takeLine(part)
+                continue
+            }
+            rest.append(contentsOf: part)
+            let line = rest
+            rest = []
+            try line.withUnsafeBytes { try takeLine($0) }
+        }
+        rest.append(contentsOf: piece[start...])
+        byteCount += piece.count
+    }
+
+    /// - Throws: `Malformed` where the last line has not come.
+    func finish() throws -> HDF5Structure {
+        guard isComplete else {
+            throw Malformed(offset: byteCount, expected: "a last line", found: "the end of the listing")
+        }
+        return structure
+    }
+
+    private mutating func takeLine(_ line: UnsafeRawBufferPointer) throws {
+        guard !isComplete else { throw Malformed(offset: byteCount, expected: "the end", found: "another line") }
+        isComplete = try isLast(line)
+        lineCount += 1
+    }
+
+    /// Takes a line, and says whether it was the last.
+    private mutating func isLast(_ line: UnsafeRawBufferPointer) throws -> Bool {
         var scanner = JSONScanner(line)
         var dataset: Dataset?
         var chunks: Chunks?
@@ -85,10 +120,10 @@ struct HDF5Structure {
             case "dataset": dataset = Dataset(path: try scanner.string())
             case "group": group = Group(path: try scanner.string(), isEmpty: false, attributes: JSONObject())
             case "alias": alias = try scanner.string()
-            case "of": aliases.append((alias ?? "", try scanner.string()))
-            case "warning": warnings.append(try scanner.string().escapedForDisplay)
+            case "of": structure.aliases.append((alias ?? "", try scanner.string()))
+            case "warning": structure.warnings.append(try scanner.string().escapedForDisplay)
             case "error": throw try Self.error(&scanner, file)
-            case "end": isLast = try scanner.integer() == number
+            case "end": isLast = try scanner.integer() == lineCount
             case "empty": group?.isEmpty = try scanner.value().bool == true
             case "attributes":
                 let attributes = try scanner.value().object ?? JSONObject()
@@ -111,8 +146,8 @@ struct HDF5Structure {
         }
         try scanner.end()
         if let chunks { dataset?.layout = .chunked(chunks) }
-        if let dataset { datasets.append(dataset) }
-        if let group { groups.append(group) }
+        if let dataset { structure.datasets.append(dataset) }
+        if let group { structure.groups.append(group) }
         return isLast
     }
 

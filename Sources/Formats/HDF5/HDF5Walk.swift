@@ -9,7 +9,7 @@ struct HDF5Walk {
     /// The path under which an object was met first.
     private var firstPath: [haddr_t: String]
     private var objectCount = 1
-    private var chunkBudget: Int
+    private var budget: HDF5ListingBudget
 
     private struct Group {
         var address: haddr_t
@@ -20,7 +20,7 @@ struct HDF5Walk {
 
     init(file: hid_t, byteCount: UInt64, root: haddr_t) {
         self.file = file
-        chunkBudget = HDF5Limits.chunkCount(fileByteCount: Int(clamping: byteCount))
+        budget = HDF5ListingBudget(fileByteCount: Int(clamping: byteCount))
         pending = [Group(address: root, path: "", depth: 0)]
         firstPath = [root: "/"]
     }
@@ -35,7 +35,7 @@ struct HDF5Walk {
             throw ListingFailure.damaged(place)
         }
         let links = try self.links(of: object.raw, group, place)
-        let attributes = try HDF5AttributeReader.attributes(of: object.raw, place, warningsTo: &output)
+        let attributes = try HDF5AttributeReader.attributes(of: object.raw, place, &budget, warningsTo: &output)
         output.line(
             "{\"group\":\(JSONValue.quoted(group.path + "/")),\"empty\":\(links.isEmpty),\"attributes\":{\(attributes)}}"
         )
@@ -126,7 +126,7 @@ struct HDF5Walk {
             }
             firstPath[link.address] = path
             let line = try HDF5DatasetListing.line(
-                of: object.raw, path, chunkBudget: &chunkBudget, warningsTo: &output)
+                of: object.raw, path, &budget, warningsTo: &output)
             if let line { output.line(line) }
         case H5I_DATATYPE: output.warn("'\(path.escapedForDisplay)' is a named type and is left out")
         default: throw ListingFailure(.init(place), "a group or a dataset", "an object of another kind")
@@ -146,6 +146,23 @@ struct HDF5Walk {
         }
         firstPath[address] = path
         pending.append(Group(address: address, path: path, depth: depth))
+    }
+}
+
+/// What the objects of a file may still take, all together.
+struct HDF5ListingBudget {
+    var chunks: Int
+    /// Attributes and the values in them.
+    private var values = HDF5Limits.valueCount
+
+    init(fileByteCount: Int) { chunks = HDF5Limits.chunkCount(fileByteCount: fileByteCount) }
+
+    mutating func takeValues(_ count: Int) throws {
+        values -= min(count, values + 1)
+        guard values >= 0 else {
+            throw ListingFailure(
+                .init("file"), "at most \(HDF5Limits.valueCount) attributes and values in them", "more")
+        }
     }
 }
 

@@ -118,7 +118,8 @@ struct KerasNames {
         guard let values, names.count == values.count, values.isEmpty || HDF5StringLayout(name: type) != nil else {
             throw refuse(
                 key, group, expected: "a list of names in UTF-8",
-                found: values == nil ? "a single \(type.escapedForDisplay)" : "other values (\(type.escapedForDisplay))"
+                found: object["shape"]?.array == []
+                    ? "a single \(type.escapedForDisplay)" : "other values (\(type.escapedForDisplay))"
             )
         }
         return names

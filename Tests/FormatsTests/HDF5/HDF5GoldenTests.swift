@@ -62,4 +62,81 @@ import Testing
         }
         return codes.withUnsafeBytes { Digest.of($0) }
     }
+
+    // MARK: Attributes
+
+    /// Every attribute of every object as h5py reads it: text of the root as metadata, all others under the foreign key.
+    @Test func goodFilesGiveTheirAttributes() throws {
+        var count = 0
+        for (name, entry) in try #require(try Self.manifest()["good"]?.object).members {
+            let entry = try #require(entry.object)
+            guard entry["libhdf5_at_least"]?.string == "1.10" else { continue }
+            let metadata = try HDF5Tests.open(Self.folder.appending(name)).contents.metadata
+            let text = NameMap(metadata.map { ($0.key, $0.value) })
+            let foreign = try text[CheckpointContents.foreignKey].map {
+                try #require(try JSONValue(parsing: Array($0.utf8)).object?["hdf5"]?.object)
+            }
+            var objects = [("/", entry["attributes"]?.object ?? JSONObject())]
+            objects += (entry["groups"]?.object?.members ?? []).map { ("/\($0.key)/", $0.value.object ?? JSONObject()) }
+            objects += (entry["datasets"]?.object?.members ?? []).map {
+                ("/\($0.key)", $0.value.object?["attributes"]?.object ?? JSONObject())
+            }
+            for (path, attributes) in objects {
+                for (key, expected) in attributes.members where !key.hasPrefix("assay_") {
+                    let place = "\(name): '\(key)' of \(path)"
+                    let expected = try #require(expected.object)
+                    if path == "/", let value = text[key] {
+                        #expect(value == expected["value"]?.string, "\(place)")
+                    } else {
+                        // A second link to an object has its attributes under the first.
+                        guard let found = foreign?[path]?.object?[key]?.object else {
+                            #expect(entry["aliases"]?.array?.isEmpty == false, "\(place)")
+                            continue
+                        }
+                        try check(found, expected, place)
+                    }
+                    count += 1
+                }
+            }
+        }
+        #expect(count > 150)
+    }
+
+    private func check(_ found: JSONObject, _ expected: JSONObject, _ place: String) throws {
+        #expect(found["shape"] == expected["shape"], "\(place)")
+        let name = try #require(found["type"]?.string)
+        let value = try #require(found["value"])
+        guard let values = expected["value"], values != .null else { return #expect(value == .null, "\(place)") }
+        guard let type = ElementType(name: name) else {
+            #expect(name.hasPrefix("string") && expected["type"]?.string == "string", "\(place)")
+            return #expect(elements(value) == elements(values), "\(place)")
+        }
+        #expect(name == expected["type"]?.string, "\(place)")
+        let list = elements(values)
+        if let hexadecimal = value.object?["hex"]?.string {
+            #expect(list.count > 256, "\(place)")
+            let bytes = list.flatMap { value in
+                withUnsafeBytes(of: word(value, type).littleEndian) { Array($0.prefix(type.bitCount / 8)) }
+            }
+            #expect(hexadecimal == bytes.hexadecimal, "\(place)")
+        } else {
+            let found = value.array ?? [value]
+            #expect(found.map { word($0, type) } == list.map { word($0, type) }, "\(place)")
+        }
+    }
+
+    /// Those of lists in lists one behind the other.
+    private func elements(_ value: JSONValue) -> [JSONValue] { value.array.map { $0.flatMap(elements) } ?? [value] }
+
+    /// The bits of a number as JSON has it, in a word.
+    private func word(_ value: JSONValue, _ type: ElementType) -> UInt64 {
+        if let bool = value.bool { return bool ? 1 : 0 }
+        guard case .number(let number) = value else { return .max }
+        return switch type {
+        case .f16: UInt64(Float16(number.double ?? .nan).bitPattern)
+        case .f32: UInt64(Float(number.double ?? .nan).bitPattern)
+        case .f64: (number.double ?? .nan).bitPattern
+        default: Int64(number.text).map { UInt64(bitPattern: $0) } ?? UInt64(number.text) ?? .max
+        }
+    }
 }

@@ -120,11 +120,14 @@ import Testing
     /// Short values in a hostile file's metadata that stand for much.
     @Test(arguments: [
         (#"{"/":{"a":{"type":"string[16777216]","shape":[2],"value":["",""]}}}"#, "'a' of '/'"),
+        (#"{"/":{"a":{"type":"I16","shape":[2],"value":{"hex":"000100"}}}}"#, "its bytes are not those of I16"),
+        (#"{"/":{"a":{"type":"U8","shape":[2],"value":{"hex":"00x0"}}}}"#, "its bytes are not those of U8"),
+        (#"{"/":{"a":{"type":"BOOL","shape":[2],"value":{"hex":"0002"}}}}"#, "a value is no BOOL"),
         (#"{"/":{"a":{"type":"string[4611686018427387904]","shape":[2],"value":["",""]}}}"#, "'a' of '/'"),
         (
             #"{"/":{"#
                 + (0..<17).map { #""\#($0)":{"type":"string[16777216]","shape":[1],"value":[""]}"# }
-                .joined(separator: ",") + "}}", "at most 268435456 bytes in all"
+                .joined(separator: ",") + "}}", "at most 134217728 bytes in all"
         ),
     ]) func attributesThatNobodyCouldReadAreNotMade(_ foreign: String, _ words: String) throws {
         let folder = try TemporaryFolder()
@@ -158,7 +161,7 @@ import Testing
     }
 
     /// Attributes of files that others made survive the way through our own.
-    @Test(arguments: ["attributes.h5", "keras.h5", "v110-attributes.h5"])
+    @Test(arguments: ["attributes.h5", "keras.h5", "v110-attributes.h5", "long-attributes.h5"])
     func foreignAttributesComeBack(_ name: String) throws {
         let folder = try TemporaryFolder()
         let reader = try HDF5Tests.open(HDF5GoldenTests.folder.appending(name))

@@ -1,5 +1,5 @@
 import AssayCheckpoints
-import AssayFormats
+@testable import AssayFormats
 import AssayTensors
 import AssayTestSupport
 import SystemPackage
@@ -88,5 +88,14 @@ final class Turns: @unchecked Sendable {  // reason: its state is guarded by the
             pthread_mutex_unlock(&mutex)
         }
         try body()
+    }
+}
+
+extension HDF5Helper {
+    /// All that it prints.
+    func listing(of file: InputFile) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        try list(file) { bytes.append(contentsOf: $0) }
+        return bytes
     }
 }
