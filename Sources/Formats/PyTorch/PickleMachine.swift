@@ -64,6 +64,7 @@ struct PickleMachine {
         case emptyTuple = 0x29, tuple = 0x74, tuple1 = 0x85, tuple2 = 0x86, tuple3 = 0x87
         case emptyList = 0x5D, list = 0x6C, append = 0x61, appends = 0x65
         case emptyDict = 0x7D, dict = 0x64, setItem = 0x73, setItems = 0x75
+        case emptySet = 0x8F, addItems = 0x90, byteArray8 = 0x96
         case binPut = 0x71, longBinPut = 0x72, memoize = 0x94, binGet = 0x68, longBinGet = 0x6A
         case global = 0x63, stackGlobal = 0x93, inst = 0x69, obj = 0x6F, newObj = 0x81, newObjEx = 0x92
         case reduce = 0x52, build = 0x62, binPersID = 0x51
@@ -90,7 +91,7 @@ struct PickleMachine {
         case .proto:
             let version = try stream.byte()
             guard version <= 5 else { throw fault("a pickle of protocol 5 or before", "protocol \(version)") }
-        case .frame: _ = try stream.number(UInt64.self)
+        case .frame: try stream.require(Int(clamping: try stream.number(UInt64.self)))
         case .stop: break
         case .mark: marks.append(stack.count)
         case .pop: if marks.last == stack.count { marks.removeLast() } else { _ = try pop() }
@@ -107,8 +108,8 @@ struct PickleMachine {
             push(try reduce(try pop(), arguments))
         case .build: try build(state: try pop())
         case .binPersID: push(try heap.storage(of: try pop(), refusal))
-        case .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .list, .append, .appends, .emptyDict, .dict,
-            .setItem, .setItems:
+        case .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .list, .append, .appends, .emptySet, .addItems,
+            .emptyDict, .dict, .setItem, .setItems:
             try performContainer(operation)
         default: push(try scalar(operation))
         }
@@ -131,7 +132,7 @@ struct PickleMachine {
         case .binUnicode8: return try text(Int(clamping: try stream.number(UInt64.self)))
         case .shortBinBytes: return .bytes(try stream.bytes(Int(try stream.byte())))
         case .binBytes: return .bytes(try stream.bytes(Int(try stream.number(UInt32.self))))
-        case .binBytes8: return .bytes(try stream.bytes(Int(clamping: try stream.number(UInt64.self))))
+        case .binBytes8, .byteArray8: return .bytes(try stream.bytes(Int(clamping: try stream.number(UInt64.self))))
         default: return .none
         }
     }
@@ -161,10 +162,11 @@ struct PickleMachine {
         case .tuple1: push(heap.tuple(try pop(1)))
         case .tuple2: push(heap.tuple(try pop(2)))
         case .tuple3: push(heap.tuple(try pop(3)))
-        case .emptyList: push(heap.list([]))
+        // A set is a list here: its items have no order to lose.
+        case .emptyList, .emptySet: push(heap.list([]))
         case .list: push(heap.list(try popToMark()))
         case .append: try append(try pop(1))
-        case .appends: try append(try popToMark())
+        case .appends, .addItems: try append(try popToMark())
         case .emptyDict: push(heap.dictionary())
         case .dict:
             let items = try popToMark()
@@ -215,15 +217,28 @@ struct PickleMachine {
     }
 
     private mutating func reduce(_ callable: PickleValue, _ arguments: PickleValue) throws -> PickleValue {
-        guard case .global(let global) = callable else {
+        guard case .global(var global) = callable else {
             throw fault("a call of a name that is allowed", "a call of \(callable.kind)")
         }
-        guard let items = heap.tuple(arguments) else { throw fault("arguments in a tuple", arguments.kind) }
+        guard var items = heap.tuple(arguments) else { throw fault("arguments in a tuple", arguments.kind) }
+        if global == .rebuildFromType { (global, items) = try rebuilding(items) }
         argumentsLeft -= items.reduce(0) { $0 + heap.size(of: $1) }
         guard argumentsLeft >= 0 else {
             throw fault("calls with as many arguments as the pickle has bytes", "more, the same ones many times over")
         }
         return try heap.call(global, items, refusal)
+    }
+
+    /// The call that makes a tensor with attributes, which are passed over: (function, class, arguments, attributes).
+    private func rebuilding(_ items: [PickleValue]) throws -> (TorchGlobal, [PickleValue]) {
+        guard items.count == 4, case .global(let function) = items[0], function.rebuilds,
+            case .global(.tensorClass) = items[1], let arguments = heap.tuple(items[2])
+        else {
+            throw fault(
+                "a function that makes a tensor, a class of tensors and arguments",
+                items.prefix(4).map(\.kind).joined(separator: ", "))
+        }
+        return (function, arguments)
     }
 
     /// Attributes of an `OrderedDict` are passed over; a NumPy type's say only its byte order.

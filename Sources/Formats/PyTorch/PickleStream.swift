@@ -50,6 +50,11 @@ struct PickleStream {
         return try source.bytes(position..<position + count)
     }
 
+    /// Requires that so many bytes follow.
+    func require(_ count: Int) throws {
+        guard count <= limit - position else { throw shortage("a frame of \(count.inBytes)") }
+    }
+
     mutating func number<T: FixedWidthInteger>(_ type: T.Type) throws -> T {
         try bytes(MemoryLayout<T>.size).number(0, type)
     }

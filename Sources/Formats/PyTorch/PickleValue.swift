@@ -52,14 +52,23 @@ struct PickleHeap: Sendable {
         private var positions: [Key: Int] = [:]
 
         /// A key that counts as one. Others are refused where their dictionary is looked at.
-        private enum Key: Hashable {
+        enum Key: Hashable {
+            case none
             case text(ExactName)
             case int(Int)
+            case float(Double)
+            case bytes([UInt8])
+            case tuple([Key])
 
+            /// 1, 1.0 and True are one key, as in Python.
             init?(_ value: PickleValue) {
                 switch value {
+                case .none: self = .none
                 case .text(let text): self = .text(ExactName(text))
                 case .int(let number): self = .int(number)
+                case .bool(let value): self = .int(value ? 1 : 0)
+                case .float(let number): self = Int(exactly: number).map { .int($0) } ?? .float(number)
+                case .bytes(let bytes): self = .bytes(bytes)
                 default: return nil
                 }
             }
@@ -68,8 +77,10 @@ struct PickleHeap: Sendable {
         init(isOrdered: Bool) { self.isOrdered = isOrdered }
 
         /// A key that is there gets another value and keeps its place, as in Python.
-        mutating func set(_ key: PickleValue, to value: PickleValue) {
-            if let known = Key(key) {
+        ///
+        /// - Parameter known: as what the key counts; nil where it counts as itself alone.
+        mutating func set(_ key: PickleValue, _ known: Key?, to value: PickleValue) {
+            if let known {
                 if let position = positions[known] { return pairs[position].value = value }
                 positions[known] = pairs.count
             }
@@ -117,8 +128,38 @@ struct PickleHeap: Sendable {
     }
 
     mutating func set(_ key: PickleValue, to value: PickleValue, inDictionary position: Int) {
-        dictionaries[position].set(key, to: value)
+        dictionaries[position].set(key, self.key(key), to: value)
         valueCount += 4
+    }
+
+    /// The most items of a tuple that is a key.
+    private static let maximumKeyCount = 16
+
+    /// What a value counts as among the keys of a dictionary; nil for what is no key of one that is looked at.
+    private func key(_ value: PickleValue) -> Dictionary.Key? {
+        guard case .tuple(let position) = value else { return Dictionary.Key(value) }
+        guard sequences[position].count <= Self.maximumKeyCount else { return nil }
+        let keys = sequences[position].compactMap { Dictionary.Key($0) }
+        return keys.count == sequences[position].count ? .tuple(keys) : nil
+    }
+
+    /// The name that a key gives: text as it is, all else as Python shows it; nil where it cannot be a name.
+    func name(ofKey value: PickleValue) -> String? {
+        guard key(value) != nil else { return nil }
+        switch value {
+        case .none: return "None"
+        case .bool(let value): return value ? "True" : "False"
+        case .int(let number): return String(number)
+        case .float(let number): return "\(number)"
+        case .text(let text): return text
+        case .bytes(let bytes): return String(validating: bytes, as: UTF8.self) ?? bytes.hexadecimal
+        case .tuple(let position):
+            let names = sequences[position].compactMap { item in
+                item.text.map { "'\($0)'" } ?? name(ofKey: item)
+            }
+            return "(" + names.joined(separator: ", ") + (names.count == 1 ? ",)" : ")")
+        default: return nil
+        }
     }
 
     mutating func storage(_ storage: TorchStorage) -> PickleValue {

@@ -3,7 +3,7 @@ import AssayTensors
 
 /// The tensors and the other leaves of what a pickle built, by names.
 ///
-/// A name is the keys on the way, joined by dots: text as it is, integers in decimal, positions in lists and tuples from
+/// A name is the keys on the way, joined by dots: text as it is, other keys as Python shows them, positions in lists and tuples from
 /// 0 on. Text, numbers, truth values, `None`, and lists of them alone become metadata; what is left is named.
 struct TorchContents {
     private(set) var tensors: [(name: String, tensor: TorchTensor)] = []
@@ -81,11 +81,10 @@ struct TorchContents {
         let pairs = heap.dictionaries[level.container].pairs
         guard level.position < pairs.count else { return nil }
         let (key, value) = pairs[level.position]
-        switch key {
-        case .text(let text): return (text, value)
-        case .int(let number): return (String(number), value)
-        default: throw Self.fault("keys that are text or integers in '\(level.name.escapedForDisplay)'", key.kind)
+        guard let name = heap.name(ofKey: key) else {
+            throw Self.fault("keys that are text or numbers in '\(level.name.escapedForDisplay)'", key.kind)
         }
+        return (name, value)
     }
 
     /// Takes a leaf.

@@ -4,14 +4,18 @@ import AssayTensors
 /// The names that may stand in a checkpoint's pickle: those that tensors are made of, and some that are harmless
 /// metadata. A name counts only if module and name are exactly one of these.
 enum TorchGlobal: Sendable, Equatable, CustomStringConvertible {
-    case rebuildTensor, rebuildTensorV2, rebuildTensorV3, rebuildParameter
-    case orderedDictionary
+    case rebuildTensor, rebuildTensorV2, rebuildTensorV3, rebuildParameter, rebuildParameterWithState
+    /// Calls another of these, for a tensor with attributes.
+    case rebuildFromType
+    /// A class that tensors and parameters have.
+    case tensorClass
+    case orderedDictionary, counter, set, byteArray, complex
     /// A storage of one type; nil: of bytes.
     case storage(ElementType?)
     case elementType(TorchType)
     /// An element type that no tensor here can have: only a name.
     case otherType(String)
-    case size, device
+    case size, device, layout
     case numpyScalar, numpyType, encode
 
     init?(module: String, name: String) {
@@ -20,7 +24,16 @@ enum TorchGlobal: Sendable, Equatable, CustomStringConvertible {
         case ("torch._utils", "_rebuild_tensor_v2"): self = .rebuildTensorV2
         case ("torch._utils", "_rebuild_tensor_v3"): self = .rebuildTensorV3
         case ("torch._utils", "_rebuild_parameter"): self = .rebuildParameter
+        case ("torch._utils", "_rebuild_parameter_with_state"): self = .rebuildParameterWithState
+        case ("torch._tensor", "_rebuild_from_type_v2"): self = .rebuildFromType
+        case ("torch", "Tensor"), ("torch.nn.parameter", "Parameter"), ("torch.nn.parameter", "Buffer"):
+            self = .tensorClass
         case ("collections", "OrderedDict"): self = .orderedDictionary
+        case ("collections", "Counter"): self = .counter
+        case ("builtins", "set"), ("__builtin__", "set"): self = .set
+        case ("builtins", "bytearray"), ("__builtin__", "bytearray"): self = .byteArray
+        case ("builtins", "complex"), ("__builtin__", "complex"): self = .complex
+        case ("torch.serialization", "_get_layout"): self = .layout
         case ("torch", "Size"): self = .size
         case ("torch", "device"): self = .device
         case ("torch.storage", "UntypedStorage"), ("torch", "UntypedStorage"): self = .storage(nil)
@@ -52,7 +65,15 @@ enum TorchGlobal: Sendable, Equatable, CustomStringConvertible {
         case .rebuildTensorV2: "torch._utils._rebuild_tensor_v2"
         case .rebuildTensorV3: "torch._utils._rebuild_tensor_v3"
         case .rebuildParameter: "torch._utils._rebuild_parameter"
+        case .rebuildParameterWithState: "torch._utils._rebuild_parameter_with_state"
+        case .rebuildFromType: "torch._tensor._rebuild_from_type_v2"
+        case .tensorClass: "a class of tensors"
         case .orderedDictionary: "collections.OrderedDict"
+        case .counter: "collections.Counter"
+        case .set: "set"
+        case .byteArray: "bytearray"
+        case .complex: "complex"
+        case .layout: "torch.serialization._get_layout"
         case .storage(let type): "a storage class (\(type?.name ?? "bytes"))"
         case .elementType(let type): "torch.\(type.name)"
         case .otherType(let name): name
@@ -64,12 +85,22 @@ enum TorchGlobal: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whether a call of it gives a tensor, by itself.
+    var rebuilds: Bool {
+        switch self {
+        case .rebuildTensor, .rebuildTensorV2, .rebuildTensorV3, .rebuildParameter, .rebuildParameterWithState: true
+        default: false
+        }
+    }
+
     /// What to do about a refused name, where we know.
     static func remark(_ module: String, _ name: String) -> String {
         switch (module, name) {
         case ("torch", _) where name.hasSuffix("Storage"): "; tensors of this type cannot be read"
         case ("torch._utils", "_rebuild_qtensor"): "; dequantize its tensors and save them again"
         case ("torch._utils", "_rebuild_sparse_tensor"): "; make its tensors dense and save them again"
+        case ("torch._utils", "_rebuild_meta_tensor_no_storage"):
+            "; a tensor on the device 'meta' has no data, give it some or leave it out and save again"
         default:
             ": a checkpoint may hold tensors and plain data only, nothing was run; if you trust the file, load it with"
                 + " the program that wrote it and save its state_dict() alone"

@@ -87,11 +87,23 @@ extension PickleHeap {
             return try tensor(arguments, type: type, fault)
         case .rebuildParameter:
             try require(3...3)
-            guard case .tensor = arguments[0] else { throw fault("a tensor as parameter", arguments[0].kind) }
-            return arguments[0]
+            return try parameter(arguments[0], fault)
+        case .rebuildParameterWithState:
+            try require(4...4)
+            return try parameter(arguments[0], fault)
         case .orderedDictionary:
             try require(0...1)
             return try orderedDictionary(arguments.first, fault)
+        case .counter:
+            try require(0...1)
+            guard let counts = arguments.first else { return dictionary() }
+            guard case .dictionary = counts else { throw fault("a dictionary of counts", counts.kind) }
+            return counts
+        case .set:
+            try require(0...1)
+            guard let items = arguments.first else { return list([]) }
+            guard case .list(let position) = items else { throw fault("a list of what is in a set", items.kind) }
+            return list(sequences[position])
         case .size:
             try require(1...1)
             guard integers(arguments[0]) != nil else { throw fault("a tuple of integers", arguments[0].kind) }
@@ -100,10 +112,21 @@ extension PickleHeap {
             try require(1...2)
             guard let name = arguments[0].text else { throw fault("a device's name", arguments[0].kind) }
             return .text(arguments.count == 2 ? "\(name):\(arguments[1].int ?? 0)" : name)
+        case .layout:
+            try require(1...1)
+            guard arguments[0].text != nil else { throw fault("a layout's name", arguments[0].kind) }
+            return arguments[0]
+        case .byteArray, .complex: return try PlainObject.call(global, arguments, fault)
         case .numpyScalar, .numpyType, .encode:
             return try NumPyScalar.call(global, arguments, fault)
-        case .storage, .elementType, .otherType: throw fault("data", "a call of \(global)")
+        case .storage, .elementType, .otherType, .tensorClass, .rebuildFromType:
+            throw fault("data", "a call of \(global)")
         }
+    }
+
+    private func parameter(_ value: PickleValue, _ fault: PickleRefusal) throws -> PickleValue {
+        guard case .tensor = value else { throw fault("a tensor as parameter", value.kind) }
+        return value
     }
 
     private mutating func orderedDictionary(_ items: PickleValue?, _ fault: PickleRefusal) throws -> PickleValue {
