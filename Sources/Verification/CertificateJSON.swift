@@ -209,7 +209,9 @@ extension Certificate {
             }
         }
         tool = try require(predicate["tool"]?.string, "tool", "a string")
-        arithmeticVersion = try require(predicate["arithmeticVersion"]?.int, "arithmeticVersion", "a whole number")
+        arithmeticVersion = try require(
+            predicate["arithmeticVersion"]?.int.flatMap { $0 > 0 ? $0 : nil }, "arithmeticVersion",
+            "a whole number above 0")
         operation = try require(
             predicate["operation"]?.string.flatMap { Self.operations.contains($0) ? $0 : nil }, "operation",
             Self.operations.joined(separator: " or "))
@@ -240,7 +242,26 @@ extension Certificate {
                 found: "something else")
         }
         try requireDistinctNames(path)
+        try requireTransforms(path)
         try requirePlaces(path)
+    }
+
+    /// Each tensor is made by one transform; only a second name of one may go without.
+    private func requireTransforms(_ path: FilePath) throws(CheckpointError) {
+        let tensors = NameSet(destinationTensors.map(\.info.name))
+        var made = NameSet()
+        func refuse(_ name: String, _ found: String) -> CheckpointError {
+            CheckpointError(
+                path, .part("transforms"), expected: "for each tensor of the destination the one that made it",
+                found: "\(found) '\(name.escapedForDisplay)'")
+        }
+        for name in transforms.lazy.flatMap(\.outputs) {
+            guard tensors.contains(name) else { throw refuse(name, "one that made something else,") }
+            guard made.insert(name) else { throw refuse(name, "two for") }
+        }
+        for tensor in destinationTensors where tensor.info.aliasOf == nil && !made.contains(tensor.info.name) {
+            throw refuse(tensor.info.name, "none for")
+        }
     }
 
     /// Each tensor and each file stands in it once: of a second one nothing would be checked.

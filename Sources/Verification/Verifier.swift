@@ -70,6 +70,11 @@ public struct Verifier {
         if let source = evidence.source {
             report.statements += try against(source, evidence, tensors)
             if evidence.certificate == nil { report.notes.append(AgainstPlainSource.scope(source, checkpoint)) }
+            if let format = evidence.certificate?.part.sourceFormat, format != source.contents.formatName {
+                report.notes.append(
+                    "the certificate calls the source \(format.escapedForDisplay), \(source.path.forDisplay) is"
+                        + " \(source.contents.formatName)")
+            }
         }
         var seen = NameSet()
         report.unchecked += (evidence.certificate?.claims ?? [])
@@ -148,7 +153,8 @@ extension Certificate {
     /// What takes the source, where there is none; and what is over, and can be seen from no file any more.
     fileprivate func unchecked(withSource: Bool) -> [UncheckedStatement] {
         let made = UncheckedStatement(
-            statement: "it was made by the recorded transforms of \(sourceName), whose content digest is"
+            statement:
+                "it was made by the recorded transforms of \(sourceName) (\(sourceFormat)), whose content digest is"
                 + " \(sourceContentDigest)",
             missing: ["--against SRC"])
         var seen = NameSet()

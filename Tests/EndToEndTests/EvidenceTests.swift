@@ -77,10 +77,6 @@ private func sha256(_ path: FilePath) throws -> String {
                 #""source":"transformer.h.0.ln_1.bias""#, #""source":"transformer.h.0.ln_9.bias""#, 2,
                 "missing: transformer.h.0.ln_9.bias"
             ),
-            (
-                #""operation":"cast F32 to BF16","outputs":["transformer.h.0.ln_1.bias"]"#,
-                #""operation":"copy","outputs":[]"#, 2, "made by no"
-            ),
         ] as [(String, String, Int32, String)])
     func tellAnotherPlan(_ old: String, _ new: String, _ code: Int32, _ words: String) throws {
         let model = try TestModel()

@@ -213,7 +213,6 @@ private func certificate(_ path: String) throws -> JSONObject {
             (#""kind":"transpose","transpose":[0,2,1]"#, #""kind":"transpose","transpose":[0,1,2]"#, 2, "repeat"),
             (#""source":"old.1.norm.bias""#, #""source":"old.1.norm.weight""#, 3, "other bytes"),
             (#""source":"untouched""#, #""source":"nowhere""#, 2, "missing"),
-            (#""outputs":["h.1.qkv.weight"]"#, #""outputs":[]"#, 2, "made by no recorded transform"),
         ] as [(String, String, Int32, String)])
     func findsAMappingThatWasNotDone(_ old: String, _ new: String, _ code: Int32, _ words: String) throws {
         let work = try TemporaryFolder()

@@ -382,7 +382,7 @@ extension String {
         #expect(alone.count == 4 && Set(alone).count == 4)
         for name in try SystemCall.names(in: folder) where name.hasSuffix(".safetensors") {
             let digest = try assayJSON("inspect", folder.appending(name).string, "--digest").object?["contentDigest"]
-            let end = "of \(name), whose content digest is \(digest?.string ?? "")"
+            let end = "of \(name) (safetensors), whose content digest is \(digest?.string ?? "")"
             #expect(alone.contains { $0.hasSuffix(end) }, "\(alone)")
         }
         let first = try #require(SystemCall.names(in: folder).first { $0.hasSuffix(".certificate.json") })

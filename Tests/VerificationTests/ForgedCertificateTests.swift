@@ -144,7 +144,7 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
         .making("another tensor's bytes as a second name", .invalidFile, #"other bytes: ["b"]"#) {
             try Made.withSecondName { $0.transforms.removeAll { $0.outputs == ["b"] } }
         },
-        .making("no transform, and a second name", .structureDiffers, "made by no recorded transform") {
+        .making("no transform, and a second name", .invalidFile, "transforms: expected for each tensor") {
             let made = try Made()
             let bytes: [UInt8] = [7, 7, 7, 7]
             try made.alter([0xB1, 0xB2, 0xB3, 0xB4], bytes)
@@ -156,7 +156,7 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
             }
             return made
         },
-        .making("no transform, and no second name", .structureDiffers, "made by no recorded transform") {
+        .making("no transform, and no second name", .invalidFile, "found none for 'b'") {
             var source = Made.plain
             source.remove("a")
             let made = try Made(source)
@@ -187,6 +187,18 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
         .forging("cut along no axis", .invalidFile, "transforms[0]") {
             let origin = TensorOrigin(sources: ["a"], arrangement: .init(slice: 0..<4))
             $0.transforms = [.init(origin: origin, outputs: ["a"], operation: "copy")]
+        },
+        .forging("made twice", .invalidFile, "found two for 'a'") { certificate in
+            certificate.transforms.append(certificate.transforms.first { $0.outputs == ["a"] }!)
+        },
+        .forging("something else made", .invalidFile, "found one that made something else, 'nothing'") {
+            $0.transforms[0].outputs = ["nothing"]
+        },
+        .forging("another format", .invalidFile, "made.safetensors (safetensors, not gguf)") {
+            $0.destinationFormat = "gguf"
+        },
+        .forging("arithmetic of no version", .invalidFile, "arithmeticVersion: expected a whole number above 0") {
+            $0.arithmeticVersion = -1
         },
         .forging("done by nothing", .structureDiffers, "this version cannot repeat") {
             $0.transforms[0].operation = ""
@@ -282,6 +294,20 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
             let (status, words) = try made.verify()
             #expect(status == .done, "\(words)")
         }
+    }
+
+    /// Its tensors are what counts.
+    @Test func sayWhichFormatTheSourceHad() throws {
+        let made = try Made()
+        try made.forge { $0.sourceFormat = "gguf" }
+        let checkpoint = try Checkpoint.open(made.target)
+        var evidence = Verifier.Evidence(certificate: try CertificateOnHand.find(for: checkpoint))
+        evidence.source = try Checkpoint.open(made.source)
+        let report = try Verifier(checkpoint, ConversionOptions(destination: "")).verify(evidence)
+        #expect(report.exitStatus == .done)
+        #expect(
+            report.notes == ["the certificate calls the source gguf, \(made.source.forDisplay) is safetensors"],
+            "\(report.notes)")
     }
 
     /// One spelling of "é" is not the other, though Swift's strings are equal.

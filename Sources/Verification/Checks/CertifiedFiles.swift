@@ -35,17 +35,21 @@ struct CertifiedFiles {
     /// The metadata of the files of tensors, and, of a folder, which tensors lie in which of them.
     private func metadata() throws -> VerifiedStatement? {
         let tensors = Dictionary(grouping: certificate.destinationTensors) { ExactName($0.file ?? "") }
-        var elsewhere: [VerifiedStatement.Item] = []
+        var (elsewhere, others) = ([VerifiedStatement.Item](), [String]())
         var (statement, names) = try compare(
             \.metadataDigest, "the metadata is the certificate's", other: "other metadata"
         ) { path, file in
             let contents = try Checkpoint.reader(of: path, reading).contents
+            if contents.formatName != certificate.destinationFormat {
+                others.append("\(file.name) (\(contents.formatName), not \(certificate.destinationFormat))")
+            }
             let there = NameSet(contents.tensors.map(\.name))
             elsewhere += (tensors[ExactName(file.name)] ?? []).filter { !there.contains($0.info.name) }
                 .map { .init(name: $0.info.name, file: file.name) }
             return MetadataDigest.of(contents.metadata)
         }
         statement.add("in another file than the certificate says", elsewhere, .invalidFile)
+        statement.add("of another format", others, .invalidFile)
         return names.isEmpty ? nil : statement
     }
 
