@@ -170,6 +170,7 @@ extension Unicode.Scalar {
 }
 
 extension FilePath {
-    /// The path as messages show it: control characters escaped, never cut, as its end tells which file it is.
-    public var forDisplay: String { string.escaped }
+    /// The path as messages show it: control characters escaped, never cut, as its end tells which file it is; '' where it
+    /// is empty.
+    public var forDisplay: String { isEmpty ? "''" : string.escaped }
 }

@@ -52,6 +52,7 @@ public struct CompanionFiles: Sendable {
         var copied: [String] = []
         var left: [String] = []
         for (name, isFile) in try SystemCall.tree(in: folder) where !own(name) {
+            if !isFile { try Self.refuseDanglingLink(folder.appending(name)) }
             let inner = Self.innerFolder(of: name)
             let isPart = !Self.isWeight(name) || inner.map { modules.contains($0) } ?? false
             if isFile, isPart, !Self.isCertificate(name), name != Self.signatureName {
@@ -64,6 +65,15 @@ public struct CompanionFiles: Sendable {
         self.left = Self.joined(left, unless: NameSet(copied.compactMap { Self.innerFolder(of: $0) }))
         self.folder = folder
         configuration = try changes.isEmpty ? nil : Self.configuration(in: folder, changes)
+    }
+
+    /// A folder of links, as hubs keep them, of which a file was not downloaded or was removed.
+    static func refuseDanglingLink(_ path: FilePath) throws {
+        guard try SystemCall.status(path, followingLinks: false)?.kind == .link, try SystemCall.status(path) == nil
+        else { return }
+        throw CheckpointError(
+            path, .file, expected: "what the link leads to",
+            found: "nothing; download it again, or remove the link where it is not needed")
     }
 
     /// Whether a file in the folder is what is made, or is kept of a run that makes it.
@@ -164,8 +174,13 @@ public enum ModelConfiguration {
     /// - Throws: `CheckpointError` where it is no JSON object.
     public static func read(in folder: FilePath) throws -> JSONObject? {
         let path = folder.appending(CompanionFiles.configurationName)
-        guard try SystemCall.status(path) != nil else { return nil }
-        let value = try JSONValue(reading: InputFile(path), "a configuration", atMost: maximumByteCount)
+        guard try SystemCall.status(path) != nil else {
+            try CompanionFiles.refuseDanglingLink(path)
+            return nil
+        }
+        // transformers writes and reads it with Python's json.
+        let value = try JSONValue(
+            reading: InputFile(path), "a configuration", atMost: maximumByteCount, asPython: true)
         guard let object = value.object else {
             throw CheckpointError(path, .file, expected: "a JSON object", found: value.kind)
         }

@@ -111,18 +111,19 @@ public struct ConversionPlan: Sendable {
     /// What earlier runs left beside the destination.
     private static func leftovers(_ options: ConversionOptions) throws -> [String] {
         let destination = options.destination
+        let certificate = destination.settled().beside(CompanionFiles.certificateSuffix)
         let killed =
-            StagedOutput.leftovers(of: destination).map {
+            [destination, certificate].flatMap { StagedOutput.leftovers(of: $0) }.map {
                 "\($0.forDisplay) is left from a run that was killed, if none is at work elsewhere; then it can be removed"
             }
-            + [destination, destination.settled().beside(CompanionFiles.certificateSuffix)].flatMap { place in
+            + [destination, certificate].flatMap { place in
                 StagedOutput.previous(of: place).map {
                     "\($0.forDisplay) is what stood at \(place.forDisplay) before a run that was killed; rename it back,"
                         + " or remove it"
                 }
             }
         let partial = PartialRun.folder(for: destination)
-        guard !options.keepsProgress, try SystemCall.status(partial) != nil else { return killed }
+        guard !options.keepsProgress, try SystemCall.statusOfLengthened(partial) != nil else { return killed }
         return killed + [
             "\(partial.forDisplay) is kept from an interrupted run; use --resume to go on with it, or remove it"
         ]

@@ -224,9 +224,7 @@ extension ConversionPlan {
         _ file: ConversionOutcome.File, at path: FilePath,
         progress: @escaping @Sendable (Int) -> Void
     ) throws -> [(key: String, value: String)] {
-        var reading = options.reading
-        reading.fileName = file.name
-        let reader = try format.open(try InputFile(path, cache: reading.cache), reading)
+        let reader = try openWritten(file, at: path)
         let found = reader.contents.indexByName()
         let stored = zip(file.tensors, file.digests!).filter { $0.0.aliasOf == nil }
             .sorted { $0.0.byteCount > $1.0.byteCount }
@@ -243,6 +241,23 @@ extension ConversionPlan {
             progress(info.byteCount)
         }
         return reader.contents.metadata
+    }
+
+    /// Its structure is our own, so that what cannot be read of it are metadata that came along, or the disk failed.
+    private func openWritten(_ file: ConversionOutcome.File, at path: FilePath) throws -> any CheckpointReader {
+        var reading = options.reading
+        reading.fileName = file.name
+        let reason: String
+        do {
+            return try format.open(try InputFile(path, cache: reading.cache), reading)
+        } catch let error as CheckpointError {
+            reason = "\(error.place): expected \(error.expected), found \(error.found)"
+        } catch let error as StructureError {
+            reason = error.description.replacing("\(path.forDisplay): ", with: "")
+        }
+        throw UsageError(
+            "\(destination.forDisplay): what was written for it cannot be read again, and is not put there: \(reason);"
+                + " where metadata of the source are to blame, --remove-metadata leaves them out")
     }
 
     /// The index of a sharded checkpoint, as the Hugging Face libraries write it.

@@ -47,6 +47,7 @@ public final class PartialRun: Sendable {
         guard status.kind == .folder else {
             throw UsageError("\(folder.forDisplay): is in the way of what an interrupted run keeps; move it away")
         }
+        try requireKinds(in: folder)
         let lock = try takeLock(in: folder)
         do {
             // One that was killed before it had said what it is has done nothing yet.
@@ -183,6 +184,27 @@ public final class PartialRun: Sendable {
     }
 
     // MARK: Checks
+
+    /// Before anything in it is followed or made: under our names may be links that lead out of it.
+    private static func requireKinds(in folder: FilePath) throws {
+        let kinds: [(String, SystemCall.Kind)] = [
+            (outputName, .folder), (finishedName, .folder), (completeName, .file), (lockName, .file),
+            (PartialRunIdentity.fileName, .file),
+        ]
+        var isBegun = false
+        for (name, kind) in kinds {
+            let path = folder.appending(name)
+            guard let found = try SystemCall.status(path, followingLinks: false)?.kind else { continue }
+            guard found == kind else {
+                throw UsageError(
+                    "\(path.forDisplay): expected \(kind.words) of an interrupted run, found \(found.words); move"
+                        + " \(folder.forDisplay) away")
+            }
+            if name == PartialRunIdentity.fileName || name == lockName { isBegun = true }
+        }
+        // Nothing is put into what may be somebody else's.
+        if !isBegun { try requireOurs(folder) }
+    }
 
     /// - Throws: `UsageError` where another process is at work in the folder.
     private static func takeLock(in folder: FilePath) throws -> CInt {

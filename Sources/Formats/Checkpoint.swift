@@ -73,7 +73,8 @@ public struct Checkpoint: Sendable {
     }
 
     private static func openIndex(
-        _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, warnings: [String] = []
+        _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, beside names: [String] = [],
+        warnings: [String] = []
     ) throws -> Checkpoint {
         let index = try ShardIndex(of: InputFile(path))
         let parent = path.removingLastComponent()
@@ -83,7 +84,8 @@ public struct Checkpoint: Sendable {
         let others = reader.contents.otherFiles
         return Checkpoint(
             path: folder ?? path, reader: reader, files: shards + others, index: path, folder: folder,
-            warnings: warnings + reader.contents.warnings, statuses: before + (try statuses(of: others)))
+            warnings: warnings + unread(names, beside: path.lastComponent?.string ?? "", shards + others, in: parent)
+                + reader.contents.warnings, statuses: before + (try statuses(of: others)))
     }
 
     private static func openTree(
@@ -184,7 +186,7 @@ public struct Checkpoint: Sendable {
     // MARK: Folders
 
     /// The weights of a model folder: of the first format that has an index or a file of the usual name, else of the first
-    /// that has any; the index, else the only file.
+    /// that has any; the file of the usual name (which transformers takes first too), else the index, else the only file.
     private static func openFolder(_ folder: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
         let names = try SystemCall.names(in: folder)
         var warnings: [String] = []
@@ -203,26 +205,34 @@ public struct Checkpoint: Sendable {
             warnings.append(
                 "\(chosen.formatName) files are read; \(other.names.listed(first: 10)) beside them not")
         }
-        if let index = chosen.indexNames.first {
+        if let index = chosen.indexNames.first, !chosen.names.contains(chosen.usualName) {
             guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
             return try openIndex(
-                folder.appending(index), options, folder: folder, warnings: warnings)
+                folder.appending(index), options, folder: folder, beside: chosen.names, warnings: warnings)
         }
         let name = try onlyFile(of: chosen, in: folder)
         let before = try SystemCall.status(folder.appending(name))
         let (reader, files) = try openParts(folder.appending(name), options)
-        let others = chosen.names.filter { !files.contains(folder.appending($0)) }
-        if !others.isEmpty {
-            warnings.append("\(name.escapedForDisplay) is read; \(others.listed(first: 10)) beside it not")
-        }
+        warnings += unread(chosen.indexNames + chosen.names, beside: name, files, in: folder)
         return Checkpoint(
             path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings,
             statuses: try statuses(of: files, opened: folder.appending(name), before))
     }
 
+    /// A sentence about files of a folder that are not among those that are read.
+    private static func unread(
+        _ names: [String], beside name: String, _ files: [FilePath], in folder: FilePath
+    ) -> [String] {
+        let read = NameSet(files.map(\.string))
+        let others = names.filter { !read.contains(folder.appending($0).string) }
+        guard !others.isEmpty else { return [] }
+        return ["\(name.escapedForDisplay) is read; \(others.listed(first: 10)) beside it not"]
+    }
+
     /// The only file, or among several the one with the usual name. Parts of one checkpoint count as their first.
     private static func onlyFile(of group: WeightGroup, in folder: FilePath) throws -> String {
+        if group.names.contains(group.usualName) { return group.usualName }
         let names = group.names.filter { !group.numbersParts || PartName($0)?.number ?? 0 == 0 }
         let usual = names.filter { $0.hasPrefix(group.usualPrefix) }
         guard let name = names.count == 1 ? names[0] : usual.count == 1 ? usual[0] : nil else {
@@ -237,6 +247,8 @@ public struct Checkpoint: Sendable {
         let numbersParts: Bool
         let names: [String]
         let indexNames: [String]
+        /// "model.safetensors"
+        let usualName: String
         /// "model."
         let usualPrefix: String
 
@@ -248,6 +260,7 @@ public struct Checkpoint: Sendable {
             }
             formatName = format.name
             numbersParts = format.capabilities.numbersParts
+            usualName = format.weightsFileName
             usualPrefix = String(format.weightsFileName.prefix { $0 != "." }) + "."
             names = all.filter { belongs($0) }
             indexNames = all.filter {

@@ -39,6 +39,11 @@ public protocol CheckpointFormat: Sendable {
     /// are always the same.
     static func nameInShard(ofIndexed name: String) -> String?
 
+    /// What two parts of one checkpoint say differently; nil where their metadata go together.
+    static func conflict(
+        between first: CheckpointContents, and other: CheckpointContents
+    ) -> (key: String, first: String, other: String)?
+
     /// The value of a metadata key that shards have with different values; the first where nothing of all can be said.
     ///
     /// - Parameter values: at least one, in the order of the shards.
@@ -89,6 +94,10 @@ extension CheckpointFormat {
     public static func nameInShard(ofIndexed name: String) -> String? { nil }
 
     public static func joined(_ key: String, _ values: [String]) -> String { values[0] }
+
+    public static func conflict(
+        between first: CheckpointContents, and other: CheckpointContents
+    ) -> (key: String, first: String, other: String)? { nil }
 
     public static var metadataOwner: String { name }
 

@@ -10,7 +10,8 @@ extension String {
         var lines: [String] = []
         var line = first
         var isEmpty = true
-        for word in split(separator: " ") {
+        // Names may hold several spaces in a row.
+        for word in split(separator: " ", omittingEmptySubsequences: false) {
             if !isEmpty, line.count + 1 + word.count > width {
                 lines.append(line)
                 (line, isEmpty) = (indent, true)

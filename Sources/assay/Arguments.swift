@@ -1,3 +1,5 @@
+import ArgumentParser
+import AssayCheckpoints
 import SystemPackage
 
 #if canImport(Glibc)
@@ -27,6 +29,23 @@ enum Arguments {
         return String(text)
     }
 
+    /// The options that take one value. Of two the parser would believe the last, and say nothing.
+    static let singleValued: Set<String> = [
+        "--against", "--batch", "--capture", "--certificate", "--deflate", "--dtype", "--manifest", "--map", "--map-a",
+        "--map-b", "--memory", "--memory-length", "--profile", "--report", "--scale-type", "--scheme",
+        "--segment-length", "--shard-size", "--signature", "--text", "--threads", "--to", "--tokens", "--tolerance",
+    ]
+
+    /// - Throws: `ValidationError` where an option of one value is given twice.
+    static func requireOnce(_ arguments: [String]) throws {
+        var seen = Set<String>()
+        for argument in arguments.prefix(while: { $0 != "--" }) {
+            let name = String(argument.prefix { $0 != "=" })
+            guard singleValued.contains(name), !seen.insert(name).inserted else { continue }
+            throw ValidationError("\(name): given twice; give it once")
+        }
+    }
+
     /// Whether an argument is text in UTF-8.
     static func isText(_ argument: String) -> Bool { !argument.unicodeScalars.contains(where: isStandIn) }
 
@@ -38,6 +57,15 @@ enum Arguments {
 }
 
 extension FilePath {
+    /// A file that an option names to be read.
+    ///
+    /// - Throws: `UsageError` where there is none.
+    init(existing argument: String, of option: String) throws {
+        self.init(argument: argument)
+        guard try SystemCall.status(self) == nil else { return }
+        throw UsageError("\(option): \(forDisplay): there is no such file")
+    }
+
     /// The path that an argument names, byte for byte.
     init(argument: String) {
         self = (Arguments.bytes(of: argument) + [0]).withUnsafeBytes { bytes in

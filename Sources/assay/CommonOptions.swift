@@ -60,7 +60,7 @@ struct MapOption: ParsableArguments {
         completion: .file())
     var path: String?
 
-    func read() throws -> TensorMap? { try path.map { try TensorMap(reading: FilePath(argument: $0)) } }
+    func read() throws -> TensorMap? { try path.map { try TensorMap(reading: FilePath(existing: $0, of: "--map")) } }
 }
 
 /// Options of the subcommands that write a checkpoint.

@@ -103,7 +103,9 @@ struct Diff: ParsableCommand {
         options.limit = tolerance
         options.taps = try TapPattern(joining: taps) ?? .everything
         let sides = try zip(checkpoints, [mapA, mapB]).map { checkpoint, map in
-            try ComparisonSide(checkpoint, map.map { try TensorMap(reading: FilePath(argument: $0)) })
+            let option = map == mapA ? "--map-a" : "--map-b"
+            return try ComparisonSide(
+                checkpoint, map.map { try TensorMap(reading: FilePath(existing: $0, of: option)) })
         }
         let (reference, test) = try ComparisonSide.pair(sides[0], sides[1])
         options.tokens = try input.batch(

@@ -69,7 +69,9 @@ struct InputOptions: ParsableArguments {
             throw UsageError(
                 "--segment-length, --memory-length: \(model.spec.architecture) remembers nothing between segments")
         }
-        if let tokens { return try InputReading.read(FilePath(argument: tokens), reading).cut(into: segments) }
+        if let tokens {
+            return try InputReading.read(FilePath(existing: tokens, of: "--tokens"), reading).cut(into: segments)
+        }
         guard let text else {
             guard segments == TokenBatch.Segments() else {
                 throw UsageError("--segment-length, --memory-length: say nothing without --tokens FILE or --text FILE")
@@ -79,7 +81,8 @@ struct InputOptions: ParsableArguments {
         guard let model else {
             throw UsageError("\(folder.forDisplay): --text needs a model folder with a tokenizer")
         }
-        return try TextInput.batch(FilePath(argument: text), for: model.spec, tokenizerIn: folder).cut(into: segments)
+        let path = try FilePath(existing: text, of: "--text")
+        return try TextInput.batch(path, for: model.spec, tokenizerIn: folder).cut(into: segments)
     }
 }
 

@@ -32,6 +32,12 @@ enum Main {
     /// inspecting a checkpoint. Whatever is not plainly its own (a mistake, a cry for help) is the root's.
     private static func command() throws -> any ParsableCommand {
         let arguments = Arguments.texts
+        try Arguments.requireOnce(arguments)
+        if arguments.first == "help", let topic = arguments.dropFirst().first(where: { !$0.hasPrefix("-") }),
+            topic != "help", !Assay.configuration.subcommands.contains(where: { $0.configuration.commandName == topic })
+        {
+            throw ValidationError("help: there is no subcommand '\(topic)'")
+        }
         if let type = Assay.configuration.subcommands.first(where: { $0.configuration.commandName == arguments.first }),
             let command = try? type.parseAsRoot(Array(arguments.dropFirst()))
         {

@@ -105,11 +105,13 @@ struct Verify: ParsableCommand {
         var evidence = Verifier.Evidence(certificate: try findCertificate(of: checkpoint))
         evidence.source = try against.map { try common.open($0) }
         evidence.map = try map.read()
-        evidence.tokens = try tokens.map { try InputReading.read(FilePath(argument: $0), common.reading) }
+        evidence.tokens = try tokens.map {
+            try InputReading.read(FilePath(existing: $0, of: "--tokens"), common.reading)
+        }
         evidence.signature =
             switch signature {
             case "none": nil
-            case let path?: try SignatureOnHand(reading: FilePath(argument: path))
+            case let path?: try SignatureOnHand(reading: FilePath(existing: path, of: "--signature"))
             case nil: try SignatureOnHand.find(for: checkpoint)
             }
         return evidence
@@ -118,7 +120,9 @@ struct Verify: ParsableCommand {
     private func findCertificate(of checkpoint: Checkpoint) throws -> CertificateOnHand? {
         switch certificate {
         case "none": nil
-        case let path?: try CertificateOnHand(reading: FilePath(argument: path), of: checkpoint)
+        case let path?:
+            try CertificateOnHand(
+                reading: FilePath(existing: path, of: "--certificate"), of: checkpoint)
         case nil: try CertificateOnHand.find(for: checkpoint)
         }
     }

@@ -49,6 +49,20 @@ import Testing
         #expect(try JSONValue(parsing: Array("12.0".utf8)).int == nil)
     }
 
+    /// Only where Python's are asked for, and with their text.
+    @Test(arguments: ["NaN", "Infinity", "-Infinity"]) func pythonsNumbersKeepTheirText(_ word: String) throws {
+        let text = Array("[0.0, \(word)]".utf8)
+        #expect(throws: JSONError.self) { try JSONValue(parsing: text) }
+        let value = try JSONValue(parsing: text, in: "config.json", asPython: true)
+        #expect(value.compactText == "[0.0,\(word)]")
+        #expect(value.array?[1].int == nil && value.array?[1].double == nil && value.array?[1].string == nil)
+        for wrong in ["\(word)x", "+\(word)", word.lowercased(), String(word.dropLast())] {
+            #expect(throws: CheckpointError.self, "\(wrong)") {
+                try JSONValue(parsing: Array("[\(wrong)]".utf8), in: "config.json", asPython: true)
+            }
+        }
+    }
+
     @Test func canonicalTextSortsMembers() throws {
         let value = try JSONValue(parsing: Array(#"{"é":1,"z":{"b":1,"a":2},"Z":3}"#.utf8))
         #expect(value.canonicalText == #"{"Z":3,"z":{"a":2,"b":1},"é":1}"#)

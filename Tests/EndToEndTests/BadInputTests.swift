@@ -225,7 +225,7 @@ import Testing
         let folder = try TemporaryFolder()
         let file = try folder.write("x.safetensors", Self.good)
         let cases: [(arguments: [String], exitCode: Int32, words: String)] = [
-            (["inspect", ""], 64, "there is no such file"), (["inspect", "-"], 64, "there is no such file"),
+            (["inspect", ""], 64, "'': there is no such file"), (["inspect", "-"], 64, "there is no such file"),
             (["inspect", folder.path.appending("none").string], 64, "there is no such file"),
             (["inspect", String(repeating: "n", count: 4096)], 4, "too long"),
             (["inspect", String(repeating: "n/", count: 3000)], 4, "too long"),

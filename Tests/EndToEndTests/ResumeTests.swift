@@ -59,7 +59,14 @@ import Testing
 
         func run(_ more: [String] = []) throws -> AssayTool.Outcome {
             try Self.trials.record(1)
-            return try AssayTool.run(command + more)
+            // Options of one value are given once.
+            var kept = command
+            for name in more where name.hasPrefix("--") {
+                if let index = kept.firstIndex(of: name), !name.hasPrefix("--set") {
+                    kept.removeSubrange(index...index + 1)
+                }
+            }
+            return try AssayTool.run(kept + more)
         }
 
         static func shard(_ number: Int) -> String { "model-0000\(number)-of-00005.safetensors" }
@@ -176,6 +183,44 @@ import Testing
         let outcome = try work.run(["--map", file.string])
         #expect(outcome.exitCode == 64)
         #expect(outcome.errors.contains("was begun with other options"), "\(outcome.errors)")
+    }
+
+    /// Links under the names of what is kept would lead whatever is made, or removed, out of the folder.
+    @Test(arguments: ["output", "finished", "lock", "run.json", "complete.json"], [true, false])
+    func followsNothingOutOfItsFolder(_ name: String, _ isLink: Bool) throws {
+        let work = try Interrupted()
+        let other = work.folder.path.appending("other")
+        try SystemCall.makeFolder(other)
+        try TestFiles.write([1], to: other.appending("mine.txt"))
+        SystemCall.removeTree(work.partial.appending(name))
+        let path = work.partial.appending(name)
+        if isLink {
+            let isFile = name == "lock" || name.hasSuffix(".json")
+            try SystemCall.link(path, to: isFile ? other.appending("new") : other)
+        } else {
+            try #require(mkfifo(path.string, 0o600) == 0)
+        }
+        let outcome = try work.run()
+        #expect(outcome.exitCode == 64, "\(outcome.errors)")
+        #expect(
+            outcome.errors.contains(isLink ? "found a symbolic link" : "found a pipe, a socket or a device"),
+            "\(outcome.errors)")
+        #expect(try SystemCall.names(in: other) == ["mine.txt"])
+        #expect(work.folder.names == ["made.assay-partial", "other", "source.safetensors"])
+    }
+
+    /// A folder of that name that holds other things is not even locked.
+    @Test func putsNothingIntoTheFoldersOfOthers() throws {
+        let folder = try TemporaryFolder()
+        let model = try TestModel()
+        let source = try folder.write("a.safetensors", try TestFiles.bytes(model.weights))
+        let partial = folder.path.appending("made.assay-partial")
+        try SystemCall.makeFolder(partial)
+        try TestFiles.write([1], to: partial.appending("mine.txt"))
+        let outcome = try AssayTool.run(
+            ["convert", source.string, folder.path.appending("made/").string, "--resume", "--shard-size", "10MB"])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("holds 'mine.txt'"), "\(outcome.errors)")
+        #expect(try SystemCall.names(in: partial) == ["mine.txt"])
     }
 
     @Test func takesOtherThreadsAndMemory() throws {

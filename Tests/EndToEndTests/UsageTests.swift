@@ -73,12 +73,38 @@ import Testing
         ("diff MODEL MODEL --tolerance -1", "--tolerance: a number from 0 on, not -1"),
         ("diff MODEL MODEL --tokens TOKENS --batch -1", "--batch: a number from 1 on, not -1"),
         ("inspect MODEL --threads -1", "--threads: a number from 1 to 1024, not -1"),
+        ("inspect MODEL --threads 1 --threads=2", "--threads: given twice; give it once"),
+        ("convert WEIGHTS OUT/x --to npz --to=hdf5", "--to: given twice; give it once"),
+        ("help nosuch", "help: there is no subcommand 'nosuch'"),
+        ("run MODEL --tokens OUT/none", "--tokens: "), ("run MODEL --tokens OUT/none", "none: there is no such file"),
+        ("run MODEL --text OUT/none", "--text: "), ("diff MODEL MODEL --tokens OUT/none", "there is no such file"),
+        ("diff MODEL MODEL --map-b OUT/none", "--map-b: "), ("convert WEIGHTS OUT/x.h5 --map OUT/none", "--map: "),
+        ("verify MODEL --certificate OUT/none", "--certificate: "),
+        ("verify MODEL --signature OUT/none", "--signature: "),
     ])
     func refusesWhatWouldDoNothing(_ command: String, _ words: String) throws {
         let (outcome, made) = try run(command)
         #expect(outcome.exitCode == 64, "\(outcome.output)\(outcome.errors)")
         #expect(outcome.errors.contains(words), "\(outcome.errors)")
         #expect(made.isEmpty)
+    }
+
+    /// Each is refused where it is given twice, and those of several values are not.
+    @Test func whichOptionsTakeOneValueIsKnown() throws {
+        let help = try JSONValue(parsing: Array(AssayTool.run(["--experimental-dump-help"]).output.utf8))
+        var options: [(name: String, repeats: Bool)] = []
+        for command in help.object?["command"]?.object?["subcommands"]?.array ?? [] {
+            for argument in command.object?["arguments"]?.array?.compactMap(\.object) ?? []
+            where argument["kind"]?.string == "option" {
+                let name = "--" + (argument["names"]?.array?[0].object?["name"]?.string ?? "?")
+                options.append((name, argument["isRepeating"]?.bool ?? true))
+            }
+        }
+        #expect(options.count > 40)
+        for (name, repeats) in options {
+            let outcome = try AssayTool.run(["inspect", "x", name, "1", name, "2"])
+            #expect(outcome.errors.contains("given twice") != repeats, "\(name): \(outcome.errors)")
+        }
     }
 
     @Test(arguments: ["Qwen2.5", "llama-3.1-8b", "model.xyz/", "model.h5/", "plain"])
@@ -88,6 +114,53 @@ import Testing
         #expect(made == [name.hasSuffix("/") ? String(name.dropLast()) : name])
         let (again, _) = try run("convert WEIGHTS OUT/\(name)/ --to zplanes")
         #expect(again.output.contains("model.zplanes") || again.exitCode == 0, "\(again.errors)")
+    }
+
+    /// The certificate's name is the longest of those that are made.
+    @Test(arguments: [(238, true), (239, false), (255, false)]) func namesAreAsLongAsFileSystemsAllow(
+        _ count: Int, _ isMade: Bool
+    ) throws {
+        let model = try TestModel()
+        let name = String(repeating: "a", count: count - 4) + ".npz"
+        let outcome = try AssayTool.run(
+            ["convert", model.weights.string, model.folder.path.appending(name).string])
+        #expect(outcome.exitCode == (isMade ? 0 : 64), "\(outcome.errors)")
+        if !isMade { #expect(outcome.errors.contains("the name has \(count) bytes"), "\(outcome.errors)") }
+        #expect(model.folder.names.count == (isMade ? 5 : 3))
+    }
+
+    /// Folders of links, as hubs keep them, with a file that was not downloaded.
+    @Test(arguments: ["config.json", "tokenizer.json", "inner/x.json"]) func aLinkThatLeadsNowhereIsNoAbsentFile(
+        _ name: String
+    ) throws {
+        let model = try TestModel()
+        let path = model.folder.path.pushing(FilePath(name))
+        SystemCall.removeIfPresent(path)
+        if name.contains("/") { try SystemCall.makeFolder(path.removingLastComponent()) }
+        try SystemCall.link(path, to: "../../blobs/abc")
+        let target = try TemporaryFolder()
+        let outcome = try AssayTool.run(["convert", model.path, target.path.appending("out/").string])
+        #expect(outcome.exitCode == 3, "\(outcome.errors)")
+        #expect(outcome.errors.contains("\(path): expected what the link leads to, found nothing"), "\(outcome.errors)")
+        #expect(target.names.isEmpty)
+        let inspection = try AssayTool.run(["inspect", model.path])
+        #expect(inspection.exitCode == (name == "config.json" ? 3 : 0), "\(inspection.errors)")
+    }
+
+    /// Python's json writes and reads numbers that JSON lacks.
+    @Test func configurationsMayHoldPythonsNumbers() throws {
+        let model = try TestModel()
+        let path = model.folder.path.appending("config.json")
+        let text = String(decoding: try TestFiles.bytes(path), as: UTF8.self)
+        let changed = text.replacing(/^\s*\{/, with: "{\"summary_limit\": [0.0, Infinity],")
+        try TestFiles.write(Array(changed.utf8), to: path)
+        let target = try TemporaryFolder()
+        let outcome = try AssayTool.run(
+            ["quantize", model.path, target.path.appending("out/").string, "--scheme", "int8"])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        let written = try TestFiles.bytes(target.path.appending("out").appending("config.json"))
+        #expect(String(decoding: written, as: UTF8.self).contains("Infinity"))
+        #expect(try AssayTool.run(["inspect", model.path]).errors.contains("summary_limit") == false)
     }
 
     @Test func aFolderThatExistsNeedsNoSlash() throws {

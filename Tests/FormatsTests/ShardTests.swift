@@ -235,6 +235,27 @@ import Testing
         #expect(error?.sentence.contains("a.safetensors, b.safetensors") == true)
     }
 
+    /// transformers takes the single file before it looks for an index.
+    @Test func aFileOfTheUsualNameGoesBeforeAnIndex() throws {
+        let folder = try folder(sound)
+        try folder.write("model.safetensors", tensorA)
+        let checkpoint = try Checkpoint.open(folder.path)
+        #expect(checkpoint.contents.tensors.map(\.name) == ["a"])
+        #expect(
+            checkpoint.warnings == [
+                "model.safetensors is read; m.safetensors.index.json, m-1.safetensors, m-2.safetensors beside it not"
+            ])
+        try EveryCommand.mustAccept(folder.path)
+    }
+
+    @Test func whatAnIndexDoesNotNameIsMentioned() throws {
+        let folder = try folder(sound)
+        try folder.write("m-3.safetensors", tensorA)
+        let checkpoint = try Checkpoint.open(folder.path)
+        #expect(checkpoint.contents.tensors.map(\.name) == ["a", "b"])
+        #expect(checkpoint.warnings == ["m.safetensors.index.json is read; m-3.safetensors beside it not"])
+    }
+
     @Test func whichOfSeveralFormatsIsReadIsSaid() throws {
         let folder = try folder(sound)
         try folder.write("pytorch_model.bin", [0x80])

@@ -9,7 +9,19 @@ import SystemPackage
 /// writes are continued.
 package enum SystemCall {
     /// What kind of thing a path names.
-    package enum Kind: Sendable { case file, folder, link, other }
+    package enum Kind: Sendable {
+        case file, folder, link, other
+
+        /// For sentences.
+        package var words: String {
+            switch self {
+            case .file: "a file"
+            case .folder: "a folder"
+            case .link: "a symbolic link"
+            case .other: "a pipe, a socket or a device"
+            }
+        }
+    }
 
     package struct Status: Sendable, Equatable {
         package var kind: Kind
@@ -73,6 +85,18 @@ package enum SystemCall {
             if let result = call() { return result }
             let code = Errno(rawValue: errno)
             if code != .interrupted { throw SystemError(operation, path, code) }
+        }
+    }
+
+    /// The same of a name that was made by lengthening another: where that is too long, nothing can have it.
+    package static func statusOfLengthened(
+        _ path: FilePath, followingLinks: Bool = true
+    ) throws(SystemError) -> Status? {
+        do {
+            return try status(path, followingLinks: followingLinks)
+        } catch {
+            guard error.errno == .fileNameTooLong else { throw error }
+            return nil
         }
     }
 
@@ -154,7 +178,9 @@ package enum SystemCall {
     /// Opens a file that processes lock, and makes it where it is missing.
     package static func openLock(_ path: FilePath) throws(SystemError) -> CInt {
         try Temporaries.making { () throws(SystemError) -> CInt in
-            try retrying("open it", path) { path.withPlatformString { open($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o666) } }
+            try retrying("open it", path) {
+                path.withPlatformString { open($0, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666) }
+            }
         }
     }
 

@@ -3,10 +3,14 @@ import SystemPackage
 extension JSONValue {
     /// Parses the text of a file.
     ///
+    /// - Parameter asPython: whether `NaN` and `Infinity` are numbers, which keep their text.
     /// - Throws: `CheckpointError` with the byte where it is no JSON.
-    public init(parsing bytes: [UInt8], in path: FilePath) throws {
+    public init(parsing bytes: [UInt8], in path: FilePath, asPython: Bool = false) throws {
         do {
-            try self.init(parsing: bytes)
+            self = try JSONScanner.scan(bytes) { scanner in
+                scanner.takesNonFinite = asPython
+                return try scanner.value()
+            }
         } catch let error as JSONError {
             throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
         }
@@ -17,9 +21,13 @@ extension JSONValue {
     /// - Parameters:
     ///   - kind: what the file should be, for messages: "an index".
     ///   - maximumByteCount: more is refused unread.
+    ///   - asPython: whether `NaN` and `Infinity` are numbers, which keep their text.
     /// - Throws: `CheckpointError` where it is too long or no JSON; `SystemError`.
-    public init(reading file: InputFile, _ kind: String, atMost maximumByteCount: Int) throws {
-        try self.init(parsing: Self.bytes(of: file, kind, atMost: maximumByteCount), in: file.path)
+    public init(
+        reading file: InputFile, _ kind: String, atMost maximumByteCount: Int, asPython: Bool = false
+    ) throws {
+        let bytes = try Self.bytes(of: file, kind, atMost: maximumByteCount)
+        try self.init(parsing: bytes, in: file.path, asPython: asPython)
     }
 
     /// The text of a whole file, for those who scan it themselves; parameters and errors as above.

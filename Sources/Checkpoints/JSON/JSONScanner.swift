@@ -20,6 +20,8 @@ public struct JSONScanner {
     /// Deeper nesting than any checkpoint has.
     public static let maximumDepth = 128
 
+    /// Whether `NaN`, `Infinity` and `-Infinity` are numbers, as Python writes and reads them.
+    var takesNonFinite = false
     private let bytes: UnsafeBufferPointer<UInt8>
     public private(set) var offset = 0
     private var depth = 0
@@ -181,9 +183,21 @@ public struct JSONScanner {
         case UInt8(ascii: "n"):
             try word("null")
             return .null
-        case .some(let byte) where byte == UInt8(ascii: "-") || Self.isDigit(byte): return .number(try number())
-        default: throw unexpected("a value")
+        case .some(let byte) where byte == UInt8(ascii: "-") || Self.isDigit(byte):
+            return .number(try nonFinite() ?? number())
+        default:
+            guard let number = nonFinite() else { throw unexpected("a value") }
+            return .number(number)
         }
+    }
+
+    private mutating func nonFinite() -> JSONNumber? {
+        guard takesNonFinite else { return nil }
+        for word in ["NaN", "Infinity", "-Infinity"] where bytes[offset...].starts(with: word.utf8) {
+            offset += word.utf8.count
+            return JSONNumber(text: word)
+        }
+        return nil
     }
 
     /// What the next value is, for messages and choices: its first byte.

@@ -99,8 +99,9 @@ struct GGUFMetadataWriter {
     private static func alignment(_ value: JSONValue?) throws -> Int {
         guard let number = value?.int, number > 0, number & (number - 1) == 0, number <= GGUF.maximumAlignment else {
             throw UsageError(
-                "metadata '\(CheckpointContents.foreignKey)': expected a power of two up to \(GGUF.maximumAlignment) under"
-                    + " '\(GGUFMetadata.alignmentKey)', found \(value?.compactText ?? "none")")
+                "metadata '\(GGUFMetadata.alignmentKey)': expected a power of two up to \(GGUF.maximumAlignment), found"
+                    + " \(value?.compactText ?? "none"); set another with --set-metadata"
+                    + " \(GGUFMetadata.alignmentKey):u32=\(GGUF.defaultAlignment)")
         }
         return number
     }

@@ -111,16 +111,24 @@ public enum HDF5: CheckpointFormat {
         var seen = NameSet()
         let datasets = structure.datasets.map(\.path) + structure.aliases.map(\.path)
         for path in datasets + structure.groups.map(\.path) where path != "/" {
-            // A group's path ends with a slash; the name is the same without.
-            let scalars = path.unicodeScalars
-            let name = String(scalars.last == "/" ? scalars.dropFirst().dropLast() : scalars.dropFirst())
-            let isPath = scalars.first == "/" && objection(name) == nil
-            guard isPath, seen.insert(name) else {
+            let isPath = isPath(path)
+            guard isPath, seen.insert(objectName(ofPath: path)) else {
                 throw CheckpointError(
                     file.path, .part("object '\(path.escapedForDisplay)'"), expected: "a path of its own",
                     found: isPath ? "it twice" : "one that is none")
             }
         }
+    }
+
+    /// Whether it is the path of an object: "/" of the root, with a final slash of a group.
+    static func isPath(_ path: String) -> Bool {
+        path == "/" || path.unicodeScalars.first == "/" && objection(objectName(ofPath: path)) == nil
+    }
+
+    /// A path without the slashes that it begins and, of a group, ends with.
+    private static func objectName(ofPath path: String) -> String {
+        let scalars = path.unicodeScalars
+        return String(scalars.last == "/" ? scalars.dropFirst().dropLast() : scalars.dropFirst())
     }
 
     private static func addAliases(

@@ -11,6 +11,7 @@ enum HDF5AttributeWriter {
 
     /// Text, as a string of any length; as opaque bytes where a NUL stands in it.
     static func write(_ text: String, _ name: String, on object: hid_t) throws {
+        try requireFits(text.utf8.count)
         if text.utf8.contains(0) {
             let bytes = Array(text.utf8)
             try write(
@@ -66,10 +67,7 @@ enum HDF5AttributeWriter {
             throw Failure(reason: "its type '\(typeName.escapedForDisplay)' is not known")
         }
         // Before memory is taken: short values may be filled up to any length. What is written can be read again.
-        guard byteCount <= HDF5Limits.attributeByteCount else {
-            throw Failure(
-                reason: "it would have \(byteCount.inBytes), an attribute has \(HDF5Limits.attributeByteCount) at most")
-        }
+        try requireFits(byteCount)
         guard let space = HDF5Identifier(makeSpace(shape)),
             let attribute = HDF5Identifier(
                 H5Acreate2(object, name, type.raw, space.raw, chdf5_default(), chdf5_default()))
@@ -77,6 +75,12 @@ enum HDF5AttributeWriter {
         guard try fill(type.raw, attribute.raw) >= 0 else {
             throw Failure(reason: "libhdf5 says '\(HDF5Library.errorText())'")
         }
+    }
+
+    private static func requireFits(_ byteCount: Int) throws {
+        guard byteCount > HDF5Limits.attributeByteCount else { return }
+        throw Failure(
+            reason: "it would have \(byteCount.inBytes), an attribute has \(HDF5Limits.attributeByteCount) at most")
     }
 
     /// What an attribute in the form of the listing takes; 0 where its strings are as long as they are, or it is none.
@@ -141,6 +145,7 @@ enum HDF5AttributeWriter {
             }
             texts.append(bytes.map { CChar(bitPattern: $0) } + [0])
         }
+        try requireFits(texts.reduce(0) { $0 + $1.count })
         let lengths = texts.map(\.count)
         let joined = Array(texts.joined())
         return joined.withUnsafeBufferPointer { buffer in

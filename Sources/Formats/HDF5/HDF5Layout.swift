@@ -243,6 +243,11 @@ struct HDF5Substitute {
     static let typeAttribute = "assay_type"
     static let shapeAttribute = "assay_shape"
 
+    /// Attributes of a dataset without those.
+    static func without(_ attributes: JSONObject) -> JSONObject {
+        JSONObject(attributes.members.filter { $0.key != typeAttribute && $0.key != shapeAttribute })
+    }
+
     /// The type of the same width, and of the dataset unless that is opaque.
     var storedType: ElementType
     /// Whether the dataset is a row of bytes, whatever the shape.

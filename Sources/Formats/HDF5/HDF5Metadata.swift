@@ -39,10 +39,8 @@ enum HDF5Metadata {
             }
         }
         for dataset in structure.datasets {
-            let attributes = dataset.attributes.members.filter {
-                $0.key != HDF5Substitute.typeAttribute && $0.key != HDF5Substitute.shapeAttribute
-            }
-            if !attributes.isEmpty { foreign.append((dataset.path, .object(JSONObject(attributes)))) }
+            let attributes = HDF5Substitute.without(dataset.attributes)
+            if !attributes.members.isEmpty { foreign.append((dataset.path, .object(attributes))) }
         }
         if !foreign.isEmpty {
             foreign.sort { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
@@ -122,7 +120,8 @@ enum HDF5Metadata {
                 continue
             }
             let fits = !key.isEmpty && !key.utf8.contains(0) && key.utf8.count <= maximumNameByteCount
-            if fits, key != pairsAttribute, seen.insert(key) {
+            // Text under such a name would be taken for one of Keras' lists.
+            if fits, KerasNames.Listing(attribute: key) == nil, key != pairsAttribute, seen.insert(key) {
                 result.text.append((key, value))
             } else {
                 misfits.append((key, value))
@@ -144,12 +143,12 @@ enum HDF5Metadata {
                 )
             }
             for (path, value) in paths.members {
-                guard path.hasPrefix("/"), let attributes = value.object else {
+                guard HDF5.isPath(path), let attributes = value.object else {
                     throw UsageError(
                         "metadata '\(CheckpointContents.foreignKey)': expected attributes of a path, found"
                             + " \(value.kind) under '\(path.escapedForDisplay)'")
                 }
-                result.foreign.append((path, attributes))
+                result.foreign.append((path, path.hasSuffix("/") ? attributes : HDF5Substitute.without(attributes)))
             }
         }
         object[member] = nil

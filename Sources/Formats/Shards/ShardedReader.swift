@@ -51,11 +51,28 @@ struct ShardedReader: CheckpointReader {
             }
         }
         try Self.checkNames(paths.map { $0.lastComponent?.string ?? "" }, shards, paths[0])
+        try Self.requireOneModel(paths, shards)
         self.init(shards)
-        if let expected = shards.first?.contents.part?.tensorCount, expected != contents.tensors.count {
+        for (path, part) in zip(paths, shards.map(\.contents.part)) {
+            guard let expected = part?.tensorCount, expected != contents.tensors.count else { continue }
             throw StructureError(
-                "\(paths[0].forDisplay): expected \(expected) tensors in all \(paths.count) parts, found"
+                "\(path.forDisplay): expected \(expected) tensors in all \(paths.count) parts, found"
                     + " \(contents.tensors.count); the parts are not of one checkpoint")
+        }
+    }
+
+    /// Later parts say nothing or what the first says; others are of another model.
+    private static func requireOneModel(_ paths: [FilePath], _ shards: [any CheckpointReader]) throws {
+        guard let first = shards.first?.contents, let format = FormatRegistry.format(named: first.formatName) else {
+            return
+        }
+        for (path, reader) in zip(paths, shards).dropFirst() {
+            guard let conflict = format.conflict(between: first, and: reader.contents) else { continue }
+            throw StructureError(
+                "\(path.forDisplay): expected '\(conflict.key.escapedForDisplay)' as in"
+                    + " \(paths[0].forDisplay), \(conflict.first.prefix(200).description.escapedForDisplay), found"
+                    + " \(conflict.other.prefix(200).description.escapedForDisplay); the parts are not of one checkpoint"
+            )
         }
     }
 

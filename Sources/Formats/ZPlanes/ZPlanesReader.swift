@@ -25,6 +25,7 @@ final class ZPlanesReader: CheckpointReader {
         let footer = try ZPlanesFooter(of: file)
         let index = try Self.index(of: file, footer)
         try Self.checkExtents(index, footer, in: file)
+        try Self.checkContentDigest(of: index, in: file)
         self.file = file
         self.index = index
         self.threads = threads
@@ -98,6 +99,16 @@ final class ZPlanesReader: CheckpointReader {
             end = extent.range.upperBound
         }
         try FrameWalk.requireSkippable(end..<footer.index.lowerBound, in: file)
+    }
+
+    /// The digests of the tensors are compared when their bytes are read; only this one covers names, types and shapes.
+    private static func checkContentDigest(of index: ZPlanesIndex, in file: InputFile) throws {
+        let digest = ContentDigest.of(index.tensors.map(\.info), index.tensors.map(\.digest))
+        guard digest == index.contentDigest else {
+            throw CheckpointError(
+                file.path, .part("index"),
+                expected: "the content digest \(digest), which its tensors give", found: "\(index.contentDigest)")
+        }
     }
 
     private static func keptHeader(_ index: ZPlanesIndex, in file: InputFile) throws -> OriginalHeader? {

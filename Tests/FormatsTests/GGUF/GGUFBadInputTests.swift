@@ -283,8 +283,8 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         let error = #expect(throws: UsageError.self) { try ggufBytes(tensors, metadata: metadata) }
         #expect(
             error?.sentence
-                == "metadata 'assay.foreign': expected a power of two up to 65536 under 'general.alignment', found"
-                + " \(alignment)")
+                == "metadata 'general.alignment': expected a power of two up to 65536, found \(alignment); set another with"
+                + " --set-metadata general.alignment:u32=32")
     }
 
     // MARK: Vocabularies
@@ -368,8 +368,62 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         try write(["t0"])
         error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
         #expect(error?.sentence.contains("tensor 't0' stands in m-00001-of-00003.gguf and in m-00003") == true)
-        try write(["x"])
+        try folder.write(
+            "m-00003-of-00003.gguf",
+            try ggufBytes(
+                [SampleTensor("x", .i8, [1], [1])], part: CheckpointPart(number: 2, count: 3, tensorCount: 5)))
         #expect(try Checkpoint.open(folder.path).contents.tensors.count == 5)
+    }
+
+    /// Later parts say nothing of the model, or the same.
+    @Test(
+        arguments: [
+            (#"{"a":"1"}"#, #"{"x":{"type":"u32","value":1}}"#, nil), (#"{}"#, "{}", nil),
+            (#"{"b":"2"}"#, #"{"y":{"type":"u32","value":2}}"#, nil),
+            (#"{"a":"2"}"#, "{}", #"expected 'a' as in"#),
+            ("{}", #"{"x":{"type":"u32","value":2}}"#, #"expected 'x' as in"#),
+            ("{}", #"{"x":{"type":"i32","value":1}}"#, #"expected 'x' as in"#),
+            (#"{"x":"1"}"#, "{}", #"expected 'x' as in"#),
+        ] as [(String, String, String?)])
+    func partsThatContradictEachOtherAreRefused(_ text: String, _ typed: String, _ words: String?) throws {
+        let folder = try TemporaryFolder()
+        func write(_ number: Int, _ text: String, _ typed: String) throws {
+            let pairs = try #require(try JSONValue(parsing: Array(text.utf8)).object).members.map {
+                (key: $0.key, value: $0.value.string ?? "")
+            }
+            // As the first, which has metadata, and then the number that stands behind its key and type.
+            var bytes = try ggufBytes(
+                [SampleTensor("t\(number)", .i8, [1], [1])],
+                metadata: pairs + [(CheckpointContents.foreignKey, #"{"gguf":\#(typed)}"#)],
+                part: CheckpointPart(number: 0, count: 2, tensorCount: 2))
+            let key = try #require(bytes.firstRange(of: Array("split.no".utf8)))
+            bytes[key.upperBound + 4] = UInt8(number)
+            try folder.write("m-0000\(number + 1)-of-00002.gguf", bytes)
+        }
+        try write(0, #"{"a":"1"}"#, #"{"x":{"type":"u32","value":1}}"#)
+        try write(1, text, typed)
+        guard let words else {
+            let metadata = try Checkpoint.open(folder.path).contents.metadata
+            #expect(metadata.contains { $0.key == "a" && $0.value == "1" })
+            let foreign = metadata.first { $0.key == CheckpointContents.foreignKey }?.value ?? ""
+            #expect(foreign.contains(#""x":{"type":"u32","value":1}"#), "\(foreign)")
+            return #expect(foreign.contains("\"y\"") == typed.contains("\"y\""), "\(foreign)")
+        }
+        let error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.sentence.contains(words) == true, "\(error?.sentence ?? "")")
+    }
+
+    @Test func everyPartCountsTheTensorsOfAll() throws {
+        let folder = try TemporaryFolder()
+        for (number, count) in [(0, 2), (1, 5)] {
+            try folder.write(
+                "m-0000\(number + 1)-of-00002.gguf",
+                try ggufBytes(
+                    [SampleTensor("t\(number)", .i8, [1], [1])],
+                    part: CheckpointPart(number: number, count: 2, tensorCount: count)))
+        }
+        let error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.sentence.contains("m-00002-of-00002.gguf: expected 5 tensors in all 2 parts, found 2") == true)
     }
 
     // MARK: Damage

@@ -117,9 +117,46 @@ import Testing
         #expect(Set(first.metadata.map { [$0.key, $0.value] }) == Set(second.metadata.map { [$0.key, $0.value] }))
     }
 
+    /// As attributes these would be taken for Keras' lists, or be too long to be read again.
+    @Test func textThatAttributesCannotHold() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path.appending("a.h5")
+        let tensors = [TensorInfo(name: "w", elementType: .u8, shape: Shape([1])!)!]
+        let pairs = [
+            ("layer_names", "x"), ("weight_names0", ""), ("layer_names_too", "y"), ("weight_names", "[\"a\"]"),
+        ]
+        try HDF5Tests.write(WritePlan(tensors: tensors, metadata: pairs.map { (key: $0, value: $1) }), [[1]], to: path)
+        let found = try HDF5Tests.open(path).contents.metadata
+        #expect(Set(found.map { [$0.key, $0.value] }) == Set(pairs.map { [$0, $1] }))
+        let long = [(key: "long", value: String(repeating: "x", count: 16 << 20 + 1))]
+        let error = #expect(throws: UsageError.self) {
+            try HDF5Tests.write(
+                WritePlan(tensors: tensors, metadata: long), [[1]], to: folder.path.appending("b.h5"))
+        }
+        #expect(
+            error?.description.hasPrefix("metadata 'long': hdf5 cannot hold it: ") == true,
+            "\(error?.description ?? "")")
+    }
+
+    /// What is of the tensor and not of the file that it came from is written anew.
+    @Test func ownAttributesOfOthersAreNotRestored() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path.appending("a.h5")
+        let foreign =
+            #"{"hdf5":{"/w":{"assay_type":{"type":"string","shape":[],"value":"F64"},"a":{"type":"I8","shape":[],"value":1}}}}"#
+        try HDF5Tests.write(
+            WritePlan(
+                tensors: [TensorInfo(name: "w", elementType: .bf16, shape: Shape([1])!)!],
+                metadata: [(CheckpointContents.foreignKey, foreign)]), [[1, 2]], to: path)
+        let contents = try HDF5Tests.open(path).contents
+        #expect(contents.tensors[0].elementType == .bf16)
+        #expect(contents.metadata.first?.value == #"{"hdf5":{"/w":{"a":{"type":"I8","shape":[],"value":1}}}}"#)
+    }
+
     /// Short values in a hostile file's metadata that stand for much.
     @Test(arguments: [
         (#"{"/":{"a":{"type":"string[16777216]","shape":[2],"value":["",""]}}}"#, "'a' of '/'"),
+        (#"{"/../x/":{}}"#, "expected attributes of a path, found an object under '/../x/'"),
         (#"{"/":{"a":{"type":"I16","shape":[2],"value":{"hex":"000100"}}}}"#, "its bytes are not those of I16"),
         (#"{"/":{"a":{"type":"U8","shape":[2],"value":{"hex":"00x0"}}}}"#, "its bytes are not those of U8"),
         (#"{"/":{"a":{"type":"BOOL","shape":[2],"value":{"hex":"0002"}}}}"#, "a value is no BOOL"),

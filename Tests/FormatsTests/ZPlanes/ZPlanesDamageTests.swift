@@ -43,8 +43,16 @@ enum Handmade {
     }
 
     static func index(_ tensors: [String], version: String = "1", codec: String = "zstd", more: String = "") -> String {
-        "{\"zplanes\":\(version),\"codec\":\"\(codec)\",\"content_digest\":\"\(String(repeating: "0", count: 64))\""
-            + "\(more),\"tensors\":[\(tensors.joined(separator: ","))]}"
+        func text(_ digest: Digest) -> String {
+            "{\"zplanes\":\(version),\"codec\":\"\(codec)\",\"content_digest\":\"\(digest)\""
+                + "\(more),\"tensors\":[\(tensors.joined(separator: ","))]}"
+        }
+        let draft = text(Digest.of(""))
+        // Where it is an index at all, its digest is right, so that what is wrong is what a test is about.
+        let parsed = try? Array(draft.utf8).withUnsafeBytes {
+            try ZPlanesIndexParser.parse($0, dataEnd: .max, in: "x.zplanes")
+        }
+        return parsed.map { text(ContentDigest.of($0.tensors.map(\.info), $0.tensors.map(\.digest))) } ?? draft
     }
 
     /// A file of these data and this index, the footer in order.
@@ -420,7 +428,19 @@ private func index(_ name: String, _ sentence: String, _ tensors: String...) -> 
 private let alias =
     "{\"name\":\"A\",\"type\":\"U8\",\"shape\":[200],\"sha256\":\"\(Handmade.digest)\",\"same_as\":\"B\"}"
 
+/// The index of the good file with something else in it, its content digest as before.
+private func changedIndex(_ name: String, _ part: String, _ other: String) -> ZPlanesRejection {
+    .init(name, "index: expected the content digest ") {
+        let index = Handmade.index([Handmade.tensor(chunks: "[\(Handmade.chunk)]")])
+        #expect(index.contains(part))
+        return try Handmade.file(Handmade.frame.bytes, index.replacing(part, with: other))
+    }
+}
+
 private let indexRejections: [ZPlanesRejection] = [
+    changedIndex("another type of the same width", "\"U8\"", "\"I8\""),
+    changedIndex("another shape of as many elements", "[200]", "[2,100]"),
+    changedIndex("another name", "\"t\"", "\"u\""),
     index(
         "Z11 duplicate name", "tensor 't': expected each name once, found it again",
         Handmade.tensor(chunks: "[\(Handmade.chunk)]"), Handmade.tensor(chunks: "[\(Handmade.chunk)]")),
