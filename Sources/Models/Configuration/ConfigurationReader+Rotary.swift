@@ -14,13 +14,26 @@ extension ConfigurationReader {
         partialKey: String = "partial_rotary_factor", partialDefault: Double = 1,
         lengths fallback: RotaryLengths = RotaryLengths()
     ) throws(StructureError) -> RotarySpec {
-        let older = try object("rope_scaling")
         let base = try positiveNumber(baseKey) ?? base
         let factor = try positiveNumber(partialKey) ?? partialDefault
         let lengths = try rotaryLengths(fallback)
-        var parameters = try object("rope_parameters") ?? older
+        let (newer, older) = try rotaryParameters()
+        var parameters = newer ?? older
         return try rotary(
             &parameters, headDimension, base: base, isPartial: isPartial, share: factor, shareKey: partialKey, lengths)
+    }
+
+    /// The objects of both generations, of which one may stand.
+    private mutating func rotaryParameters() throws(StructureError) -> (
+        newer: ConfigurationReader?, older: ConfigurationReader?
+    ) {
+        let (newer, older) = (try object("rope_parameters"), try object("rope_scaling"))
+        guard newer == nil || older == nil else {
+            throw error(
+                "rope_scaling", expected: "none beside rope_parameters, which the library takes otherwise then",
+                found: shown("rope_scaling"))
+        }
+        return (newer, older)
     }
 
     /// What scalings may need to know of the model: the length it is for, and the one it was trained on.
@@ -76,9 +89,10 @@ extension ConfigurationReader {
     ) throws(StructureError) -> (whole: RotarySpec, windowed: RotarySpec) {
         let lengths = try rotaryLengths()
         let (older, olderWindow) = (try positiveNumber(base.key), try positiveNumber(windowBase.key))
-        var whole = try object("rope_scaling")
+        let parameters = try rotaryParameters()
+        var whole = parameters.older
         var windowed = isWindowStretched ? whole : nil
-        if var both = try object("rope_parameters") {
+        if var both = parameters.newer {
             whole = try both.object("full_attention") ?? whole
             windowed = try both.object("sliding_attention") ?? windowed
             try both.finishPart()
