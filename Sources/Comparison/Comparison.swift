@@ -130,6 +130,7 @@ public struct Comparison {
             return
         }
         if let note = tokens.noteOfLength(for: a.spec) { result.notes.append(note) }
+        for model in [a, b] { result.notes += model.notes }
         let rounded = Self.rounded(a, pairs.filter(\.hasOtherStorage))
         let walk = LockstepComparison(
             reference: a, test: b, rounded: rounded, settings: settings, pattern: options.taps, progress: progress)
@@ -219,6 +220,7 @@ public struct Comparison {
             model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
         if !capture.isOwn { result.tolerance.leastArithmetic = Tolerance.betweenPrograms }
         take(outcome, [capture], tokens, of: model.spec, &result)
+        result.notes += model.notes
         result.notes += [
             capture.arithmeticNote, try tokensNote(capture), missingNote(capture, outcome), capture.strangersNote,
         ].compactMap { $0 }
