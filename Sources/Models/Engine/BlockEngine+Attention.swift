@@ -10,12 +10,13 @@ extension BlockEngine {
         keys keySequences: Sequences? = nil
     ) throws -> Matrix<S> {
         let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
-        let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
-            $0..<min($0 + Self.queryRowCount, sequences.length)
-        }
         let scale = spec.scale(layer: layer)
         let keySequences = keySequences ?? sequences
         let length = keySequences.length
+        let rowCount = biases.disentangled == nil ? Self.queryRowCount : Self.queryRowCount(keyCount: length)
+        let blocks = stride(from: 0, to: sequences.length, by: rowCount).map {
+            $0..<min($0 + rowCount, sequences.length)
+        }
         try Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
@@ -49,6 +50,11 @@ extension BlockEngine {
     }
 
     private static var queryRowCount: Int { 128 }
+
+    /// The same where scores of distances lie in memory for every row and key: fewer rows where a memory makes many keys.
+    private static func queryRowCount(keyCount: Int) -> Int {
+        max(1, min(queryRowCount, (16 << 20) / (max(keyCount, 1) * MemoryLayout<S>.stride)))
+    }
 
     /// Whose rows and columns.
     private struct Place {
