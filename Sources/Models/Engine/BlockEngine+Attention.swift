@@ -25,7 +25,8 @@ extension BlockEngine {
             let keys = keySequences.keys[sequence]
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
-                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * keySequences.storedLength,
+                repeatedKeyCount: keySequences.repeatedKeyCount)
             let seeing = rows.filter {
                 keys.contain(readOneIn: spec.sight(of: $0, length))
                     && !(spec.isPaddingBlind && !tokens.isRead(sequence: sequence, position: $0))
@@ -65,6 +66,7 @@ extension BlockEngine {
         var valueWidth: Int
         /// The row of the sequence's first key.
         var firstKey: Int
+        var repeatedKeyCount: Int
     }
 
     private struct Inputs {
@@ -104,7 +106,8 @@ extension BlockEngine {
                             bias: distances.map { UnsafePointer($0.pointer) }
                                 ?? inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
                             biasStride: distances?.columnCount ?? inputs.biases.rowStride, softCap: inputs.softCap,
-                            sink: inputs.biases.sinks.map { $0.pointer + place.head }))
+                            sink: inputs.biases.sinks.map { $0.pointer + place.head },
+                            repeatedKeyCount: place.repeatedKeyCount))
                 }
             }
         }
