@@ -98,6 +98,11 @@ INLINE void OF(finish_scores)(const REAL *products, const OF(key_block) *block, 
     }
 }
 
+/// Where a block of keys lies in k and v.
+INLINE size_t OF(stored_key)(const OF(ck_attention) *head, size_t begin) {
+    return begin < head->repeated ? 0 : begin - head->repeated;
+}
+
 /// One block's scores and values into one row.
 static void OF(attend)(const OF(ck_attention) *head, const OF(key_block) *block, const REAL *products, size_t row,
                        size_t slot, OF(gathered) *so_far) {
@@ -121,8 +126,8 @@ static void OF(attend)(const OF(ck_attention) *head, const OF(key_block) *block,
     so_far->sum[slot] = has_begun ? __builtin_elementwise_fma(so_far->sum[slot], carry, sum) : sum;
     so_far->peak[slot] = peak;
     so_far->has_begun[slot] = 1;
-    OF(gather)(weights, block, head->v + block->begin * head->v_stride, head->v_stride, head->value_width, has_begun,
-               carry, head->out + row * head->out_stride);
+    OF(gather)(weights, block, head->v + OF(stored_key)(head, block->begin) * head->v_stride, head->v_stride,
+               head->value_width, has_begun, carry, head->out + row * head->out_stride);
 }
 
 /// Products of some rows of q with the keys of a packed block, [rows][CK_KEY_BLOCK].
@@ -142,7 +147,8 @@ static void OF(score_rows)(const OF(ck_attention) *head, size_t row, size_t rows
 /// A block of keys as panels, the columns being keys.
 static void OF(pack_keys)(const OF(ck_attention) *head, size_t begin, size_t count, REAL *packed) {
     const size_t panels = (count + OF(PANEL_WIDTH) - 1) / OF(PANEL_WIDTH);
-    OF(pack_own)(head->k + begin * head->k_stride, 1, head->k_stride, head->width, count, 0, panels, packed);
+    OF(pack_own)(head->k + OF(stored_key)(head, begin) * head->k_stride, 1, head->k_stride, head->width, count, 0, panels,
+                 packed);
 }
 
 /// One block of keys into the rows `row ..< row + rows`, a tile of rows at a time.

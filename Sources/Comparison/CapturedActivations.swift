@@ -35,6 +35,15 @@ public struct CapturedActivations: Sendable {
             && contents.tensors.allSatisfy { knows($0.name) }
     }
 
+    /// The tensors that keep a file from being captured activations, in which some are taps or values of modules; nil of
+    /// any other file.
+    static func strangers(in contents: CheckpointContents) -> [String]? {
+        let names = contents.tensors.map(\.name)
+        let strangers = names.filter { !knows($0) }
+        guard !strangers.isEmpty, names.contains(where: { TapName($0) != nil || isModuleValue($0) }) else { return nil }
+        return strangers
+    }
+
     /// Whether a name is that of a tap, of a module's value, or of an input.
     public static func knows(_ name: String) -> Bool {
         TapName(name) != nil || inputNames.contains(name) || isModuleValue(name) || isOwnValue(name)

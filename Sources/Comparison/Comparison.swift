@@ -71,8 +71,15 @@ public struct Comparison {
     /// Sides without configuration have weights only.
     private func refuseActivations() throws {
         for (side, letter) in [(reference, "A"), (test, "B")] {
-            guard case .checkpoint(_, let name) = side else { continue }
+            guard case .checkpoint(let checkpoint, let name) = side else { continue }
             let other = letter == "A" ? test : reference
+            let isAsked = options.tokens != nil || other.isCapture
+            if isAsked, let strangers = CapturedActivations.strangers(in: checkpoint.reader.contents) {
+                throw UsageError(
+                    "\(name): holds captured activations, and beside them \(strangers.listed(first: 3)), which is no tap, no"
+                        + " module's value and no input; leave it out, or say with"
+                        + " --map-\(letter.lowercased()) which taps there are")
+            }
             if case .capture = other {
                 throw UsageError(
                     "\(name): a file without configuration cannot be run; name a model folder to compare with captured"
@@ -123,6 +130,7 @@ public struct Comparison {
             return
         }
         if let note = tokens.noteOfLength(for: a.spec) { result.notes.append(note) }
+        for model in [a, b] { result.notes += model.notes }
         let rounded = Self.rounded(a, pairs.filter(\.hasOtherStorage))
         let walk = LockstepComparison(
             reference: a, test: b, rounded: rounded, settings: settings, pattern: options.taps, progress: progress)
@@ -212,6 +220,7 @@ public struct Comparison {
             model, capture, isReference: isReference, tokens, batchCount: options.batchCount)
         if !capture.isOwn { result.tolerance.leastArithmetic = Tolerance.betweenPrograms }
         take(outcome, [capture], tokens, of: model.spec, &result)
+        result.notes += model.notes
         result.notes += [
             capture.arithmeticNote, try tokensNote(capture), missingNote(capture, outcome), capture.strangersNote,
         ].compactMap { $0 }

@@ -1,6 +1,6 @@
 /// What explains a difference.
 public enum DifferenceClass: String, Sendable, CaseIterable {
-    /// Every bit is equal.
+    /// Every number is equal: of a tap every bit; of a weight's bits `WeightFigures.hasSameBits` speaks.
     case identical
     /// No larger than what rounding inside the forward pass makes.
     case arithmetic

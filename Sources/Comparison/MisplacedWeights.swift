@@ -15,24 +15,25 @@ enum MisplacedWeights {
         let places = figures.indices.filter { figures[$0].differenceClass == .unexplained && pairs[$0].test.isReal }
         guard !places.isEmpty, places.count <= mostWeights else { return }
         let shapes = Set(places.map { pairs[$0].test.shape.dimensions })
-        var names: [Digest: String] = [:]
-        for pair in pairs where pair.reference.isReal && shapes.contains(pair.reference.shape.dimensions) {
-            let digest = try Self.digest(of: pair.reference)
-            if names[digest] == nil { names[digest] = pair.name }
+        let others = pairs.filter { $0.reference.isReal && shapes.contains($0.reference.shape.dimensions) }
+        // One width for all: numbers of float64 that round to one of float32 are not the same.
+        let isWide = (others.map(\.reference) + places.map { pairs[$0].test }).contains { $0.storage == .plain(.f64) }
+        var names: [Digest: [String]] = [:]
+        for pair in others { names[try digest(of: pair.reference, isWide: isWide), default: []].append(pair.name) }
+        for place in places {
+            let found = names[try digest(of: pairs[place].test, isWide: isWide)] ?? []
+            figures[place].twin = found.first { $0 != pairs[place].name }
         }
-        for place in places { figures[place].twin = names[try digest(of: pairs[place].test)] }
     }
 
-    /// Of the values in float32, whatever is stored.
-    private static func digest(of tensor: any LogicalTensor) throws -> Digest {
-        let width = max(1, tensor.shape.rowElementCount)
-        let step = max(1, pieceElementCount / width)
+    /// Of the values in float32 or float64, whatever is stored.
+    private static func digest(of tensor: any LogicalTensor, isWide: Bool) throws -> Digest {
+        let step = max(1, pieceElementCount / max(1, tensor.shape.rowElementCount))
         var hasher = DigestHasher()
         for start in stride(from: 0, to: tensor.shape.rowCount, by: step) {
             let rows = start..<min(start + step, tensor.shape.rowCount)
-            let buffer = try ByteBuffer(byteCount: rows.count * width * MemoryLayout<Float>.stride)
+            let buffer = try isWide ? WideValues.of(tensor, rows: rows) : WideValues.narrow(tensor, rows: rows)
             defer { withExtendedLifetime(buffer) {} }
-            try tensor.read(rows: rows, into: buffer.bytes.bindMemory(to: Float.self))
             hasher.update(buffer.readOnly)
         }
         return hasher.finalize()

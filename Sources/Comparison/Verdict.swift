@@ -101,6 +101,11 @@ extension ComparisonResult {
         return classes.max { order.firstIndex(of: $0)! < order.firstIndex(of: $1)! }
     }
 
+    /// Weights whose numbers are equal, and not the bits that store them.
+    public var equalInValueOnly: [WeightFigures] {
+        (weights ?? []).filter { $0.differenceClass == .identical && !$0.hasSameBits }
+    }
+
     /// Where it starts: the first tap that leaves what is explained, or the user's own limit.
     public var firstOutside: TapFigures? {
         taps?.first { $0.differenceClass == .unexplained || exceedsLimit($0) }

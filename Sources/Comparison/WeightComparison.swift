@@ -19,6 +19,9 @@ public struct WeightFigures: Sendable {
     public internal(set) var figures: DifferenceFigures?
     /// Whether the stored bytes are the same, where there are no figures.
     var hasSameBytes = false
+    /// Whether both sides store the same bits. Equal numbers need not: in another type, of zeros of either sign, NaNs of
+    /// another payload, scales and integers that make the same products.
+    public internal(set) var hasSameBits = false
     /// Elements that lie farther apart than the declared storages' rounding of a common value: by more than half a step,
     /// and not clipped; of one storage, by more than some units in the last place of float32.
     public internal(set) var beyond = Beyond()
@@ -68,6 +71,7 @@ struct WeightComparison: Sendable {
         var result = WeightFigures(pair)
         guard pair.reference.isReal, pair.test.isReal else {
             result.hasSameBytes = try holdSameBytes(pair)
+            result.hasSameBits = result.hasSameBytes
             result.differenceClass = Tolerance.differenceClass(of: result)
             return result
         }
@@ -81,6 +85,7 @@ struct WeightComparison: Sendable {
             for (slice, count) in block.beyondBySlice.enumerated() { result.beyondBySlice[slice] += count }
         }
         result.figures = figures
+        result.hasSameBits = try hasSameBits(pair, figures)
         result.differenceClass = Tolerance.differenceClass(of: result)
         if result.differenceClass == .unexplained { result.isEqualWhenTurned = try isEqualWhenTurned(pair) }
         return result
@@ -243,6 +248,15 @@ struct WeightComparison: Sendable {
             values.baseAddress, turned.bytes.bindMemory(to: Double.self).baseAddress, values.count, &sums)
         // Storage may round; a matrix that is not the reference's turned is nowhere near.
         return sums.sum_diff2 <= 0.1 * sums.sum_ref2
+    }
+
+    /// Finite numbers of one plain type have the bits that were compared; what else is equal, the stored bytes tell.
+    private func hasSameBits(_ pair: WeightPair, _ figures: DifferenceFigures) throws -> Bool {
+        guard figures.isIdentical, !pair.hasOtherStorage, !pair.isTransposed else { return false }
+        if case .plain(let type) = pair.reference.storage, !type.isBlock, figures.referenceNonFiniteCount == 0 {
+            return true
+        }
+        return try holdSameBytes(pair)
     }
 
     private func holdSameBytes(_ pair: WeightPair) throws -> Bool {

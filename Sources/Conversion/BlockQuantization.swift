@@ -120,7 +120,10 @@ struct BlockStep: TensorStep {
             let (values, others) = (original.values(part), rounded.values(part))
             // The element itself first: one that is not finite spoils its whole block.
             if let index = values.firstIndex(where: { !$0.isFinite }) ?? others.firstIndex(where: { !$0.isFinite }) {
-                throw misfit(elements.lowerBound + start + index, values[index])
+                let block = index / unit * unit..<min(index / unit * unit + unit, part.count)
+                throw misfit(
+                    elements.lowerBound + start + index, values[index], UnsafeBufferPointer(rebasing: values[block]),
+                    stored: Self.stored(source, conversion.source, start + index))
             }
             for block in stride(from: 0, to: part.count, by: unit) {
                 errors.append(
@@ -144,14 +147,28 @@ struct BlockStep: TensorStep {
         return part
     }
 
-    private func misfit(_ element: Int, _ value: Float) -> QuantizationError {
+    /// An element of float64 as it is stored; nil of other types.
+    private static func stored(_ source: UnsafeRawBufferPointer, _ type: ElementType, _ element: Int) -> Double? {
+        guard type == .f64 else { return nil }
+        return source.loadUnaligned(fromByteOffset: element * MemoryLayout<Double>.stride, as: Double.self)
+    }
+
+    private func misfit(
+        _ element: Int, _ value: Float, _ block: UnsafeBufferPointer<Float>, stored: Double?
+    ) -> QuantizationError {
+        QuantizationError(
+            tensor: outputs[0].name, index: outputs[0].shape.indices(ofElement: element),
+            problem: problem(value, block, stored: stored))
+    }
+
+    private func problem(_ value: Float, _ block: UnsafeBufferPointer<Float>, stored: Double?) -> String {
         let name = conversion.destination.name
-        let problem =
-            value.isFinite
-            ? "is in a block whose range is too wide for the scale of \(name)"
-            : "is \(value.isNaN ? "NaN" : value < 0 ? "-Inf" : "Inf"), which \(name) cannot hold"
-        return QuantizationError(
-            tensor: outputs[0].name, index: outputs[0].shape.indices(ofElement: element), problem: problem)
+        if value.isFinite {
+            return
+                "is in a block whose range, \(QuantizationError.range(of: block)), is too wide for the scale of \(name)"
+        }
+        if let stored, stored.isFinite { return QuantizationError.beyondFloat32(stored, scheme: name) }
+        return "is \(value.isNaN ? "NaN" : value < 0 ? "-Inf" : "Inf"), which \(name) cannot hold"
     }
 }
 

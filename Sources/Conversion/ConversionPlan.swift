@@ -57,11 +57,13 @@ public struct ConversionPlan: Sendable {
     ///   - changes: what becomes different in `config.json`.
     ///   - weightType: what weights become, where that is more than a cast: the metadata may have to follow.
     ///   - mapping: what made `source`, if a map did.
+    /// - Parameter canChoose: whether the command has `--exclude` and `--dtype`, which refusals then advise.
     /// - Throws: `UsageError` where the format cannot hold the result, or the destination is unfit.
     public init(
         _ source: Checkpoint, _ options: ConversionOptions, steps: [any TensorStep], aliases: [TensorInfo],
         dropped: [(name: String, rule: String)], changes: [(key: String, value: JSONValue)] = [],
-        weightType: ElementType? = nil, packedCount: Int = 0, notes: [String] = [], mapping: MappedCheckpoint? = nil
+        weightType: ElementType? = nil, packedCount: Int = 0, notes: [String] = [],
+        mapping: MappedCheckpoint? = nil, canChoose: Bool = true
     ) throws {
         let target = try Destination(options, source)
         try options.check(target.format)
@@ -99,7 +101,7 @@ public struct ConversionPlan: Sendable {
         files = try parts.enumerated().map { number, file in
             var planned = try Self.planFile(
                 file.name, file.steps, file.aliases, metadata, target.format,
-                originalHeader: isUnchanged ? source.contents.originalHeader : nil)
+                originalHeader: isUnchanged ? source.contents.originalHeader : nil, canChoose: canChoose)
             planned.plan.removedMetadata = options.removedMetadata
             if parts.count > 1, target.format.capabilities.numbersParts {
                 planned.plan.part = CheckpointPart(number: number, count: parts.count, tensorCount: tensorCount)
@@ -131,7 +133,9 @@ public struct ConversionPlan: Sendable {
 
     private static func planFile(
         _ name: String, _ steps: [any TensorStep], _ aliases: [TensorInfo],
-        _ metadata: [(key: String, value: String)], _ format: any CheckpointFormat.Type, originalHeader: OriginalHeader?
+        _ metadata: [(key: String, value: String)], _ format: any CheckpointFormat.Type,
+        originalHeader: OriginalHeader?,
+        canChoose: Bool
     ) throws -> PlannedFile {
         var positions: [[Int]] = []
         var tensors: [TensorInfo] = []
@@ -148,7 +152,7 @@ public struct ConversionPlan: Sendable {
         let plan = WritePlan(
             tensors: tensors, metadata: format.capabilities.holdsMetadata ? metadata : [],
             originalHeader: originalHeader)
-        try format.capabilities.check(plan, formatName: format.name)
+        try format.capabilities.check(plan, formatName: format.name, canChoose: canChoose)
         return PlannedFile(name: name, steps: steps, plan: plan, positions: positions)
     }
 

@@ -1,5 +1,6 @@
 import AssayCheckpoints
 import AssayFormats
+import AssayQuantization
 import AssayTensors
 import SystemPackage
 
@@ -181,7 +182,7 @@ extension ConversionPlan {
             reader: source.reader, steps: file.steps, positions: file.positions, writer: writer,
             threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests,
             progress: progress)
-        let results = try pipeline.run()
+        let results = try QuantizationError.naming(source.path.forDisplay) { try pipeline.run() }
         try requireStoredDigests(file.steps, results)
         let digests = takesDigests ? Self.digests(of: file.plan, results.flatMap { $0.outputDigests.map { $0! } }) : nil
         try writer.finish(digests: digests ?? [])

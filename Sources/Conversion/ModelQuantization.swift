@@ -37,7 +37,9 @@ public struct ModelQuantization: Sendable {
             source, logical, configuration, options: options, exceptions: exceptions)
         switch scheme {
         case .integers(let scheme):
-            let integers = try QuantizationPlan(scheme, weights: candidates, options: quantization)
+            let integers = try QuantizationError.naming(source.path.forDisplay) {
+                try QuantizationPlan(scheme, weights: candidates, options: quantization)
+            }
             let decisions = integers.decisions(on: source.contents, quantization)
             plan = try Self.plan(
                 source, mapping, options, scheme.name, candidates, decisions,
@@ -89,7 +91,7 @@ public struct ModelQuantization: Sendable {
         steps.sort { $0.source < $1.source }
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: [], changes: changes, weightType: weightType,
-            notes: notes + unfit, mapping: mapping)
+            notes: notes + unfit, mapping: mapping, canChoose: false)
     }
 
     /// Every weight matrix with its orientation, from the architecture's table; or, for a bare file, what `--include`

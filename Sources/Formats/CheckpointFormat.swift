@@ -206,8 +206,9 @@ public struct FormatCapabilities: Sendable {
 
     /// Refuses what the format cannot hold, by name.
     ///
+    /// - Parameter canChoose: whether the command has `--exclude` and `--dtype`.
     /// - Throws: `UsageError`.
-    public func check(_ plan: WritePlan, formatName: String) throws {
+    public func check(_ plan: WritePlan, formatName: String, canChoose: Bool = true) throws {
         if let count = fixedTensorCount, plan.tensors.count != count {
             throw UsageError(
                 "\(formatName) holds exactly \(count) tensor, here are \(plan.tensors.count); choose with --include, or"
@@ -221,12 +222,12 @@ public struct FormatCapabilities: Sendable {
             guard elementTypes.contains(tensor.elementType) else {
                 throw UsageError(
                     "tensor '\(name)': \(formatName) cannot hold the element type \(tensor.elementType.name);"
-                        + " \(advice(about: tensor.elementType))")
+                        + " \(canChoose ? advice(about: tensor.elementType) : Self.convertFirst)")
             }
             guard holdsEmptyTensors || tensor.shape.elementCount > 0 else {
                 throw UsageError(
                     "tensor '\(name)': \(formatName) cannot hold a tensor without elements, \(tensor.shape);"
-                        + " leave it out with --exclude")
+                        + " \(canChoose ? "leave it out with --exclude" : Self.convertFirst)")
             }
             guard holdsAliases || tensor.aliasOf == nil else {
                 throw UsageError(
@@ -239,6 +240,9 @@ public struct FormatCapabilities: Sendable {
             }
         }
     }
+
+    /// What to do where the command can leave nothing out.
+    private static let convertFirst = "choose another format, or let 'assay convert' leave it out before"
 
     /// What to do about a type that the format lacks.
     private func advice(about type: ElementType) -> String {

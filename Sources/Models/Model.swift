@@ -13,6 +13,9 @@ public struct Model: Sendable {
     private let naming: Naming
     private let configurationFile: String
 
+    /// What its configuration asks for and is not computed: sentences.
+    public var notes: [String] { checkpoint.notes.map { "\(name): \($0)" } }
+
     /// Reads the configuration and compares the tensors with it. Reads no tensor data.
     ///
     /// - Parameters:

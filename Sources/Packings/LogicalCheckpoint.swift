@@ -6,6 +6,8 @@ public struct LogicalCheckpoint: Sendable {
     public let reader: any CheckpointReader
     /// Packed ones first where their packing puts them, then plain ones, in the order of their first stored part.
     public let tensors: [any LogicalTensor]
+    /// What the configuration has quantized beside the weights, which is not computed: sentences.
+    public let notes: [String]
     private let positions: NameMap<Int>
 
     /// - Parameters:
@@ -45,10 +47,12 @@ public struct LogicalCheckpoint: Sendable {
         self.reader = reader
         self.tensors = logical
         self.positions = positions
+        notes = PackingRegistry.notes(configuration)
     }
 
     private init(_ checkpoint: LogicalCheckpoint, tensors: [any LogicalTensor]) {
         reader = checkpoint.reader
+        notes = checkpoint.notes
         self.tensors = tensors
         positions = checkpoint.positions
     }

@@ -72,6 +72,9 @@ public protocol Packing: Sendable {
     /// - Throws: `StructureError` naming the key.
     static func check(_ declared: JSONObject) throws(StructureError)
 
+    /// What is declared beside the weights, and not computed: sentences.
+    static func notes(of declared: JSONObject) -> [String]
+
     /// Recognises the tensors of a checkpoint that it packs.
     ///
     /// - Parameter configuration: the model's `config.json`, where there is one.

@@ -27,4 +27,10 @@ public enum PackingRegistry {
         }
         try packing.check(value.object!)
     }
+
+    /// What a declaration says beside the weights, and is not computed.
+    static func notes(_ configuration: JSONObject?) -> [String] {
+        guard let declared = configuration?["quantization_config"]?.object else { return [] }
+        return all.first { .string($0.name) == declared["quant_method"] }?.notes(of: declared) ?? []
+    }
 }

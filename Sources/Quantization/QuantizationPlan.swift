@@ -136,7 +136,9 @@ public struct QuantizationPlan: Sendable {
     ) -> RoundToNearest {
         RoundToNearest(
             name: weight.name,
-            rows: WeightRows(tensor: weight.tensor, orientation: weight.orientation, groupSize: scheme.groupSize),
+            rows: WeightRows(
+                tensor: weight.tensor, orientation: weight.orientation, groupSize: scheme.groupSize,
+                schemeName: scheme.name),
             scheme: scheme, scaleType: scaleType, options: options)
     }
 
@@ -179,6 +181,9 @@ extension CandidateWeight {
 }
 
 extension ck_scale_type {
+    /// "BF16".
+    var name: String { self == CK_SCALE_BF16 ? "BF16" : self == CK_SCALE_F16 ? "F16" : "F32" }
+
     /// Nil where scales are not stored so.
     init?(_ type: ElementType) {
         switch type {

@@ -68,7 +68,7 @@ struct RoundToNearest: Sendable {
     /// - Parameters:
     ///   - some: rows, from a multiple of `rowUnit` on and as many, but for the last ones.
     ///   - infos: of `weight_packed`, `weight_scale`, `weight_zero_point` where asymmetric, `weight_shape`.
-    /// - Throws: `QuantizationError` where an element is not finite or a group has no scale.
+    /// - Throws: `QuantizationError` where an element is not finite, or none of float32, or a group has no scale.
     func quantized(_ some: Range<Int>, as infos: [TensorInfo]) throws -> QuantizedRows {
         let work = try Workspace(
             rows: some, groupsPerRow: groupsPerRow, rowByteCount: infos[0].byteCount / rows.outputs)
@@ -148,12 +148,19 @@ struct RoundToNearest: Sendable {
             scheme.isSymmetric ? nil : work.zeroPoints.baseAddress! + group,
             work.tallies.baseAddress! + output - work.rows.lowerBound, &failed)
         guard status != CK_QUANTIZED else { return }
-        let value = weights[failed]
         throw QuantizationError(
             tensor: name, index: rows.storedIndex(output: output, input: inputs.lowerBound + failed),
-            problem: status == CK_NOT_FINITE
-                ? "is \(value.isNaN ? "NaN" : value < 0 ? "-Inf" : "Inf"), which \(scheme.name) cannot hold"
-                : "begins a group of \(groupSize) whose range is too wide for the type of its scale")
+            problem: problem(status, weights + failed))
+    }
+
+    /// - Parameter weights: from the element that is not finite on, or from the first of the group that has no scale.
+    private func problem(_ status: ck_quantize_status, _ weights: UnsafePointer<Float>) -> String {
+        guard status != CK_NOT_FINITE else {
+            let value = weights[0]
+            return "is \(value.isNaN ? "NaN" : value < 0 ? "-Inf" : "Inf"), which \(scheme.name) cannot hold"
+        }
+        let range = QuantizationError.range(of: UnsafeBufferPointer(start: weights, count: groupSize))
+        return "begins a group of \(groupSize) whose range, \(range), is too wide for a scale in \(scaleType.name)"
     }
 
     // MARK: - Stored form

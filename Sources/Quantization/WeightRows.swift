@@ -10,6 +10,8 @@ struct WeightRows: Sendable {
     let orientation: WeightOrientation
     /// Elements along the input that must be seen together; the whole row where nil.
     let groupSize: Int?
+    /// What they are read for, as messages call it.
+    var schemeName = "a scheme"
     /// Bytes of float32 values that one task reads.
     var blockByteCount = 1 << 20
     /// Bytes of float32 values of a stored [in, out] tensor that are turned at a time.
@@ -41,6 +43,26 @@ struct WeightRows: Sendable {
         }
     }
 
+    /// Reads stored rows.
+    ///
+    /// - Throws: `QuantizationError` where a number of float64 would become infinite: it is lost, whatever is allowed of
+    ///   those that are infinite themselves.
+    private func read(_ rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
+        try tensor.read(rows: rows, into: values)
+        guard tensor.storage == .plain(.f64), let first = values.firstIndex(where: \.isInfinite) else { return }
+        let buffer = try ByteBuffer(byteCount: values.count * MemoryLayout<Double>.stride)
+        defer { withExtendedLifetime(buffer) {} }
+        let stored = buffer.bytes.bindMemory(to: Double.self)
+        try tensor.read(rows: rows, into: stored)
+        guard let lost = (first..<stored.count).first(where: { stored[$0].isFinite && values[$0].isInfinite }) else {
+            return
+        }
+        let width = tensor.shape.rowElementCount
+        throw QuantizationError(
+            tensor: tensor.name, index: [rows.lowerBound + lost / width, lost % width],
+            problem: QuantizationError.beyondFloat32(stored[lost], scheme: schemeName))
+    }
+
     private func forEachStoredBlock(of all: Range<Int>, threads: Int, _ body: Body) throws {
         let step = max(1, blockByteCount / (inputs * 4))
         try Parallel.forEach((all.count + step - 1) / step, threads: threads) { block in
@@ -49,7 +71,7 @@ struct WeightRows: Sendable {
             let buffer = try ByteBuffer(byteCount: rows.count * inputs * 4)
             defer { withExtendedLifetime(buffer) {} }
             let values = buffer.bytes.bindMemory(to: Float.self)
-            try tensor.read(rows: rows, into: values)
+            try read(rows, into: values)
             try body(rows, 0..<inputs, values.baseAddress!)
         }
     }
@@ -81,7 +103,7 @@ struct WeightRows: Sendable {
             let buffer = try ByteBuffer(byteCount: rows.count * width * 4)
             defer { withExtendedLifetime(buffer) {} }
             let values = buffer.bytes.bindMemory(to: Float.self)
-            try tensor.read(rows: rows, into: values)
+            try read(rows, into: values)
             kernels.transpose(
                 values.baseAddress! + outputs.lowerBound, width, rows.count, outputs.count,
                 tile.bytes.baseAddress!.assumingMemoryBound(to: Float.self) + band * step, inputs.count)

@@ -135,6 +135,12 @@ public enum ConversionReport {
         if outcome.tally.underflowed > 0 {
             lines.add("underflowed", "\(Quantities.plural(outcome.tally.underflowed, "value")) became zero")
         }
+        let replaced = outcome.steps.reduce(0) {
+            $0 + ($1.findings.quantization?["replacedElements"]?.int ?? 0)
+        }
+        if replaced > 0 {
+            lines.add("replaced", "\(Quantities.plural(replaced, "element")), not finite (--allow-non-finite)")
+        }
         if let digest = outcome.destinationContentDigest { lines.add("content", "\(digest)") }
         lines.add("read again", outcome.wasVerified ? "and equal" : "no (--no-verify)")
         lines.add("left", names: plan.companions.left)

@@ -38,7 +38,9 @@ extension DiffReport {
 
     private var verdictValue: JSONValue {
         [
-            "sentence": .string(verdict), "class": JSONValue(result.differenceClass?.rawValue),
+            "sentence": .string(verdict),
+            // What differs in structure has no class of numbers.
+            "class": JSONValue(result.structure.differs ? "structure" : result.differenceClass?.rawValue),
             "firstTap": JSONValue(result.firstOutside?.name),
             "cause": result.diagnosis.map(json) ?? .null,
             "largestBlock": result.largestContribution.map { JSONValue($0.layer) } ?? .null,
@@ -100,7 +102,7 @@ extension DiffReport {
             ("testStorage", .string(weight.testStorage.label)),
             ("transposed", .bool(weight.isTransposed)),
             ("exact", .bool(weight.figures?.isIdentical ?? (weight.differenceClass == .identical))),
-            ("class", .string(weight.differenceClass.rawValue)),
+            ("sameBits", .bool(weight.hasSameBits)), ("class", .string(weight.differenceClass.rawValue)),
         ])
         object["figures"] = weight.figures.map { json($0) }
         if weight.figures != nil {

@@ -26,7 +26,7 @@ public struct DiffReport {
                 + "'\(weight.name.escapedForDisplay)' (relative L2 \(error(figures)))."
         }
         switch worst {
-        case .identical: return "B equals A, bit for bit\(everywhere)."
+        case .identical: return equality
         case .arithmetic: return "B differs from A by arithmetic only\(lastPlaces)\(margin)."
         case .storage where result.isAccumulatedOnly:
             return "B differs from A as the types explain in which activations were captured\(margin)."
@@ -34,6 +34,14 @@ public struct DiffReport {
             return "B differs from A as the storage of its weights explains (\(storages))\(margin).\(quality)"
         case .unexplained: return "B differs from A."
         }
+    }
+
+    /// Bit for bit, or in numbers alone.
+    private var equality: String {
+        let weights = result.equalInValueOnly
+        guard let first = weights.first else { return "B equals A, bit for bit\(everywhere)." }
+        return "B equals A in value\(everywhere); the bits that store it are others in \(part(weights)), first"
+            + " '\(first.name.escapedForDisplay)' (another type or packing, the sign of a zero, or a NaN's payload)."
     }
 
     private var structureVerdict: String {

@@ -63,6 +63,7 @@ struct Run: ParsableCommand {
             opened.model, tokens: tokens, settings: RunSettings(profile: input.profile, threads: common.threadCount))
         // Input that suits the model at all.
         if let note = tokens.noteOfLength(for: opened.model.spec) { common.note("note: \(note)") }
+        for note in opened.model.notes { common.note("note: \(note)") }
         let summary = RunSummary(runner)
         if let capture {
             try Capture.run(

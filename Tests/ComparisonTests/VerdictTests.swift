@@ -126,6 +126,36 @@ private let changes: [Change] = [
     #expect(weights.map(\.twin) == [names[1], nil, names[0]])
 }
 
+/// What rounds to the same number of float32 is not the same, and no weight stands in its own place.
+@Test func weightsOfFloat64AreComparedAsSuch() throws {
+    func side(_ weights: [(String, [Double])]) throws -> ComparisonSide {
+        var file = MemoryCheckpoint()
+        for (name, values) in weights {
+            file.set(name, .f64, [values.count], values.withUnsafeBytes { Array($0) })
+        }
+        return try ComparisonSide(file, configuration: nil, name: "memory")
+    }
+    let (one, near, two) = ([1.0, 3], [1.0 + 0x1p-40, 3], [2.0, 5])
+    let coinciding = try Comparison.result(side([("v", one), ("w", two)]), side([("v", near), ("w", one)]), nil)
+    #expect(coinciding.unexplainedWeights.map(\.name) == ["v", "w"])
+    #expect(coinciding.unexplainedWeights.map(\.twin) == [nil, "v"])
+}
+
+/// A tensor that is neither a tap nor an input keeps a file from being a capture: it is named.
+@Test func whatKeepsAFileFromBeingACaptureIsNamed() throws {
+    let golden = Models.Golden(name: "gpt2-untied")
+    var capture = try golden.taps()
+    capture.set("foo", [2], [1, 2])
+    let side = try ComparisonSide(capture, configuration: nil, name: "taps.safetensors")
+    let error = #expect(throws: UsageError.self) {
+        try Comparison.result(golden.side(), side, golden.tokens())
+    }
+    #expect(
+        error?.description
+            == "taps.safetensors: holds captured activations, and beside them foo, which is no tap, no module's value and no"
+            + " input; leave it out, or say with --map-b which taps there are")
+}
+
 @Test func anErrorIsIsolatedInItsBlock() throws {
     let weights = Models.madeUp()
     var changed = weights

@@ -168,7 +168,10 @@ import Testing
     /// One such element would make its whole block so; and so would a scale that float16 cannot hold.
     @Test(arguments: [
         ([0, 0, 0x80, 0x7F], "is Inf, which q5_0 cannot hold"), ([0, 0, 0xC0, 0xFF], "is NaN, which q5_0 cannot hold"),
-        ([0, 0, 0, 0x7F], "is in a block whose range is too wide for the scale of q5_0"),
+        (
+            [0, 0, 0, 0x7F],
+            "is in a block whose range, 0.0 to 1.7014118e+38, is too wide for the scale of q5_0"
+        ),
     ]) func blocksHoldNothingThatIsNotFinite(_ element: [UInt8], _ words: String) throws {
         let work = try TemporaryFolder()
         let header = #"{"w":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]}}"#
@@ -181,6 +184,58 @@ import Testing
         #expect(outcome.exitCode == 1, "\(outcome.errors)")
         #expect(
             outcome.errors.contains("tensor 'w': element [1, ") && outcome.errors.contains(words), "\(outcome.errors)")
+        #expect(outcome.errors.contains("a.safetensors: tensor 'w'"), "\(outcome.errors)")
         #expect(work.names == ["a.safetensors"])
+    }
+
+    /// A finite number of float64 that float32 lacks is lost before any scheme sees it, and no infinity.
+    @Test(arguments: [
+        ["int8"], ["int8", "--allow-non-finite"], ["int4-g32-asym", "--allow-non-finite"],
+        ["int8", "--scale-type", "f16"],
+        ["q8_0"],
+    ]) func numbersBeyondFloat32AreNoInfinities(_ scheme: [String]) throws {
+        let work = try TemporaryFolder()
+        let header = #"{"w.weight":{"dtype":"F64","shape":[2,32],"data_offsets":[0,512]}}"#
+        var data = SafetensorsBytes.zeros(512)
+        data.replaceSubrange(264..<272, with: withUnsafeBytes(of: -1e300) { Array($0) })
+        let source = try work.write("a.safetensors", SafetensorsBytes.file(header, data: data))
+        let outcome = try AssayTool.run(
+            ["quantize", source.string, work.path.appending("b").string, "--include", "w.weight", "--scheme"] + scheme)
+        #expect(outcome.exitCode == 1, "\(outcome.errors)")
+        #expect(
+            outcome.errors.contains(
+                "a.safetensors: tensor 'w.weight': element [1, 1] is -1e+300, which \(scheme[0]) cannot hold: it is made of"
+                    + " F32, which ends at 3.4028235e+38"), "\(outcome.errors)")
+        #expect(work.names == ["a.safetensors"])
+    }
+
+    @Test func whatWasReplacedIsTold() throws {
+        let work = try TemporaryFolder()
+        let header = #"{"w.weight":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]}}"#
+        var data = SafetensorsBytes.zeros(256)
+        data.replaceSubrange(132..<136, with: [0, 0, 0x80, 0x7F])
+        let source = try work.write("a.safetensors", SafetensorsBytes.file(header, data: data))
+        let outcome = try AssayTool.run([
+            "quantize", source.string, work.path.appending("b").string, "--include", "w.weight", "--scheme", "int8",
+            "--allow-non-finite",
+        ])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        #expect(outcome.output.contains("replaced     1 element, not finite"), "\(outcome.output)")
+    }
+
+    /// What `quantize` cannot leave out it does not advise to.
+    @Test func adviceIsWhatCanBeDone() throws {
+        let work = try TemporaryFolder()
+        let header =
+            #"{"w":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]},"e":{"dtype":"F32","shape":[0,32],"data_offsets":[256,256]}}"#
+        let source = try work.write(
+            "a.safetensors", SafetensorsBytes.file(header, data: SafetensorsBytes.zeros(256)))
+        let outcome = try AssayTool.run([
+            "quantize", source.string, work.path.appending("b.gguf").string, "--scheme", "q8_0", "--include", "w",
+        ])
+        #expect(outcome.exitCode == 64, "\(outcome.errors)")
+        #expect(
+            outcome.errors.contains("choose another format, or let 'assay convert' leave it out before"),
+            "\(outcome.errors)")
     }
 }

@@ -89,6 +89,35 @@ import Testing
         #expect(other.exitCode == 3 && !other.errors.contains("made for"), "\(other.errors)")
     }
 
+    /// Numbers that a configuration would have rounded between the layers are not: both commands say so.
+    @Test func whatIsNotComputedIsNoted() throws {
+        let model = try TestModel("llama-grouped")
+        defer { withExtendedLifetime(model) {} }
+        let path = model.folder.path.appending("config.json")
+        var configuration = try #require(JSONValue(parsing: TestFiles.bytes(path)).object)
+        configuration["quantization_config"] = [
+            "quant_method": "compressed-tensors", "kv_cache_scheme": ["num_bits": 8],
+        ]
+        try TestFiles.write(Array(JSONValue.object(configuration).compactText.utf8), to: path)
+        let words = "quantization_config quantizes more than weights (kv_cache_scheme), which is not computed here"
+        let run = try AssayTool.run(["run", model.path, "--tokens", model.tokens])
+        #expect(run.exitCode == 0 && run.errors.contains(words), "\(run.errors)")
+        let diff = try assayJSON("diff", model.path, model.path, "--tokens", model.tokens)
+        let notes = diff.object?["notes"]?.array?.compactMap(\.string) ?? []
+        #expect(notes.contains { $0.contains(words) }, "\(notes)")
+    }
+
+    /// What is remembered and seen is computed; what does not fit into memory is refused, and no crash.
+    @Test func aMemoryThatDoesNotFitIsRefused() throws {
+        let model = try TestModel("transfo-xl-whole")
+        defer { withExtendedLifetime(model) {} }
+        let outcome = try AssayTool.run(
+            ["run", model.path, "--tokens", model.tokens, "--memory-length", "2000000000"],
+            limits: .init(byteCount: 1 << 30, seconds: 20))
+        guard !AssayTool.isWatched else { return }
+        #expect(outcome.exitCode == 4 && outcome.errors.contains("of memory"), "\(outcome)")
+    }
+
     @Test func needsAConfiguration() throws {
         let model = try TestModel()
         let outcome = try AssayTool.run(["run", model.weights.string, "--tokens", model.tokens])

@@ -75,6 +75,6 @@ extension ConfigurationTests {
             [("scoring_func", "softmax"), ("seq_aux", true), ("ep_size", 1), ("n_group", 1), ("topk_group", 1)]
         ),
         ("deepseek-v3-groups", [("topk_method", "noaux_tc"), ("scoring_func", "sigmoid"), ("moe_layer_freq", 1)]),
-        ("deepseek-v3-groups", [("head_dim", 99), ("qk_head_dim", .null)]),
+        ("deepseek-v3-groups", [("head_dim", 4), ("qk_head_dim", .null)]),
     ]
 }

@@ -307,6 +307,43 @@ private let refusals = [
         #""config_groups":{"g":{"weights":{"num_bits":4,"dynamic":true}}}"#,
         "config_groups.g.weights.dynamic: expected false or null, found true"
     ),
+    (#""foo":1"#, "foo: expected only keys that are known here, found 1"),
+    (
+        #""config_groups":{"g":{"weights":{},"foo":1}}"#,
+        "config_groups.g.foo: expected only keys that are known here, found 1"
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"foo":1}}}"#,
+        "config_groups.g.weights.foo: expected only keys that are known here, found 1"
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"actorder":"group"}}}"#,
+        #"config_groups.g.weights.actorder: expected "weight" or "static" or false or null, found "group""#
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"strategy":"block"}}}"#,
+        #"config_groups.g.weights.strategy: expected "group" or "channel" or "tensor" or null, found "block""#
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"group_size":-5}}}"#,
+        "config_groups.g.weights.group_size: expected a number from 1 on, -1 or null, found -5"
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"group_size":32,"strategy":"channel"}}}"#,
+        "config_groups.g.weights.group_size: expected -1 or null with the strategy 'channel', found 32"
+    ),
+    (
+        #""format":"dense","config_groups":{"g":{"format":"pack-quantized","weights":{}}}"#,
+        #"format: expected "pack-quantized" or "mixed-precision" or null, found "dense""#
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"block_structure":[2,2]}}}"#,
+        "config_groups.g.weights.block_structure: expected null, found [2,2]"
+    ),
+    (
+        #""config_groups":{"g":{"weights":{"zp_dtype":"torch.float8_e4m3fn"}}}"#,
+        #"config_groups.g.weights.zp_dtype: expected "torch.int8" or "torch.int32" or null, found "torch.float8_e4m3fn""#
+    ),
 ]) func otherWaysOfPackingAreRefusedByName(_ member: String, _ sentence: String) throws {
     let text = #"{"quantization_config":{"quant_method":"compressed-tensors",\#(member)}}"#
     let configuration = try JSONValue(parsing: Array(text.utf8)).object
@@ -318,14 +355,108 @@ private let refusals = [
 
 /// What concerns no weight is nobody's business.
 @Test(arguments: [
-    #""format":"naive-quantized","config_groups":{}"#, #""format":"float-quantized","config_groups":{}"#,
+    #""format":"naive-quantized""#, #""format":"float-quantized","config_groups":null"#,
     #""transform_config":{"config_groups":{}}"#, #""config_groups":{"g":{"weights":null,"format":"x"}}"#,
     #""config_groups":{"g":{"weights":{"type":"int","symmetric":true}}}"#,
-    #""format":"naive-quantized","config_groups":{"g":{"weights":{"type":"int","num_bits":4,"symmetric":false,"group_size":32}}}"#,
+    #""format":"pack-quantized","config_groups":{"g":{"weights":{"type":"int","num_bits":4,"symmetric":false,"group_size":32}}}"#,
 ]) func whatIsSaidOfOtherThingsIsPassedOver(_ member: String) throws {
     let text = #"{"quantization_config":{"quant_method":"compressed-tensors",\#(member)}}"#
     let configuration = try JSONValue(parsing: Array(text.utf8)).object
     _ = try LogicalCheckpoint(MemoryCheckpoint(PartSet().tensors), configuration: configuration, name: "memory")
+}
+
+/// What the configuration says otherwise than what is stored, of PartSet's int4-g32-asym.
+@Test(arguments: [
+    (
+        #""format":"dense""#, "",
+        "m.weight_packed': is packed in words, but quantization_config says the format dense"
+    ),
+    (
+        #""format":"int-quantized""#, "",
+        "m.weight_packed': is packed in words, but quantization_config says the format int-quantized"
+    ),
+    (
+        #""ignore":["re:.*"]"#, "",
+        "m.weight_packed': is quantized, but quantization_config.ignore has 're:.*'"
+    ),
+    (#""ignore":["m"]"#, "", "m.weight_packed': is quantized, but quantization_config.ignore has 'm'"),
+    (
+        #""version":"1""#, #""targets":[],"#,
+        "m.weight_packed': is quantized, but no targets in quantization_config name it"
+    ),
+    (
+        #""version":"1""#, #""targets":["re:nope"],"#,
+        "m.weight_packed': is quantized, but no targets in quantization_config name it"
+    ),
+]) func whatContradictsTheTensorsIsRefused(_ member: String, _ targets: String, _ sentence: String) throws {
+    let error = #expect(throws: StructureError.self) {
+        try LogicalCheckpoint(
+            MemoryCheckpoint(PartSet().tensors), configuration: declaration(member, targets), name: "memory")
+    }
+    #expect(error?.description == "memory: tensor '" + sentence)
+}
+
+private func declaration(_ member: String, _ inGroup: String = "", strategy: String = "group") throws -> JSONObject? {
+    let groupSize = strategy == "group" ? 32 : -1
+    let text = """
+        {"quantization_config":{"quant_method":"compressed-tensors",\(member),"config_groups":{"g":{\(inGroup)"weights":
+        {"num_bits":4,"type":"int","symmetric":false,"group_size":\(groupSize),"strategy":"\(strategy)"}}}}}
+        """
+    return try JSONValue(parsing: Array(text.utf8)).object
+}
+
+@Test func groupsThatAreNoneNameNothing() throws {
+    let text = #"{"quantization_config":{"quant_method":"compressed-tensors","config_groups":{}}}"#
+    let configuration = try JSONValue(parsing: Array(text.utf8)).object
+    let error = #expect(throws: StructureError.self) {
+        try LogicalCheckpoint(MemoryCheckpoint(PartSet().tensors), configuration: configuration, name: "memory")
+    }
+    #expect(
+        error?.description
+            == "memory: tensor 'm.weight_packed': is quantized, but no targets in quantization_config name it")
+}
+
+@Test(arguments: [
+    ("channel", "makes groups of 32 elements, quantization_config says whole rows"),
+    ("tensor", "makes groups of 32 elements, quantization_config says one scale for the tensor"),
+]) func strategiesAreThoseOfTheScales(_ strategy: String, _ words: String) throws {
+    let error = #expect(throws: StructureError.self) {
+        try LogicalCheckpoint(
+            MemoryCheckpoint(PartSet().tensors), configuration: declaration(#""ignore":[]"#, strategy: strategy),
+            name: "memory")
+    }
+    #expect(error?.description == "memory: tensor 'm.weight_scale': [20, 2] " + words)
+}
+
+/// What llm-compressor writes, and what only a running model could tell.
+@Test(arguments: [
+    (#""ignore":["lm_head","re:.*mlp.gate$"]"#, #""targets":["Linear"],"#), (#""version":"1""#, #""targets":["m"],"#),
+    (#""ignore":["re:visual.*","Embedding"]"#, #""targets":["re:.*m"],"#),
+    (#""version":"1""#, #""targets":["model.m"],"#), (#""version":"1""#, #""targets":["re:(a|m)+"],"#),
+    (#""run_compressed":true,"global_compression_ratio":1.9"#, #""targets":["LlamaAttention"],"#),
+]) func whatFitsTheTensorsIsTaken(_ member: String, _ targets: String) throws {
+    let checkpoint = try LogicalCheckpoint(
+        MemoryCheckpoint(PartSet().tensors), configuration: declaration(member, targets), name: "memory")
+    #expect(checkpoint.notes == [])
+}
+
+/// Activations that would be rounded too are not: that is said.
+@Test(arguments: [
+    (#""kv_cache_scheme":{"num_bits":8}"#, "", "kv_cache_scheme"),
+    (#""version":"1""#, #""input_activations":{"num_bits":8},"#, "config_groups.g.input_activations"),
+    (
+        #""kv_cache_scheme":{"num_bits":8}"#, #""output_activations":{},"#,
+        "config_groups.g.output_activations, kv_cache_scheme"
+    ),
+]) func whatIsNotComputedIsSaid(_ member: String, _ inGroup: String, _ keys: String) throws {
+    let checkpoint = try LogicalCheckpoint(
+        MemoryCheckpoint(PartSet().tensors), configuration: declaration(member, inGroup), name: "memory")
+    #expect(
+        checkpoint.notes == [
+            "quantization_config quantizes more than weights (\(keys)), which is not computed here: activations are as they"
+                + " are"
+        ])
+    #expect(checkpoint.replacingTensors { $0 }.notes == checkpoint.notes)
 }
 
 @Test(arguments: refusals) func spoiledPartsAreRefusedByName(_ refusal: Refusal) throws {

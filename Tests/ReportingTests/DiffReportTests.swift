@@ -156,6 +156,7 @@ private func imbalance(_ html: String) -> String? {
     #expect(value["taps"]?.array?.count == report.result.taps?.count)
     #expect(value["weights"]?.array?.count == report.result.weights?.count)
     #expect(value["verdict"]?.object?["exitCode"]?.int == 2)
+    #expect(value["verdict"]?.object?["class"]?.string == "structure")
     #expect(value["verdict"]?.object?["firstTap"]?.string == "layers.0.mlp_act")
     let cause = try #require(value["verdict"]?.object?["cause"]?.object)
     let page = HTMLReport(report).html

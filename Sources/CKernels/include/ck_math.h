@@ -63,6 +63,8 @@ typedef struct {
     ptrdiff_t bias_stride;  ///< 0 where all rows have one; below 0 where each begins one element before the last
     float cap;              ///< 0: none
     const float *sink;      ///< one number, NULL: none
+    size_t repeated;        ///< keys left out of k and v, whole blocks of the first ones, which are all as the first
+                            ///< block of k and v; 0: none. key_begin is 0 then
 } ck_attention_f32;
 
 /// The same in float64.
@@ -85,6 +87,7 @@ typedef struct {
     ptrdiff_t bias_stride;
     double cap;
     const double *sink;
+    size_t repeated;
 } ck_attention_f64;
 
 /// How far a test vector is from its reference. All arithmetic is float64 over the sixteen virtual lanes.

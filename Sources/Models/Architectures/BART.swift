@@ -47,7 +47,8 @@ extension ConfigurationReader {
         let scale = try bool("scale_embedding", default: false) ? Double(hiddenSize).squareRoot() : nil
         return StackSpec(
             role: role, vocabularySize: try size("vocab_size"), hiddenSize: hiddenSize,
-            layerCount: try size("\(role.rawValue)_layers"),
+            // The library's common name of the encoder's number.
+            layerCount: try size("\(role.rawValue)_layers", or: role == .encoder ? "num_hidden_layers" : nil),
             contextLength: try optionalSize("max_position_embeddings") ?? 1024,
             embedding: EmbeddingSpec(scale: scale),
             blocks: BlockPattern(layers.block(of: role, hasNormsBefore: hasNormsBefore)),
@@ -73,7 +74,7 @@ extension HarmlessKeys {
     /// What only training or other programs read of translators' configurations.
     static let translators: Set<String> = [
         "dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "classif_dropout",
-        "encoder_layerdrop", "decoder_layerdrop", "init_std", "is_decoder", "num_hidden_layers", "forced_eos_token_id",
+        "encoder_layerdrop", "decoder_layerdrop", "init_std", "is_decoder", "forced_eos_token_id",
         "normalize_before", "normalize_embedding", "add_final_layer_norm", "add_bias_logits",
         "static_position_embeddings", "extra_pos_embeddings",
     ]

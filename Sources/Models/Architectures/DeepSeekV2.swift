@@ -52,7 +52,7 @@ extension ConfigurationReader {
         }
         var rotation = try rotary(headDimension: turned, base: 10_000)
         rotation.offset = own
-        // The library sets head_dim to the width that is turned, whatever the file says.
+        // V2's library sets head_dim to the width that is turned, whatever the file says.
         var decoder = try decoder(
             epsilon: 1e-6, base: 10_000, keyValueHeadCount: keyValueHeadCount, headDimension: turned,
             rotation: rotation)

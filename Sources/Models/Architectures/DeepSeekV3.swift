@@ -11,6 +11,7 @@ enum DeepSeekV3: Architecture {
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
     ) throws -> TransformerSpec {
         var decoder = try configuration.latentDecoder(keyValueHeadCount: 128)
+        try requireTurnedWidth(decoder, &configuration)
         // Null is false here, as the library takes it.
         func flag(_ key: String) throws -> Bool { try configuration.bool(key, default: !configuration.has(key)) }
         decoder.attention.rotary?.isInterleaved = try flag("rope_interleave")
@@ -37,6 +38,17 @@ enum DeepSeekV3: Architecture {
         }
         try configuration.finish(harmless: ConfigurationReader.deepSeekHarmless)
         return spec
+    }
+
+    /// Requires that `head_dim` is the width that is turned, where it stands: the library turns by it.
+    private static func requireTurnedWidth(
+        _ decoder: DecoderConfiguration, _ configuration: inout ConfigurationReader
+    ) throws(StructureError) {
+        let key = "head_dim"
+        guard let turned = decoder.attention.rotary?.dimension, configuration.has(key),
+            try configuration.optionalSize(key) != turned
+        else { return }
+        throw configuration.error(key, expected: "qk_rope_head_dim \(turned)", found: configuration.shown(key))
     }
 
     static let naming = Naming.latentDecoder

@@ -10,10 +10,12 @@ enum Gemma2: Architecture {
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
     ) throws -> TransformerSpec {
         var decoder = try configuration.gemma(activationKey: "hidden_activation", keyValueHeadCount: 4)
-        let blocks = try configuration.sandwichedBlocks(&decoder, softCap: 50, period: 2)
-        let spec = try configuration.decoderSpec(
+        decoder.attention.softCap = try configuration.numberOrNone("attn_logit_softcapping", default: 50)
+        let blocks = try configuration.sandwichedBlocks(&decoder, period: 2)
+        var spec = try configuration.decoderSpec(
             modelType, decoder, blocks: blocks, modelClasses: ["Gemma2ForCausalLM", "Gemma2Model"],
-            contextLength: 8192, isTied: true, softCap: 30)
+            contextLength: 8192, isTied: true)
+        spec.head?.softCap = try configuration.numberOrNone("final_logit_softcapping", default: 30)
         try configuration.finish(harmless: ["attention_dropout", "cache_implementation", "hidden_act"])
         return spec
     }
@@ -25,15 +27,13 @@ extension ConfigurationReader {
     /// Blocks with norms on both sides of each sublayer, most of which see a window.
     ///
     /// - Parameters:
-    ///   - softCap: where `attn_logit_softcapping` is absent.
     ///   - period: without `layer_types`, every so manieth layer sees everything.
     ///   - windowRotary: the rotations of layers with a window; nil for the others'.
     mutating func sandwichedBlocks(
-        _ decoder: inout DecoderConfiguration, softCap: Double?, period: Int, windowRotary: RotarySpec? = nil
+        _ decoder: inout DecoderConfiguration, period: Int, windowRotary: RotarySpec? = nil
     ) throws -> BlockPattern {
         let divisor = try positiveNumber("query_pre_attn_scalar") ?? 256
         decoder.attention.baseScale = 1 / divisor.squareRoot()
-        decoder.attention.softCap = try numberOrNone("attn_logit_softcapping", default: softCap)
         var whole = decoder.block
         whole.attentionNorms.after = decoder.norm
         whole.feedForwardNorms.after = decoder.norm

@@ -14,11 +14,12 @@ enum Gemma3: Architecture {
             activationKey: "hidden_activation", keyValueHeadCount: 4, rotation: rotary)
         decoder.attention.headNorm = AttentionSpec.HeadNorm(norm: decoder.norm, gains: .shared)
         let period = try configuration.optionalSize("sliding_window_pattern") ?? 6
-        let blocks = try configuration.sandwichedBlocks(
-            &decoder, softCap: nil, period: period, windowRotary: windowRotary)
-        let spec = try configuration.decoderSpec(
+        let blocks = try configuration.sandwichedBlocks(&decoder, period: period, windowRotary: windowRotary)
+        var spec = try configuration.decoderSpec(
             modelType, decoder, blocks: blocks,
-            modelClasses: ["Gemma3ForCausalLM", "Gemma3TextModel"], contextLength: 131_072, isTied: true, softCap: nil)
+            modelClasses: ["Gemma3ForCausalLM", "Gemma3TextModel"], contextLength: 131_072, isTied: true)
+        spec.head?.softCap = try configuration.numberOrNone("final_logit_softcapping", default: nil)
+        try configuration.requireNone("attn_logit_softcapping", because: "the library reads it and caps nothing")
         try configuration.finish(harmless: [
             "attention_dropout", "cache_implementation", "hidden_act", "_sliding_window_pattern",
         ])

@@ -9,7 +9,10 @@ enum Phi3: Architecture {
     static func spec(
         from configuration: inout ConfigurationReader, stands: (Module) -> Bool
     ) throws -> TransformerSpec {
-        var decoder = try configuration.decoder(epsilon: 1e-5, base: 10_000, isPartial: true)
+        try refuseYarn(&configuration)
+        // The library's own lengths; the one inside the parameters counts for nothing.
+        var decoder = try configuration.decoder(
+            epsilon: 1e-5, base: 10_000, isPartial: true, lengths: .init(whole: 4096, original: 4096))
         decoder.attention.projection = .joined
         decoder.attention.window = try configuration.optionalSize("sliding_window")
         decoder.feedForward.gating = .joined
@@ -19,6 +22,17 @@ enum Phi3: Architecture {
         try configuration.require("attention_bias", false, because: "the library's model has none")
         try configuration.finish(harmless: ["attention_dropout", "embd_pdrop", "resid_pdrop", "auto_map"])
         return spec
+    }
+
+    /// The library takes "yarn" for another name of "longrope" here.
+    private static func refuseYarn(_ configuration: inout ConfigurationReader) throws(StructureError) {
+        for key in ["rope_parameters", "rope_scaling"] {
+            guard var parameters = try configuration.object(key) else { continue }
+            for name in ["rope_type", "type"] {
+                guard try parameters.text(name) == "yarn" else { continue }
+                throw parameters.error(name, expected: "'longrope', which the library reads", found: "'yarn'")
+            }
+        }
     }
 
     static let naming = Naming.decoder(

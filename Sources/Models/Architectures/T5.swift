@@ -31,7 +31,7 @@ enum T5: Architecture {
         }
         try configuration.finish(
             harmless: [
-                "dropout_rate", "classifier_dropout", "is_decoder", "n_positions", "dense_act_fn", "is_gated_act",
+                "dropout_rate", "classifier_dropout", "is_decoder", "n_positions",
             ])
         if isEncoder { return TransformerSpec(architecture: modelType, stacks: [encoder]) }
         return TransformerSpec(
@@ -88,9 +88,25 @@ enum T5: Architecture {
                 "feed_forward_proj", expected: "an activation, or 'gated-' and an activation",
                 found: "'\(name.escapedForDisplay)'")
         }
+        try checkDerived(&configuration, activation, isGated: isGated)
         return FeedForwardSpec(
             innerSize: try configuration.size("d_ff"), activation: activation, gating: isGated ? .separate : .none,
             hasBias: false)
+    }
+
+    /// Requires of the two keys that the library derives from `feed_forward_proj` that they say the same: where they
+    /// stand, it goes by them.
+    private static func checkDerived(
+        _ configuration: inout ConfigurationReader, _ activation: Activation, isGated: Bool
+    ) throws {
+        let reason = "as feed_forward_proj says"
+        guard try configuration.activation("dense_act_fn", default: activation) == activation else {
+            throw configuration.error(
+                "dense_act_fn", expected: "\(activation), \(reason)", found: configuration.shown("dense_act_fn"))
+        }
+        guard try configuration.bool("is_gated_act", default: isGated) == isGated else {
+            throw configuration.error("is_gated_act", expected: "\(isGated), \(reason)", found: "\(!isGated)")
+        }
     }
 
     static let naming = Naming(

@@ -31,11 +31,13 @@ extension ConfigurationReader {
     ///   - isPartial: whether `partial_rotary_factor` may leave a part of each head unturned.
     ///   - partialDefault: the share that is turned, where that key is absent.
     ///   - activationKey: what the key of the activation is called.
+    ///   - lengths: where the keys of the lengths are absent that scaled rotations need; nil for none.
     ///   - rotation: where it was read already.
     mutating func decoder(
         epsilon: Double, epsilonKey: String = "rms_norm_eps", base: Double, keyValueHeadCount: Int? = nil,
         headDimension: Int? = nil, isPartial: Bool = false, partialDefault: Double = 1,
-        activationKey: String = "hidden_act", activation: Activation = .silu, rotation: RotarySpec? = nil
+        activationKey: String = "hidden_act", activation: Activation = .silu,
+        lengths: RotaryLengths = RotaryLengths(), rotation: RotarySpec? = nil
     ) throws -> DecoderConfiguration {
         let hiddenSize = try size("hidden_size")
         let headCount = try size("num_attention_heads")
@@ -56,7 +58,8 @@ extension ConfigurationReader {
                 hasOutputBias: false,
                 rotary: try rotation
                     ?? rotary(
-                        headDimension: headDimension, base: base, isPartial: isPartial, partialDefault: partialDefault)),
+                        headDimension: headDimension, base: base, isPartial: isPartial, partialDefault: partialDefault,
+                        lengths: lengths)),
             feedForward: FeedForwardSpec(
                 innerSize: try size("intermediate_size"),
                 activation: try self.activation(activationKey, default: activation),
@@ -90,17 +93,16 @@ extension ConfigurationReader {
     /// The parts of a decoder around its blocks.
     mutating func decoderSpec(
         _ modelType: String, _ decoder: DecoderConfiguration, blocks: BlockPattern, modelClasses: [String],
-        contextLength: Int, isTied: Bool, softCap: Double? = nil
+        contextLength: Int, isTied: Bool
     ) throws -> TransformerSpec {
         let isTied = try bool("tie_word_embeddings", default: isTied)
         let modelClass = try architectureClass(among: modelClasses)
-        let softCap = try numberOrNone("final_logit_softcapping", default: softCap)
         return TransformerSpec(
             architecture: modelType, vocabularySize: try size("vocab_size"), hiddenSize: decoder.hiddenSize,
             layerCount: try size("num_hidden_layers"),
             contextLength: try optionalSize("max_position_embeddings") ?? contextLength,
             embedding: EmbeddingSpec(scale: decoder.embeddingScale), blocks: blocks, finalNorm: decoder.norm,
-            head: modelClass?.hasSuffix("ForCausalLM") ?? true ? HeadSpec(isTied: isTied, softCap: softCap) : nil)
+            head: modelClass?.hasSuffix("ForCausalLM") ?? true ? HeadSpec(isTied: isTied) : nil)
     }
 
     /// Blocks that see everything and such that see a window, as `layer_types` says, or without it a rule.

@@ -8,17 +8,32 @@ extension ConfigurationReader {
     ///   - baseKey: what its key is called in the older generation.
     ///   - isPartial: whether a part of each head may be left unturned.
     ///   - partialKey: what the key of the share that is turned is called in the older generation.
+    ///   - fallback: lengths where their keys are absent; nil for none, and what needs one is refused.
     mutating func rotary(
         headDimension: Int, base: Double, baseKey: String = "rope_theta", isPartial: Bool = false,
-        partialKey: String = "partial_rotary_factor", partialDefault: Double = 1
+        partialKey: String = "partial_rotary_factor", partialDefault: Double = 1,
+        lengths fallback: RotaryLengths = RotaryLengths()
     ) throws(StructureError) -> RotarySpec {
-        let older = try object("rope_scaling")
         let base = try positiveNumber(baseKey) ?? base
         let factor = try positiveNumber(partialKey) ?? partialDefault
-        let lengths = try rotaryLengths()
-        var parameters = try object("rope_parameters") ?? older
+        let lengths = try rotaryLengths(fallback)
+        let (newer, older) = try rotaryParameters()
+        var parameters = newer ?? older
         return try rotary(
             &parameters, headDimension, base: base, isPartial: isPartial, share: factor, shareKey: partialKey, lengths)
+    }
+
+    /// The objects of both generations, of which one may stand.
+    private mutating func rotaryParameters() throws(StructureError) -> (
+        newer: ConfigurationReader?, older: ConfigurationReader?
+    ) {
+        let (newer, older) = (try object("rope_parameters"), try object("rope_scaling"))
+        guard newer == nil || older == nil else {
+            throw error(
+                "rope_scaling", expected: "none beside rope_parameters, which the library takes otherwise then",
+                found: shown("rope_scaling"))
+        }
+        return (newer, older)
     }
 
     /// What scalings may need to know of the model: the length it is for, and the one it was trained on.
@@ -27,10 +42,12 @@ extension ConfigurationReader {
         var original: Double?
     }
 
-    mutating func rotaryLengths() throws(StructureError) -> RotaryLengths {
+    mutating func rotaryLengths(
+        _ fallback: RotaryLengths = RotaryLengths()
+    ) throws(StructureError) -> RotaryLengths {
         RotaryLengths(
-            whole: try optionalSize("max_position_embeddings").map(Double.init),
-            original: try optionalSize("original_max_position_embeddings").map(Double.init))
+            whole: try optionalSize("max_position_embeddings").map(Double.init) ?? fallback.whole,
+            original: try optionalSize("original_max_position_embeddings").map(Double.init) ?? fallback.original)
     }
 
     /// The rotations that one object of parameters says; nil for none said.
@@ -72,9 +89,10 @@ extension ConfigurationReader {
     ) throws(StructureError) -> (whole: RotarySpec, windowed: RotarySpec) {
         let lengths = try rotaryLengths()
         let (older, olderWindow) = (try positiveNumber(base.key), try positiveNumber(windowBase.key))
-        var whole = try object("rope_scaling")
+        let parameters = try rotaryParameters()
+        var whole = parameters.older
         var windowed = isWindowStretched ? whole : nil
-        if var both = try object("rope_parameters") {
+        if var both = parameters.newer {
             whole = try both.object("full_attention") ?? whole
             windowed = try both.object("sliding_attention") ?? windowed
             try both.finishPart()
@@ -115,10 +133,7 @@ extension ConfigurationReader {
             }
             return .dynamic(
                 factor: try required("factor"), originalLength: try length(lengths.whole, "max_position_embeddings"))
-        case "llama3":
-            return .llama3(
-                factor: try required("factor"), lowFactor: try required("low_freq_factor"),
-                highFactor: try required("high_freq_factor"), originalLength: try originalLength(lengths))
+        case "llama3": return try llama3(lengths)
         case "yarn": return try yarn(lengths)
         case "longrope", "su": return try longRope(lengths, pairs: dimension / 2)
         case let other:
@@ -126,6 +141,16 @@ extension ConfigurationReader {
                 "rope_type", expected: "one of default, dynamic, linear, llama3, longrope, yarn",
                 found: "'\(other.escapedForDisplay)'")
         }
+    }
+
+    private mutating func llama3(_ lengths: RotaryLengths) throws(StructureError) -> RotaryScaling {
+        let (low, high) = (try required("low_freq_factor"), try required("high_freq_factor"))
+        guard low < high else {
+            throw error("low_freq_factor", expected: "less than high_freq_factor \(high)", found: "\(low)")
+        }
+        return .llama3(
+            factor: try required("factor"), lowFactor: low, highFactor: high,
+            originalLength: try originalLength(lengths))
     }
 
     private mutating func yarn(_ lengths: RotaryLengths) throws(StructureError) -> RotaryScaling {
@@ -154,15 +179,26 @@ extension ConfigurationReader {
 
     private mutating func longRope(_ lengths: RotaryLengths, pairs: Int) throws(StructureError) -> RotaryScaling {
         let original = try originalLength(lengths)
-        let whole = lengths.whole
-        let factor = try positiveNumber("factor") ?? whole.map { $0 / original } ?? 1
-        let given = try positiveNumber("attention_factor")
+        let factor = try positiveNumber("factor")
         let attentionFactor =
-            given
-            ?? (factor <= 1 ? 1 : (1 + PortableMath.logarithm(factor) / PortableMath.logarithm(original)).squareRoot())
+            if let given = try positiveNumber("attention_factor") { given } else {
+                try longAttention(factor: factor, lengths, original: original)
+            }
         return .longRope(
             short: try factors("short_factor", count: pairs), long: try factors("long_factor", count: pairs),
             originalLength: original, attentionFactor: attentionFactor)
+    }
+
+    /// What results are multiplied by where no key says it.
+    private func longAttention(
+        factor: Double?, _ lengths: RotaryLengths, original: Double
+    ) throws(StructureError) -> Double {
+        guard let factor = factor ?? lengths.whole.map({ $0 / original }) else {
+            throw error(
+                "factor", expected: "a number above 0, as there is no max_position_embeddings", found: "no such key")
+        }
+        guard factor > 1 else { return 1 }
+        return (1 + PortableMath.logarithm(factor) / PortableMath.logarithm(original)).squareRoot()
     }
 
     private mutating func factors(_ key: String, count: Int) throws(StructureError) -> [Double] {

@@ -201,6 +201,12 @@ public struct ConfigurationReader {
         throw error(key, expected: "\(Self.show(expected)) (\(reason))", found: Self.show(value))
     }
 
+    /// Requires that a key is absent or null.
+    mutating func requireNone(_ key: String, because reason: String) throws(StructureError) {
+        guard let value = take(key) else { return }
+        throw error(key, expected: "null (\(reason))", found: Self.show(value))
+    }
+
     /// Requires an empty list or object where the key stands at all.
     mutating func requireEmpty(_ key: String, because reason: String) throws(StructureError) {
         guard let value = take(key), value.array?.isEmpty != true, value.object?.members.isEmpty != true else { return }

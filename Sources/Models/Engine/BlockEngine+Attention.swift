@@ -10,12 +10,13 @@ extension BlockEngine {
         keys keySequences: Sequences? = nil
     ) throws -> Matrix<S> {
         let result = try Matrix<S>(rowCount: q.rowCount, columnCount: spec.outputWidth)
-        let blocks = stride(from: 0, to: sequences.length, by: Self.queryRowCount).map {
-            $0..<min($0 + Self.queryRowCount, sequences.length)
-        }
         let scale = spec.scale(layer: layer)
         let keySequences = keySequences ?? sequences
         let length = keySequences.length
+        let rowCount = biases.disentangled == nil ? Self.queryRowCount : Self.queryRowCount(keyCount: length)
+        let blocks = stride(from: 0, to: sequences.length, by: rowCount).map {
+            $0..<min($0 + rowCount, sequences.length)
+        }
         try Parallel.forEach(sequences.count * spec.headCount * blocks.count, threads: threads) { index in
             // The last query rows of a causal sequence see the most keys: they begin first.
             let rows = blocks[blocks.count - 1 - index % blocks.count]
@@ -24,7 +25,8 @@ extension BlockEngine {
             let keys = keySequences.keys[sequence]
             let place = Place(
                 sequence: sequence, head: head, keyHead: head / spec.groupSize, width: spec.headDimension,
-                valueWidth: spec.valueHeadDimension, firstKey: sequence * length)
+                valueWidth: spec.valueHeadDimension, firstKey: sequence * keySequences.storedLength,
+                repeatedKeyCount: keySequences.repeatedKeyCount)
             let seeing = rows.filter {
                 keys.contain(readOneIn: spec.sight(of: $0, length))
                     && !(spec.isPaddingBlind && !tokens.isRead(sequence: sequence, position: $0))
@@ -50,6 +52,11 @@ extension BlockEngine {
 
     private static var queryRowCount: Int { 128 }
 
+    /// The same where scores of distances lie in memory for every row and key: fewer rows where a memory makes many keys.
+    private static func queryRowCount(keyCount: Int) -> Int {
+        max(1, min(queryRowCount, (16 << 20) / (max(keyCount, 1) * MemoryLayout<S>.stride)))
+    }
+
     /// Whose rows and columns.
     private struct Place {
         var sequence: Int
@@ -59,6 +66,7 @@ extension BlockEngine {
         var valueWidth: Int
         /// The row of the sequence's first key.
         var firstKey: Int
+        var repeatedKeyCount: Int
     }
 
     private struct Inputs {
@@ -98,7 +106,8 @@ extension BlockEngine {
                             bias: distances.map { UnsafePointer($0.pointer) }
                                 ?? inputs.biases.of(place.sequence, place.head, firstRow: rows.lowerBound),
                             biasStride: distances?.columnCount ?? inputs.biases.rowStride, softCap: inputs.softCap,
-                            sink: inputs.biases.sinks.map { $0.pointer + place.head }))
+                            sink: inputs.biases.sinks.map { $0.pointer + place.head },
+                            repeatedKeyCount: place.repeatedKeyCount))
                 }
             }
         }

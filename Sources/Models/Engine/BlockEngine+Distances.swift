@@ -13,8 +13,9 @@ struct DistanceScores<S: Scalar>: Sendable {
     var width: Int
     /// Rows of the table.
     var rowCount: Int
-    /// The row of distance d at d + length - 1, `length` being the queries'.
-    var rows: [Int]
+    /// The row of distance d at d + length - 1, `length` being the queries'; nil where the row is the distance, from 0 to
+    /// the last: a memory may be longer than any list of its distances should be.
+    var rows: [Int]?
     /// Keys of a sequence.
     var keyCount: Int
 }
@@ -53,25 +54,37 @@ extension BlockEngine {
             [vectors(ofDistances: 0...greatest, distances)], WeightSlot(.distanceKey, layer: layer), bias: false)
         return DistanceScores(
             keys: try heads(of: table[0], spec), scale: spec.scale(layer: layer), width: spec.headDimension,
-            rowCount: greatest + 1, rows: (1 - length..<keyCount).map { min(max($0, 0), greatest) },
-            keyCount: keyCount)
+            rowCount: greatest + 1, rows: nil, keyCount: keyCount)
     }
 
     /// Sines and cosines of distances; as of rotations, far ones by the library's rounding of angles.
     private func vectors(ofDistances distances: ClosedRange<Int>, _ spec: SinusoidalDistances) throws -> Matrix<S> {
+        let result = try Matrix<S>(rowCount: distances.count, columnCount: self.spec.hiddenSize / 2 * 2)
+        for first in stride(from: 0, to: distances.count, by: Self.distancesAtOnce) {
+            let rows = first..<min(first + Self.distancesAtOnce, distances.count)
+            try takeVectors(ofDistances: rows.map { distances.lowerBound + $0 }, spec, result, firstRow: first)
+        }
+        return result
+    }
+
+    /// Distances whose angles are in memory together.
+    private static var distancesAtOnce: Int { 4096 }
+
+    private func takeVectors(
+        ofDistances distances: [Int], _ spec: SinusoidalDistances, _ result: Matrix<S>, firstRow: Int
+    ) throws {
         let rotation = try Rotation<S>(
-            RotarySpec(base: 10_000, dimension: self.spec.hiddenSize), positions: Array(distances), kernels,
+            RotarySpec(base: 10_000, dimension: self.spec.hiddenSize), positions: distances, kernels,
             isRounded: weightPrecision == .float32)
         let half = rotation.sines.columnCount
-        let result = try Matrix<S>(rowCount: distances.count, columnCount: 2 * half)
-        for row in 0..<distances.count {
-            let (sines, cosines, own) = (rotation.sines.row(row), rotation.cosines.row(row), result.row(row))
+        for row in distances.indices {
+            let (sines, cosines) = (rotation.sines.row(row), rotation.cosines.row(row))
+            let own = result.row(firstRow + row)
             for pair in 0..<half {
                 own[spec.isInterleaved ? 2 * pair : pair] = sines[pair]
                 own[spec.isInterleaved ? 2 * pair + 1 : half + pair] = cosines[pair]
             }
         }
-        return result
     }
 
     /// Vectors of distances, head by head, packed for a product.
@@ -88,7 +101,11 @@ extension BlockEngine {
         let result = try Matrix<S>(rowCount: rows.count, columnCount: keyCount)
         result.pointer.update(repeating: S.zero, count: rows.count * keyCount)
         // The last key stands at the last query.
-        func row(_ i: Int, _ j: Int) -> Int { scores.rows[i - j + keyCount - 1] }
+        let (listed, last, ahead) = (scores.rows, scores.rowCount - 1, keyCount - sequences.length)
+        func row(_ i: Int, _ j: Int) -> Int {
+            if let listed { return listed[i - j + keyCount - 1] }
+            return min(max(i - j + ahead, 0), last)
+        }
         if let keys = scores.keys {
             let first = sequence * sequences.length
             let met = try product(

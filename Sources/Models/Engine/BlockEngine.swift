@@ -286,9 +286,10 @@ struct BlockEngine<S: Scalar>: Engine {
         return sequences.preceded(by: count)
     }
 
-    /// The same row some times before each sequence.
+    /// The same row some times before each sequence, as often as it is stored.
     private func preceded(_ matrix: Matrix<S>, by row: Matrix<S>, _ count: Int) throws -> Matrix<S> {
         let (length, width) = (sequences.length, matrix.columnCount)
+        let count = count - Sequences.repeatedKeyCount(of: count)
         let result = try Matrix<S>(rowCount: sequences.count * (count + length), columnCount: width)
         for sequence in 0..<sequences.count {
             let first = sequence * (count + length)

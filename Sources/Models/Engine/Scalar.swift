@@ -91,6 +91,8 @@ struct HeadRows<S: Scalar> {
     var biasStride = 0
     var softCap: Double?
     var sink: UnsafePointer<S>?
+    /// Keys left out of `k` and `v`: whole blocks of the first ones, which are all as the first block there is.
+    var repeatedKeyCount = 0
 }
 
 /// The kernels of one dispatch level.
@@ -202,7 +204,8 @@ extension Float: Scalar {
             scale: Float(head.scale), key_begin: head.keyBegin,
             begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
             end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: head.bias,
-            bias_stride: head.biasStride, cap: Float(head.softCap ?? 0), sink: head.sink)
+            bias_stride: head.biasStride, cap: Float(head.softCap ?? 0), sink: head.sink,
+            repeated: head.repeatedKeyCount)
         let count = k.pointer.pointee.attention_scratch_count_f32(head.width)
         withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { scratch in
             k.pointer.pointee.attention_f32(&arguments, scratch.baseAddress)
@@ -332,7 +335,7 @@ extension Double: Scalar {
             scale: head.scale, key_begin: head.keyBegin,
             begin: UnsafeRawPointer(head.begins)?.assumingMemoryBound(to: size_t.self),
             end: UnsafeRawPointer(head.ends).assumingMemoryBound(to: size_t.self), mask: head.mask, bias: head.bias,
-            bias_stride: head.biasStride, cap: head.softCap ?? 0, sink: head.sink)
+            bias_stride: head.biasStride, cap: head.softCap ?? 0, sink: head.sink, repeated: head.repeatedKeyCount)
         let count = k.pointer.pointee.attention_scratch_count_f64(head.width)
         withUnsafeTemporaryAllocation(of: Double.self, capacity: count) { scratch in
             k.pointer.pointee.attention_f64(&arguments, scratch.baseAddress)

@@ -1,3 +1,5 @@
+import AssayCKernels
+
 /// A batch's tokens as the engine needs them.
 struct Sequences: Sendable {
     struct Keys: Sendable {
@@ -10,13 +12,26 @@ struct Sequences: Sendable {
     let count: Int
     let length: Int
     let keys: [Keys]
+    /// Keys of each that are not stored: whole blocks of the first ones, which are all alike.
+    private(set) var repeatedKeyCount = 0
 
-    /// The same with as many keys more before each.
+    /// The same with as many keys more before each, all alike.
     func preceded(by keyCount: Int) -> Sequences {
-        Sequences(
+        var result = Sequences(
             count: count, length: keyCount + length,
             keys: keys.map { Keys(range: 0..<keyCount + $0.range.upperBound, mask: nil) })
+        result.repeatedKeyCount = Self.repeatedKeyCount(of: keyCount)
+        return result
     }
+
+    /// How many of some keys that are all alike need not be stored: all but a whole block, and what fills none.
+    static func repeatedKeyCount(of keyCount: Int) -> Int { max(0, keyCount / blockLength - 1) * blockLength }
+
+    /// Keys of a block of the kernels.
+    private static let blockLength = Int(CK_KEY_BLOCK)
+
+    /// Rows of keys and values of each.
+    var storedLength: Int { length - repeatedKeyCount }
 
     private init(count: Int, length: Int, keys: [Keys]) {
         (self.count, self.length, self.keys) = (count, length, keys)

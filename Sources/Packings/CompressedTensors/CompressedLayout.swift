@@ -47,6 +47,7 @@ extension CompressedLayout {
         try check.refuseUnread()
         let codes =
             try parts.positions[.packed].map { try check.packedCodes(at: $0, declared) } ?? check.plainCodes(declared)
+        try check.requireDeclared(codes, declared)
         let scales = try check.scales(for: codes.shape)
         let zeroPoints = try check.zeroPoints(for: codes, scales)
         try check.compare(codes, scales, isSymmetric: zeroPoints == nil, with: declared)
@@ -239,28 +240,44 @@ private struct PartCheck {
 
     /// The configuration may not contradict what is stored.
     func compare(_ codes: Codes, _ scales: Scales, isSymmetric: Bool, with declared: DeclaredSchemes) throws {
-        let candidates = declared.weights.filter { $0.bits == codes.bits }
-        guard codes.isPacked, !candidates.isEmpty else { return }
+        let candidates = declared.weights.filter { !codes.isPacked || $0.bits == codes.bits }
+        guard !candidates.isEmpty else { return }
         guard candidates.contains(where: { $0.isSymmetric == isSymmetric }) else {
             throw isSymmetric
                 ? error(.zeroPoint, "is missing: quantization_config says that the weights are asymmetric")
                 : error(.zeroPoint, "is too many: quantization_config says that the weights are symmetric")
         }
-        let groupSize = codes.shape.rowElementCount / scales.groupsPerRow
-        guard
-            candidates.contains(where: {
-                $0.groupSize == groupSize || ($0.groupSize == nil && scales.groupsPerRow == 1)
-            })
-        else {
-            let told = Set(candidates.map { $0.groupSize.map(String.init) ?? "whole rows" }).sorted()
+        let columns = codes.shape.rowElementCount
+        let groupSize = columns / scales.groupsPerRow
+        let isFitting = candidates.contains {
+            $0.fits(isPerTensor: scales.isPerTensor, groupSize: groupSize, columns: columns)
+        }
+        guard isFitting else {
+            let made = scales.isPerTensor ? "is one scale for the tensor" : "makes groups of \(groupSize) elements"
             throw error(
                 .scale,
-                "\(scales.shape) makes groups of \(groupSize) elements, quantization_config says"
-                    + " \(told.joined(separator: " or "))")
+                "\(scales.shape) \(made), quantization_config says"
+                    + " \(Set(candidates.map(\.scales)).sorted().joined(separator: " or "))")
         }
     }
-}
 
-extension DeclaredSchemes {
-    func groupSizes(bits: Int) -> Set<Int> { Set(weights.filter { $0.bits == bits }.compactMap(\.groupSize)) }
+    /// The configuration must say of the module that it is quantized, and so.
+    func requireDeclared(_ codes: Codes, _ declared: DeclaredSchemes) throws {
+        let part = codes.isPacked ? CompressedTensors.Part.packed : .weight
+        if let entry = declared.ignored.first(where: { $0.covers(module) == true }) {
+            throw error(part, "is quantized, but quantization_config.ignore has '\(entry.text.escapedForDisplay)'")
+        }
+        let groups = declared.groups.filter { $0.mayCover(module) }
+        guard !declared.hasNoGroups, declared.groups.isEmpty || !groups.isEmpty else {
+            throw error(part, "is quantized, but no targets in quantization_config name it")
+        }
+        let fitting = codes.isPacked ? ["pack-quantized"] : ["int-quantized", "naive-quantized"]
+        let formats = groups.map(\.format)
+        guard formats.isEmpty || formats.contains(where: { $0.map(fitting.contains) ?? true }) else {
+            throw error(
+                part,
+                "is \(codes.isPacked ? "packed in words" : "integers of a byte"), but quantization_config says the format"
+                    + " \(Set(formats.compactMap { $0 }).sorted().joined(separator: " or ").escapedForDisplay)")
+        }
+    }
 }

@@ -9,10 +9,23 @@ import AssayTensors
 public enum CompressedTensors: Packing {
     public static let name = "compressed-tensors"
 
-    /// What would make the weights others than their integers and scales say. Of what concerns activations and caches alone,
-    /// nothing is asked.
+    private static let keys: Set<String> = [
+        "quant_method", "config_groups", "format", "ignore", "quantization_status", "global_compression_ratio",
+        "kv_cache_scheme", "version", "sparsity_config", "transform_config", "moe_sparsity_config", "run_compressed",
+    ]
+    private static let activationKeys = ["input_activations", "output_activations"]
+    private static let groupKeys = Set(["targets", "weights", "format"] + activationKeys)
+    private static let weightKeys: Set<String> = [
+        "num_bits", "type", "symmetric", "group_size", "strategy", "block_structure", "dynamic", "actorder", "observer",
+        "observer_kwargs", "scale_dtype", "zp_dtype",
+    ]
+
+    /// What would make the weights others than their integers and scales say, and keys that nobody knows. What concerns
+    /// activations and caches alone is for `notes`.
     public static func check(_ declared: JSONObject) throws(StructureError) {
         let formats: [JSONValue] = ["pack-quantized", "int-quantized", "naive-quantized", "dense", .null]
+        try requireKnown(declared, keys)
+        try require(declared, "moe_sparsity_config", oneOf: [.null, .object(JSONObject())])
         if let transforms = declared["transform_config"], transforms != .null {
             let groups = transforms.object.map { $0["config_groups"]?.object ?? $0 }
             guard groups?.members.isEmpty ?? false else {
@@ -25,17 +38,63 @@ public enum CompressedTensors: Packing {
         for (name, group) in declared["config_groups"]?.object?.members ?? [] {
             let place = "config_groups.\(name.escapedForDisplay)."
             guard let weights = group.object?["weights"]?.object else { continue }
+            try requireKnown(group.object!, groupKeys, in: place)
             // Without a format of its own it has that of all.
             if let own = group.object?["format"], own != .null {
                 try require(group.object!, "format", oneOf: formats, in: place)
+                try require(declared, "format", oneOf: [own, "mixed-precision", .null])
             } else {
                 try require(declared, "format", oneOf: formats + ["mixed-precision"])
             }
-            try require(weights, "type", oneOf: ["int", .null], in: place + "weights.")
-            try require(weights, "dynamic", oneOf: [false, .null], in: place + "weights.")
-            if let bits = weights["num_bits"], bits != .null, bits.int == nil {
-                throw refusal(place + "weights.num_bits", expected: "a number", found: bits)
+            try check(weights: weights, in: place + "weights.")
+        }
+    }
+
+    private static func check(weights: JSONObject, in place: String) throws(StructureError) {
+        try requireKnown(weights, weightKeys, in: place)
+        try require(weights, "type", oneOf: ["int", .null], in: place)
+        try require(weights, "dynamic", oneOf: [false, .null], in: place)
+        if let bits = weights["num_bits"], bits != .null, bits.int == nil {
+            throw refusal(place + "num_bits", expected: "a number", found: bits)
+        }
+        try require(weights, "strategy", oneOf: ["group", "channel", "tensor", .null], in: place)
+        if let size = weights["group_size"], size != .null, size != -1, (size.int ?? 0) < 1 {
+            throw refusal(place + "group_size", expected: "a number from 1 on, -1 or null", found: size)
+        }
+        let strategy = weights["strategy"]?.string ?? "group"
+        if strategy != "group", let size = weights["group_size"]?.int, size > 0 {
+            throw refusal(
+                place + "group_size", expected: "-1 or null with the strategy '\(strategy)'", found: JSONValue(size))
+        }
+        // Groups in the order of activations have an index of columns, which is not read yet.
+        try require(weights, "actorder", oneOf: ["weight", "static", false, .null], in: place)
+        try require(weights, "block_structure", oneOf: [.null], in: place)
+        let floats: [JSONValue] = ["torch.float32", "torch.bfloat16", "torch.float16", .null]
+        try require(weights, "scale_dtype", oneOf: floats, in: place)
+        try require(weights, "zp_dtype", oneOf: ["torch.int8", "torch.int32", .null], in: place)
+    }
+
+    /// What of a declaration is not computed here: the numbers that layers are given, or keep.
+    public static func notes(of declared: JSONObject) -> [String] {
+        var keys: [String] = []
+        for (name, group) in declared["config_groups"]?.object?.members ?? [] {
+            for key in activationKeys where (group.object?[key] ?? .null) != .null {
+                keys.append("config_groups.\(name.escapedForDisplay).\(key)")
             }
+        }
+        if (declared["kv_cache_scheme"] ?? .null) != .null { keys.append("kv_cache_scheme") }
+        guard !keys.isEmpty else { return [] }
+        return [
+            "quantization_config quantizes more than weights (\(keys.listed(first: 4))), which is not computed here:"
+                + " activations are as they are"
+        ]
+    }
+
+    private static func requireKnown(
+        _ object: JSONObject, _ keys: Set<String>, in place: String = ""
+    ) throws(StructureError) {
+        for (key, value) in object.members where value != .null && !keys.contains(key) {
+            throw refusal(place + key.escapedForDisplay, expected: "only keys that are known here", found: value)
         }
     }
 
@@ -103,32 +162,5 @@ extension String {
     /// The stored name of a part of this module.
     func qualified(_ part: CompressedTensors.Part) -> String {
         isEmpty ? part.rawValue : self + "." + part.rawValue
-    }
-}
-
-/// What the `quantization_config` of a `config.json` says about weights.
-struct DeclaredSchemes {
-    struct Weights: Equatable {
-        var bits: Int
-        var isSymmetric: Bool
-        /// Nil for one scale a channel or a tensor.
-        var groupSize: Int?
-    }
-
-    /// Integer schemes of all groups; empty where nothing is declared.
-    let weights: [Weights]
-
-    init(_ configuration: JSONObject?) {
-        let declared =
-            configuration?["quantization_config"]?.object ?? configuration?["compression_config"]?.object
-        weights = (declared?["config_groups"]?.object?.members ?? []).compactMap { _, group in
-            guard let weights = group.object?["weights"]?.object, let bits = weights["num_bits"]?.int,
-                weights["type"]?.string ?? "int" == "int"
-            else { return nil }
-            let groupSize = weights["group_size"]?.int
-            return Weights(
-                bits: bits, isSymmetric: weights["symmetric"]?.bool ?? true,
-                groupSize: groupSize.flatMap { $0 > 0 ? $0 : nil })
-        }
     }
 }
