@@ -82,6 +82,7 @@ public struct SystemError: AssayError, Equatable {
         case .noSpace: "free some space, or write to another disk"
         case .permissionDenied: "check who owns it and its permissions"
         case .fileTooLarge: "raise the file size limit (ulimit -f)"
+        case .tooManyOpenFiles: "allow more of them (ulimit -n)"
         default: nil
         }
     }

@@ -247,7 +247,8 @@ struct WeightComparison: Sendable {
         kernels.table.pointee.compare_f64(
             values.baseAddress, turned.bytes.bindMemory(to: Double.self).baseAddress, values.count, &sums)
         // Storage may round; a matrix that is not the reference's turned is nowhere near.
-        return sums.sum_diff2 <= 0.1 * sums.sum_ref2
+        // Beyond 1e154 squares are infinite, and say nothing.
+        return sums.sum_ref2.isFinite && sums.sum_diff2 <= 0.1 * sums.sum_ref2
     }
 
     /// Finite numbers of one plain type have the bits that were compared; what else is equal, the stored bytes tell.

@@ -52,10 +52,14 @@ public struct CompanionFiles: Sendable {
         var copied: [String] = []
         var left: [String] = []
         for (name, isFile) in try SystemCall.tree(in: folder) where !own(name) {
-            if !isFile { try Self.refuseDanglingLink(folder.appending(name)) }
             let inner = Self.innerFolder(of: name)
             let isPart = !Self.isWeight(name) || inner.map { modules.contains($0) } ?? false
-            if isFile, isPart, !Self.isCertificate(name), name != Self.signatureName {
+            // Texts for people may be missing.
+            if !isFile, isPart, !name.lowercased().hasSuffix(".md") {
+                try Self.refuseDanglingLink(folder.appending(name))
+            }
+            let isOwn = Self.isCertificate(name) || name == Self.signatureName || Checkpoint.isUnfinished(name)
+            if isFile, isPart, !isOwn {
                 copied.append(name)
             } else if !source.files.contains(folder.appending(name)), source.index != folder.appending(name) {
                 left.append(name)

@@ -276,10 +276,13 @@ public struct Checkpoint: Sendable {
                 + " (\(names.listed(first: 5))); name one of them")
     }
 
+    /// Whether a name is one of those under which files are downloaded, or made by us, until they are whole.
+    package static func isUnfinished(_ name: String) -> Bool {
+        [".incomplete", ".part", ".assay-partial"].contains { name.hasSuffix($0) }
+    }
+
     private static func noWeights(in folder: FilePath, names: [String]) throws -> CheckpointError {
-        let unfinished = names.first {
-            $0.hasSuffix(".incomplete") || $0.hasSuffix(".part") || $0.hasSuffix(".assay-partial")
-        }
+        let unfinished = names.first { isUnfinished($0) }
         return CheckpointError(
             folder, .file, expected: "a model folder with weights (\(FormatRegistry.readExtensions))",
             found: unfinished.map { "none, but '\($0.escapedForDisplay)', an unfinished download" }

@@ -20,11 +20,11 @@ public enum DispatchLevel: String, CaseIterable, Sendable {
     /// Whether this machine can run the level.
     public var isAvailable: Bool { ck_level_is_available(kernelLevel) != 0 }
 
-    /// The fastest level of this machine, or the one that the environment variable `ASSAY_CPU` asks for.
+    /// The fastest level of this machine, or the one that the environment variable `ASSAY_CPU` asks for, unless that is empty.
     ///
     /// - Throws: `UnavailableLevel` where `ASSAY_CPU` names no level, or one that this machine lacks.
     public static func requested() throws(UnavailableLevel) -> DispatchLevel {
-        guard let text = getenv("ASSAY_CPU") else { return best }
+        guard let text = getenv("ASSAY_CPU"), text.pointee != 0 else { return best }
         let name = String(cString: text)
         guard let level = DispatchLevel(rawValue: name), level.isAvailable else {
             throw UnavailableLevel(name: name)

@@ -12,6 +12,7 @@ import AssayTensors
 enum Main {
     static func main() {
         SystemCall.occupyStandardDescriptors()
+        SystemCall.allowManyDescriptors()
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
         do {
@@ -59,7 +60,7 @@ enum Main {
 
     /// With `--json` there is one document on standard output, whatever happens; what was shown before stays the only one.
     private static func writeJSON(_ sentence: String, _ status: Int32) {
-        guard Arguments.texts.contains("--json"), !Terminal.hasOutput else { return }
+        guard Arguments.texts.prefix(while: { $0 != "--" }).contains("--json"), !Terminal.hasOutput else { return }
         let value: JSONValue = ["error": .string(sentence), "exitCode": JSONValue(Int(status))]
         try? Terminal.write(value.prettyText + "\n")
     }

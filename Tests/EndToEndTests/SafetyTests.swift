@@ -185,6 +185,20 @@ import Testing
     }
 
     /// A certificate lies beside what it speaks of, and beside nothing else.
+    /// What is still being downloaded is no part of a model.
+    @Test func unfinishedFilesStayBehind() throws {
+        let (model, folder) = (try TestModel(), try TemporaryFolder())
+        let names = ["model.safetensors.incomplete", "tokenizer.json.part", "x.assay-partial"]
+        for name in names { try model.folder.write(name, [1]) }
+        let copy = folder.path.appending("copy")
+        let outcome = try AssayTool.run(["convert", model.path, copy.string])
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        for name in names { #expect(outcome.output.contains(name), "\(outcome.output)") }
+        #expect(
+            try SystemCall.names(in: copy) == ["certificate.json", "config.json", "model.safetensors", "tokens.json"])
+        try Self.trials.record(1)
+    }
+
     @Test func certificatesOfTheOldStayBehind() throws {
         let (model, folder) = (try TestModel(), try TemporaryFolder())
         let file = folder.path.appending("o.safetensors")

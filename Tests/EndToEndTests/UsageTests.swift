@@ -278,6 +278,23 @@ import Testing
 }
 
 @Suite struct Sentences {
+    /// The squares of such numbers are infinite, and equal to each other.
+    @Test func claimNothingOfNumbersWhoseSquaresAreInfinite() throws {
+        let folder = try TemporaryFolder()
+        let paths = try [1e300, 2e300].enumerated().map { index, scale in
+            let values = [1.0, 2, 3, 4].map { $0 * scale }
+            return try folder.write(
+                "\(index).safetensors",
+                SafetensorsBytes.file(
+                    #"{"w":{"dtype":"F64","shape":[2,2],"data_offsets":[0,32]}}"#,
+                    data: values.withUnsafeBytes { Array($0) })
+            ).string
+        }
+        let outcome = try AssayTool.run(["diff"] + paths)
+        #expect(outcome.exitCode == 1)
+        #expect(outcome.output.contains("suspect: 'w'") && !outcome.output.contains("turned"), "\(outcome.output)")
+    }
+
     @Test func sayWhichTensorIsTooMany() throws {
         let (model, other) = (try TestModel(), try TestModel())
         let path = other.folder.path.appending("config.json")

@@ -44,6 +44,29 @@ import Testing
         #expect(outcome.exitCode == 0, "\(outcome.exitCode) \(outcome.errors)")
     }
 
+    private static var allowsManyDescriptors: Bool {
+        var limit = rlimit()
+        return getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 && limit.rlim_max > 2048
+    }
+
+    /// More than the usual limit of open files, which is below what the system allows.
+    @Test(.enabled(if: Self.allowsManyDescriptors)) func moreThanAThousandAreOpenAtATime() throws {
+        let folder = try TemporaryFolder()
+        var map: [String] = []
+        for number in 0..<1100 {
+            try folder.write(
+                "m-\(number).safetensors",
+                SafetensorsBytes.file(#"{"t\#(number)":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, data: [1]))
+            map.append(#""t\#(number)":"m-\#(number).safetensors""#)
+        }
+        let index = #"{"weight_map":{\#(map.joined(separator: ","))}}"#
+        try folder.write("model.safetensors.index.json", Array(index.utf8))
+        let outcome = try AssayTool.run(
+            ["inspect", folder.path.string, "--digest"],
+            limits: AssayTool.Limits(shell: "ulimit -S -n 1024"))
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+    }
+
     @Test func aFolderOfSymbolicLinksIsReadAsHubCachesKeepThem() throws {
         let real = try folder(sound)
         let links = try TemporaryFolder()

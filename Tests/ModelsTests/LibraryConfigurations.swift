@@ -66,11 +66,11 @@ extension BadConfiguration {
             "config.json: rope_parameters.low_freq_factor: expected less than high_freq_factor 1.0, found 4.0"),
         .init(
             "llama-rope-llama3", [("rope_scaling", ["type": "linear", "factor": 2])],
-            "config.json: rope_scaling: expected none beside rope_parameters, which the library takes otherwise then,"
+            "config.json: rope_scaling: expected none beside another rope_parameters, which the library takes otherwise then,"
                 + " found an object of 2"),
         .init(
             "gemma3-windows", [("rope_scaling", ["type": "linear", "factor": 2])],
-            "config.json: rope_scaling: expected none beside rope_parameters, which the library takes otherwise then,"
+            "config.json: rope_scaling: expected none beside another rope_parameters, which the library takes otherwise then,"
                 + " found an object of 2"),
         .init(
             "phi3-long", [("rope_parameters", ["type": "yarn", "factor": 8])],

@@ -385,7 +385,7 @@ private let refusals = [
         "m.weight_packed': is quantized, but no targets in quantization_config name it"
     ),
     (
-        #""version":"1""#, #""targets":["re:nope"],"#,
+        #""version":"1""#, #""targets":["re:.*nope"],"#,
         "m.weight_packed': is quantized, but no targets in quantization_config name it"
     ),
 ]) func whatContradictsTheTensorsIsRefused(_ member: String, _ targets: String, _ sentence: String) throws {

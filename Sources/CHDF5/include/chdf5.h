@@ -30,8 +30,11 @@ static inline hid_t chdf5_link_creation(void) { return H5P_LINK_CREATE; }
 hid_t chdf5_integer(int bits, int is_signed);
 
 /// Prepares the library for files that nobody vouches for: no filter plugins, no external links, no messages on
-/// standard error. The process ends with the one that started it.
+/// standard error.
 void chdf5_lock_down(void);
+
+/// The process ends with the one that started it: whoever waits for a listing may be killed.
+void chdf5_end_with_parent(void);
 
 /// Keeps the library's messages off standard error and notes them; every thread has its own setting.
 void chdf5_silence(void);

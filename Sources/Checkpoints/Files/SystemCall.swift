@@ -407,6 +407,15 @@ package enum SystemCall {
         }
     }
 
+    /// A checkpoint may have thousands of shards, each open as long as it is read: takes as many descriptors as are allowed to
+    /// whoever asks for them.
+    package static func allowManyDescriptors() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, 1 << 16))
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
     /// The names in a folder, sorted by their bytes.
     package static func names(in folder: FilePath) throws(SystemError) -> [String] {
         let stream = try retryingForResult("list the folder", folder) { folder.withPlatformString { opendir($0) } }

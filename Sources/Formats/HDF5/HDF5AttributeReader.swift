@@ -53,7 +53,7 @@ enum HDF5AttributeReader {
         guard info.hdr.version > 1 || info.num_attrs <= HDF5Limits.attributeCount else {
             throw ListingFailure(
                 .init(place), "at most \(HDF5Limits.attributeCount) attributes where the file has no index of them",
-                "\(info.num_attrs); write the file with h5py's libver='latest'")
+                "\(info.num_attrs); write the file with h5py's libver='v110'")
         }
     }
 

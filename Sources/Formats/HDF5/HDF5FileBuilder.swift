@@ -240,14 +240,16 @@ final class HDF5FileBuilder: @unchecked Sendable {  // reason: changed inside `H
     /// - Throws: `UsageError` where attributes take too much together; each alone is looked at when it is written.
     private static func requireFew(_ attributes: [(path: String, attributes: JSONObject)]) throws {
         var left = HDF5Limits.attributesByteCount
-        var values = HDF5Limits.valueCount
+        // Without the bytes of the file, which are not known yet, so that what is written can be read again.
+        let valueLimit = HDF5Limits.valueCount(fileByteCount: 0)
+        var values = valueLimit
         for value in attributes.lazy.flatMap(\.attributes.members).map(\.value) {
             left -= min(HDF5AttributeWriter.byteCount(of: value), left + 1)
             values -= 1 + (value.object?["value"]?.array?.count ?? 1)
         }
         guard values >= 0 else {
             throw UsageError(
-                "metadata '\(CheckpointContents.foreignKey)': expected at most \(HDF5Limits.valueCount) attributes and values"
+                "metadata '\(CheckpointContents.foreignKey)': expected at most \(valueLimit) attributes and values"
                     + " in them, found more")
         }
         guard left >= 0 else {

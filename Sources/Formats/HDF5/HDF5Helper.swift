@@ -30,7 +30,7 @@ struct HDF5Helper {
             limit: HDF5Limits.listingByteCount(fileByteCount: file.byteCount))
         var end = collector.run(take)
         // One that a file took over may close its pipes and stay.
-        if end == .closed, !Self.ends(child, before: Self.now() + Self.graceMilliseconds) { end = .tooLate }
+        if end == .closed, !Self.ends(child, before: Self.now() + Self.graceMilliseconds) { end = .stayed }
         if end != .closed { kill(child, SIGKILL) }
         let (status, used) = Self.reap(child)
         try judge(end, status, used, collector, file, seconds)
@@ -113,7 +113,7 @@ struct HDF5Helper {
 
     // MARK: Listening
 
-    private enum End { case closed, tooLong, tooLate }
+    private enum End { case closed, tooLong, tooLate, stayed }
 
     /// Reads both pipes together, so that neither can fill up unread.
     private struct Collector {
@@ -234,7 +234,8 @@ struct HDF5Helper {
         case .tooLate: throw refuse("damage over which it did not end within \(seconds) seconds")
         case .tooLong:
             let limit = HDF5Limits.listingByteCount(fileByteCount: file.byteCount)
-            throw refuse("names and attributes of more than \(limit) bytes in all")
+            throw refuse("names and attributes whose listing has more than \(limit) bytes")
+        case .stayed: throw refuse("damage over which it did not end when it had said everything")
         case .closed: break
         }
         let signal = status & 0x7F

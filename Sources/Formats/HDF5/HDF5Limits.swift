@@ -18,14 +18,16 @@ package enum HDF5Limits {
     static let attributesByteCount = 128 << 20
     /// Attributes of one object whose header is of the first form: libhdf5 looks for each from the first one on.
     static let attributeCount = 1 << 14
-    /// Attributes in a file, and the values in them; a list of numbers that is listed as bytes is one.
-    package static let valueCount = 1 << 19
+    /// Attributes in a file, and the values in them; a list of numbers that is listed as bytes is one. The more the larger the
+    /// file is.
+    package static func valueCount(fileByteCount: Int) -> Int { min(1 << 20 + fileByteCount / 8, 1 << 22) }
+
     /// Numbers of an attribute that are listed one by one; of more, their bytes are.
     package static let listedNumberCount = 256
 
     /// Bytes of the listing that the helper may send: names are paths there, so that it may be longer than the file.
     package static func listingByteCount(fileByteCount: Int) -> Int {
-        min(8 << 20 + min(fileByteCount, 1 << 30) * 4, 256 << 20)
+        min(16 << 20 + min(fileByteCount, 1 << 30) * 4, 256 << 20)
     }
 
     /// Bytes that one stored byte of a chunk may become: deflate's own limit.

@@ -29,6 +29,7 @@ public enum HDF5Listing {
         let seconds = UInt(HDF5Limits.helperProcessorSeconds(fileByteCount: Int(clamping: byteCount)))
         limit(RLIMIT_CPU, seconds, seconds + 1)
         limit(RLIMIT_CORE, 0, 0)
+        chdf5_end_with_parent()
         chdf5_lock_down()
         var output = ListingOutput()
         do {
@@ -98,7 +99,8 @@ struct ListingFailure: Error {
     /// knows.
     static func damaged(_ place: String) -> ListingFailure {
         let message = HDF5Library.errorText()
-        let isPerhapsLater = NamePattern("*version*").matches(message)
+        // Of attributes with types of a later form it says nothing at all.
+        let isPerhapsLater = NamePattern("*version*").matches(message) || message == "no message"
         return ListingFailure(
             .init(place), "what libhdf5 can read",
             (isPerhapsLater ? "a version that is not read yet, or damage" : "damage") + " ('\(message)')"

@@ -153,15 +153,20 @@ struct HDF5Walk {
 struct HDF5ListingBudget {
     var chunks: Int
     /// Attributes and the values in them.
-    private var values = HDF5Limits.valueCount
+    private var values: Int
+    private let valueLimit: Int
 
-    init(fileByteCount: Int) { chunks = HDF5Limits.chunkCount(fileByteCount: fileByteCount) }
+    init(fileByteCount: Int) {
+        chunks = HDF5Limits.chunkCount(fileByteCount: fileByteCount)
+        valueLimit = HDF5Limits.valueCount(fileByteCount: fileByteCount)
+        values = valueLimit
+    }
 
     mutating func takeValues(_ count: Int) throws {
         values -= min(count, values + 1)
         guard values >= 0 else {
             throw ListingFailure(
-                .init("file"), "at most \(HDF5Limits.valueCount) attributes and values in them", "more")
+                .init("file"), "at most \(valueLimit) attributes and values in them", "more")
         }
     }
 }

@@ -27,6 +27,17 @@ struct PickleMachine {
         argumentsLeft = 2 * stream.byteCount + Self.freeArguments
     }
 
+    /// Bytes of keys that may be looked at for each of the pickle: names stand in several dictionaries.
+    private static let keyBytesPerByte = 16
+    private static let freeKeyByteCount = 1 << 20
+
+    private func requireKeyBytes(_ more: Int) throws {
+        let limit = Self.keyBytesPerByte * stream.byteCount + Self.freeKeyByteCount
+        guard heap.keyByteCount + more <= limit else {
+            throw fault("keys of at most \(limit) bytes in all", "more, the same ones many times over")
+        }
+    }
+
     /// Runs one pickle to its end.
     ///
     /// - Returns: what it stands for; containers are in `heap`.
@@ -186,6 +197,7 @@ struct PickleMachine {
         guard case .dictionary(let position) = try top() else { throw fault("a dictionary to fill", try top().kind) }
         guard items.count % 2 == 0 else { throw fault("keys and values", "\(items.count) values") }
         for index in stride(from: 0, to: items.count, by: 2) {
+            try requireKeyBytes(heap.byteCount(ofKey: items[index]))
             heap.set(items[index], to: items[index + 1], inDictionary: position)
         }
     }
@@ -221,15 +233,26 @@ struct PickleMachine {
             throw fault("a call of a name that is allowed", "a call of \(callable.kind)")
         }
         guard var items = heap.tuple(arguments) else { throw fault("arguments in a tuple", arguments.kind) }
-        if global == .rebuildFromType { (global, items) = try rebuilding(items) }
+        var attributes: PickleValue?
+        if global == .rebuildFromType {
+            attributes = items.last
+            (global, items) = try rebuilding(items)
+        } else if global == .rebuildParameterWithState {
+            attributes = items.last
+        }
         argumentsLeft -= items.reduce(0) { $0 + heap.size(of: $1) }
         guard argumentsLeft >= 0 else {
             throw fault("calls with as many arguments as the pickle has bytes", "more, the same ones many times over")
         }
-        return try heap.call(global, items, refusal)
+        if global == .orderedDictionary, let pairs = items.first {
+            try requireKeyBytes(heap.byteCount(ofKeysIn: pairs))
+        }
+        let value = try heap.call(global, items, refusal)
+        if let attributes { heap.setAttributes(attributes, of: value) }
+        return value
     }
 
-    /// The call that makes a tensor with attributes, which are passed over: (function, class, arguments, attributes).
+    /// The call that makes a tensor with attributes: (function, class, arguments, attributes).
     private func rebuilding(_ items: [PickleValue]) throws -> (TorchGlobal, [PickleValue]) {
         guard items.count == 4, case .global(let function) = items[0], function.rebuilds,
             case .global(.tensorClass) = items[1], let arguments = heap.tuple(items[2])

@@ -38,6 +38,13 @@ enum PickleValue: Sendable {
         }
     }
 
+    var isPlain: Bool {
+        switch self {
+        case .none, .bool, .int, .long, .float, .text: true
+        default: false
+        }
+    }
+
     var int: Int? { if case .int(let value) = self { value } else { nil } }
     var text: String? { if case .text(let value) = self { value } else { nil } }
 }
@@ -57,8 +64,15 @@ struct PickleHeap: Sendable {
             case text(ExactName)
             case int(Int)
             case float(Double)
-            case bytes([UInt8])
+            case bytes(Bytes)
             case tuple([Key])
+
+            /// Bytes that are hashed as a whole, not one by one.
+            struct Bytes: Hashable {
+                let bytes: [UInt8]
+
+                func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
+            }
 
             /// 1, 1.0 and True are one key, as in Python.
             init?(_ value: PickleValue) {
@@ -68,7 +82,7 @@ struct PickleHeap: Sendable {
                 case .int(let number): self = .int(number)
                 case .bool(let value): self = .int(value ? 1 : 0)
                 case .float(let number): self = Int(exactly: number).map { .int($0) } ?? .float(number)
-                case .bytes(let bytes): self = .bytes(bytes)
+                case .bytes(let bytes): self = .bytes(Bytes(bytes: bytes))
                 default: return nil
                 }
             }
@@ -95,6 +109,10 @@ struct PickleHeap: Sendable {
     private(set) var tensors: [TorchTensor] = []
     /// The storages that are parts of others, by their own keys.
     private var parts = NameMap<Int>()
+    /// What tensors had beside their values, by their positions.
+    private var attributes: [Int: PickleValue] = [:]
+    /// Bytes of the keys that were set in dictionaries, each time anew.
+    private(set) var keyByteCount = 0
     /// What all of this takes, in values on the stack.
     private(set) var valueCount = 0
 
@@ -127,7 +145,41 @@ struct PickleHeap: Sendable {
         return .dictionary(dictionaries.count - 1)
     }
 
+    /// Notes attributes of a tensor: a dictionary, or that and one of slots.
+    mutating func setAttributes(_ state: PickleValue, of tensor: PickleValue) {
+        if case .tensor(let position) = tensor { attributes[position] = state }
+    }
+
+    /// The names of a tensor's attributes that are more than a number, a truth value or text.
+    func attributeNames(ofTensor position: Int) -> [String] {
+        guard let state = attributes[position] else { return [] }
+        let states = tuple(state) ?? [state]
+        return states.prefix(2).flatMap { state -> [String] in
+            guard case .dictionary(let position) = state else { return [] }
+            return dictionaries[position].pairs.filter { !$0.value.isPlain }.compactMap { name(ofKey: $0.key) }
+        }
+    }
+
+    /// Bytes that are looked at to find a key.
+    func byteCount(ofKey key: PickleValue) -> Int {
+        guard case .tuple(let position) = key else { return size(of: key) }
+        return sequences[position].prefix(Self.maximumKeyCount).reduce(0) { $0 + size(of: $1) }
+    }
+
+    /// The same of a list of pairs.
+    func byteCount(ofKeysIn pairs: PickleValue) -> Int {
+        guard case .list(let position) = pairs else { return 0 }
+        return sequences[position].reduce(0) { sum, pair in
+            switch pair {
+            case .tuple(let position), .list(let position):
+                sum + (sequences[position].first.map { byteCount(ofKey: $0) } ?? 0)
+            default: sum
+            }
+        }
+    }
+
     mutating func set(_ key: PickleValue, to value: PickleValue, inDictionary position: Int) {
+        keyByteCount += byteCount(ofKey: key)
         dictionaries[position].set(key, self.key(key), to: value)
         valueCount += 4
     }
@@ -143,7 +195,7 @@ struct PickleHeap: Sendable {
         return keys.count == sequences[position].count ? .tuple(keys) : nil
     }
 
-    /// The name that a key gives: text as it is, all else as Python shows it; nil where it cannot be a name.
+    /// The name that a key gives: text as it is, all else much as Python shows it; nil where it cannot be a name.
     func name(ofKey value: PickleValue) -> String? {
         guard key(value) != nil else { return nil }
         switch value {

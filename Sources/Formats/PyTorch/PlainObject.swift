@@ -21,12 +21,13 @@ enum PlainObject {
         }
     }
 
-    /// "(1+2j)", as Python shows it.
+    /// "(1+2j)"
     private static func complex(_ real: Double, _ imaginary: Double) -> String {
         "(\(text(real))\(imaginary.sign == .minus ? "-" : "+")\(text(imaginary.magnitude))j)"
     }
 
     private static func text(_ value: Double) -> String {
-        value == value.rounded() && value.magnitude < 1e15 ? String(Int(value)) : "\(value)"
+        guard value == value.rounded(), value.magnitude < 1e15 else { return "\(value)" }
+        return value == 0 && value.sign == .minus ? "-0" : String(Int(value))
     }
 }

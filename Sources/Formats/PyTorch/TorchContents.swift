@@ -8,7 +8,7 @@ import AssayTensors
 struct TorchContents {
     private(set) var tensors: [(name: String, tensor: TorchTensor)] = []
     private(set) var metadata: [(key: String, value: String)] = []
-    /// Leaves that are no text and no number.
+    /// Leaves that are no text and no number, and attributes of tensors that are neither.
     private(set) var left: [String] = []
 
     /// More than any program nests.
@@ -37,6 +37,7 @@ struct TorchContents {
         nameBytesLeft = pickleByteCount.multipliedReportingOverflow(by: 32).partialValue + 1 << 20
         if case .tensor(let position) = root {
             tensors.append((rootName, heap.tensors[position]))
+            left = heap.attributeNames(ofTensor: position).map { "\(rootName).\($0)" }
             return
         }
         guard var levels = level(of: root, name: "").map({ [$0] }) else {
@@ -101,6 +102,7 @@ struct TorchContents {
                 throw Self.fault("each name once", "two tensors with the name '\(name.escapedForDisplay)'")
             }
             tensors.append((name, heap.tensors[position]))
+            left += heap.attributeNames(ofTensor: position).map { "\(name).\($0)" }
             return nil
         }
         if let text = text(of: value) {

@@ -72,7 +72,7 @@ struct TorchReader: CheckpointReader {
         contents.tellMetadataApart()
         if !found.left.isEmpty {
             contents.warnings.append(
-                "\(found.left.count) values are no tensor, text or number and are left behind:"
+                "\(found.left.count) values are no tensor, text or number, or attributes of a tensor, and are left behind:"
                     + " \(found.left.listed(first: 5))")
         }
         self.contents = contents

@@ -23,14 +23,17 @@ extension ConfigurationReader {
             &parameters, headDimension, base: base, isPartial: isPartial, share: factor, shareKey: partialKey, lengths)
     }
 
-    /// The objects of both generations, of which one may stand.
+    /// The objects of both generations, of which one may stand, or both where they say the same.
     private mutating func rotaryParameters() throws(StructureError) -> (
         newer: ConfigurationReader?, older: ConfigurationReader?
     ) {
         let (newer, older) = (try object("rope_parameters"), try object("rope_scaling"))
+        if newer != nil, isEmptyObject("rope_scaling") || isSame("rope_parameters", "rope_scaling") {
+            return (newer, nil)
+        }
         guard newer == nil || older == nil else {
             throw error(
-                "rope_scaling", expected: "none beside rope_parameters, which the library takes otherwise then",
+                "rope_scaling", expected: "none beside another rope_parameters, which the library takes otherwise then",
                 found: shown("rope_scaling"))
         }
         return (newer, older)

@@ -161,6 +161,14 @@ public struct ConfigurationReader {
     }
 
     /// A reader of an object within.
+    func isEmptyObject(_ key: String) -> Bool { object[key]?.object?.members.isEmpty ?? false }
+
+    /// Whether two keys have the same value, whatever the order of members in it.
+    func isSame(_ key: String, _ other: String) -> Bool {
+        guard let a = object[key], let b = object[other] else { return false }
+        return a.canonicalText == b.canonicalText
+    }
+
     mutating func object(_ key: String) throws(StructureError) -> ConfigurationReader? {
         guard let value = take(key) else { return nil }
         guard let object = value.object else { throw error(key, expected: "an object", found: Self.show(value)) }

@@ -86,7 +86,12 @@ struct ModuleTarget {
     /// Whether it speaks of a module that is stored quantized; nil where only a running model can tell: of other classes,
     /// of names that differ by what stands before them, and of patterns with more in them than `.`, `.*`, `\.`, `^` and `$`.
     func covers(_ module: String) -> Bool? {
-        if text.hasPrefix("re:") { return Self.glob(text.dropFirst("re:".count))?.matches(module) }
+        if text.hasPrefix("re:") {
+            let pattern = text.dropFirst("re:".count)
+            guard let glob = Self.glob(pattern) else { return nil }
+            // What a pattern begins with may stand before the module in a running model.
+            return glob.matches(module) ? true : pattern.hasPrefix(".*") || pattern.hasPrefix("^.*") ? false : nil
+        }
         // All that this packing quantizes is linear.
         if text == "Linear" || text == module { return true }
         if text.hasSuffix("." + module) || module.hasSuffix("." + text) { return nil }

@@ -39,6 +39,32 @@ import Testing
         if !isGone { kill(pid_t(child)!, SIGKILL) }
     }
 
+    /// Only the process that looks at a file ends with its parent, not the one that writes one.
+    @Test func writingGoesOnWithoutTheShell() throws {
+        let work = try TemporaryFolder()
+        var random = SeededRandom(seed: 3)
+        let count = 4 << 20
+        let source = try work.write(
+            "a.safetensors",
+            SafetensorsBytes.file(
+                #"{"w":{"dtype":"F32","shape":[\#(count)],"data_offsets":[0,\#(4 * count)]}}"#,
+                data: random.floats(count, 1).withUnsafeBytes { Array($0) }))
+        let target = work.path.appending("a.h5")
+        // A shell that starts it, waits until it writes, and ends.
+        let begun = "'\(work.path)'/.a.h5.*.assay-partial"
+        let command =
+            "'\(AssayTool.path)' convert '\(source)' '\(target)' --deflate 9 --threads 1 >/dev/null 2>&1 &"
+            + " for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1; [ -s \(begun) ] && break; done; sleep 0.1"
+        #expect(system(command) == 0)
+        var isMade = false
+        for _ in 0..<3000 where !isMade {
+            usleep(10_000)
+            isMade = try SystemCall.status(target) != nil
+        }
+        #expect(isMade)
+        #expect(try AssayTool.run(["inspect", target.string, "--digest"]).exitCode == 0)
+    }
+
     private static func text(_ path: String) throws -> String {
         var bytes = [UInt8](repeating: 0, count: 4096)
         let descriptor = try SystemCall.openForReading(FilePath(path))

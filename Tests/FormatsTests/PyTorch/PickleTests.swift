@@ -117,6 +117,10 @@ import Testing
         Case("\\x8b\\xff\\xff\\xff\\x7f.", "2147483647 bytes"), Case("\\x8b\\xff\\xff\\xff\\xff.", "-1 bytes"),
         Case("T\\xff\\xff\\xff\\xff.", "-1 bytes"), Case("X\\x01\\x00\\x00\\x00\\xff.", "UTF-8"),
         Case("cos", "cut off"),
+        // Keys.
+        Case(
+            "}B\\x00\\x00\\x01\\x00\(String(repeating: "k", count: 65536))q\\x01N"
+                + String(repeating: "sh\\x01N", count: 100) + "s.", "keys of at most"),
         // Structures.
         Case("]q\\x00h\\x00a.", "holds itself"), Case("}q\\x00U\\x01ah\\x00s.", "holds itself"),
         Case("}(]U\\x01as.", "a value on the stack"),

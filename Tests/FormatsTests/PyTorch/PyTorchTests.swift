@@ -40,6 +40,13 @@ import Testing
             contents.warnings.count == 1 && contents.warnings[0].hasSuffix("left behind: raw"), "\(contents.warnings)")
     }
 
+    /// What a tensor had beside its values, where it is more than a number or text.
+    @Test(arguments: ["plain-objects.pt", "plain-objects-4.pt"]) func attributesOfTensorsAreNamed(_ name: String) throws
+    {
+        let warnings = try Checkpoint.open(Self.goldens.folder.appending(name)).contents.warnings
+        #expect(warnings.count == 1 && warnings[0].hasSuffix("left behind: plain.scale, raw"), "\(warnings)")
+    }
+
     @Test(arguments: refusedNames) func whatIsNoPlainDataIsRefusedByName(_ name: String) {
         Self.goldens.checkRefusal(name)
     }
