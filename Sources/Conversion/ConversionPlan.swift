@@ -273,7 +273,7 @@ extension ConversionPlan {
         dropped: [(name: String, rule: String)], _ mapping: MappedCheckpoint?
     ) throws -> ConversionPlan {
         let left = mapping == nil ? NameSet(dropped.map(\.name)) : NameSet()
-        let packed = try elementType == nil ? [] : packedParts(source, configuration)
+        let (packed, unused) = try elementType == nil ? ([], []) : packedParts(source, configuration)
         var steps: [any TensorStep] = []
         var aliases: [TensorInfo] = []
         var kept = NameMap<TensorInfo>()
@@ -285,7 +285,8 @@ extension ConversionPlan {
                 aliases.append(alias)
                 continue
             }
-            let step = try Self.step(index, info, to: packed.contains(index) ? nil : elementType)
+            let stays = packed.contains(index) || unused.contains(index)
+            let step = try Self.step(index, info, to: stays ? nil : elementType)
             steps.append(step)
             kept[info.name] = step.outputs[0]
         }
@@ -293,7 +294,14 @@ extension ConversionPlan {
         return try ConversionPlan(
             source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
             weightType: steps.contains { dequantizes($0, source.contents) } ? elementType : nil,
-            packedCount: steps.count { packed.contains($0.source) }, mapping: mapping)
+            packedCount: steps.count { packed.contains($0.source) },
+            notes: note(of: steps.filter { unused.contains($0.source) }), mapping: mapping)
+    }
+
+    private static func note(of unused: [any TensorStep]) -> [String] {
+        guard !unused.isEmpty else { return [] }
+        let names = unused.map { $0.outputs[0].name }
+        return ["scales and zero points of activations stay as they are: \(names.listed(first: 4))"]
     }
 
     /// Where a tensor of `source` comes from.
@@ -305,10 +313,13 @@ extension ConversionPlan {
         !step.isCopy && contents.tensors[step.source].elementType.isBlock
     }
 
-    private static func packedParts(_ source: Checkpoint, _ configuration: JSONObject?) throws -> Set<Int> {
+    private static func packedParts(
+        _ source: Checkpoint, _ configuration: JSONObject?
+    ) throws -> (packed: Set<Int>, unused: Set<Int>) {
         let logical = try LogicalCheckpoint(
             source.reader, configuration: configuration, name: source.path.forDisplay)
-        return Set(logical.tensors.filter { $0.orientation != nil || $0.parts.count > 1 }.flatMap(\.parts))
+        let packed = logical.tensors.filter { $0.orientation != nil || $0.parts.count > 1 }
+        return (Set(packed.flatMap(\.parts)), Set(logical.unused))
     }
 
     private static func step(_ index: Int, _ info: TensorInfo, to type: ElementType?) throws -> any TensorStep {

@@ -34,6 +34,7 @@ public final class BlockRunner: Sendable {
         try model.report.requireSound(model.name)
         try tokens.check(against: model.spec)
         try model.checkCopies()
+        try model.checkPositionTables()
         self.model = model
         self.tokens = tokens
         self.settings = settings

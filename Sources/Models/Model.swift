@@ -12,6 +12,8 @@ public struct Model: Sendable {
     public let checkpoint: LogicalCheckpoint
     private let naming: Naming
     private let configurationFile: String
+    /// Names that stored tables of positions would have, which must hold what is computed.
+    let positionTables: [StackSpec.Role: String]
 
     /// What its configuration asks for and is not computed: sentences.
     public var notes: [String] { checkpoint.notes.map { "\(name): \($0)" } }
@@ -55,6 +57,7 @@ public struct Model: Sendable {
         self.naming = architecture.naming(for: spec)
         table = try TensorTable(spec, self.naming, isPrefixed: isPrefixed, file: configurationFile)
         report = table.check(checkpoint)
+        positionTables = self.naming.positionTables.mapValues { [prefix = table.prefix] in prefix + $0 }
         self.checkpoint = checkpoint
         self.name = name
         self.configurationFile = configurationFile
@@ -80,10 +83,12 @@ public struct Model: Sendable {
         var report = report
         report.copies = []
         self.report = report
+        positionTables = [:]
         self.checkpoint = checkpoint
     }
 
-    /// The same model with other values in some weights. Copies of weights are no longer held against what is used.
+    /// The same model with other values in some weights. Copies of weights, and tables of positions, are no longer held
+    /// against what is used.
     ///
     /// - Parameter replace: gives a tensor of the same name, shape and orientation.
     public func replacingTensors(_ replace: (any LogicalTensor) throws -> any LogicalTensor) rethrows -> Model {

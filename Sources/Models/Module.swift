@@ -144,6 +144,8 @@ public struct Naming: Sendable {
     public var otherEndings: [(ending: String, other: String)] = []
     /// Tensors that are no weights and may stand or not, without prefix.
     public var buffers: [String] = []
+    /// Those of them that hold sines and cosines of positions, which the forward pass computes, and must hold the same.
+    public var positionTables: [StackSpec.Role: String] = [:]
     /// Tensors of heads that are not computed and may stand or not, the names whole.
     public var uncomputed: [String] = []
     /// Layers whose names have one group.

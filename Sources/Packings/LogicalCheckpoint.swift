@@ -8,6 +8,8 @@ public struct LogicalCheckpoint: Sendable {
     public let tensors: [any LogicalTensor]
     /// What the configuration has quantized beside the weights, which is not computed: sentences.
     public let notes: [String]
+    /// Stored tensors (positions in the checkpoint) of that: they are no weights, and nothing reads them.
+    public let unused: [Int]
     private let positions: NameMap<Int>
 
     /// - Parameters:
@@ -33,6 +35,8 @@ public struct LogicalCheckpoint: Sendable {
                 taken.formUnion(tensor.parts)
             }
         }
+        unused = PackingRegistry.unused(in: reader, configuration).filter { !taken.contains($0) }
+        taken.formUnion(unused)
         for index in reader.contents.tensors.indices where !taken.contains(index) {
             logical.append(PlainTensor(reader: reader, index: index))
         }
@@ -47,12 +51,19 @@ public struct LogicalCheckpoint: Sendable {
         self.reader = reader
         self.tensors = logical
         self.positions = positions
-        notes = PackingRegistry.notes(configuration)
+        notes = PackingRegistry.notes(configuration) + Self.note(of: unused, in: reader)
+    }
+
+    private static func note(of unused: [Int], in reader: any CheckpointReader) -> [String] {
+        guard !unused.isEmpty else { return [] }
+        let names = unused.map { reader.contents.tensors[$0].name }
+        return ["scales and zero points of activations are not used: \(names.listed(first: 4))"]
     }
 
     private init(_ checkpoint: LogicalCheckpoint, tensors: [any LogicalTensor]) {
         reader = checkpoint.reader
         notes = checkpoint.notes
+        unused = checkpoint.unused
         self.tensors = tensors
         positions = checkpoint.positions
     }

@@ -75,6 +75,9 @@ public protocol Packing: Sendable {
     /// What is declared beside the weights, and not computed: sentences.
     static func notes(of declared: JSONObject) -> [String]
 
+    /// Whether a stored tensor belongs to what is declared beside the weights, and is not computed.
+    static func isUnused(_ name: String) -> Bool
+
     /// Recognises the tensors of a checkpoint that it packs.
     ///
     /// - Parameter configuration: the model's `config.json`, where there is one.

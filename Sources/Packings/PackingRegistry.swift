@@ -17,6 +17,11 @@ public enum PackingRegistry {
     ///
     /// - Throws: `StructureError` naming the method.
     static func check(_ configuration: JSONObject?) throws(StructureError) {
+        if let old = configuration?["compression_config"], old != .null {
+            throw StructureError(
+                "compression_config: expected none (an older name of quantization_config, which nothing reads any more:"
+                    + " rename it), found \(old.kind)")
+        }
         guard let value = configuration?["quantization_config"], value != .null else { return }
         let known = all.map { "'\($0.name)'" }.joined(separator: ", ")
         guard let packing = all.first(where: { .string($0.name) == value.object?["quant_method"] }) else {
@@ -30,7 +35,19 @@ public enum PackingRegistry {
 
     /// What a declaration says beside the weights, and is not computed.
     static func notes(_ configuration: JSONObject?) -> [String] {
-        guard let declared = configuration?["quantization_config"]?.object else { return [] }
-        return all.first { .string($0.name) == declared["quant_method"] }?.notes(of: declared) ?? []
+        declared(configuration).map { $0.packing.notes(of: $0.declaration) } ?? []
+    }
+
+    /// Stored tensors (positions in the checkpoint) of what a declaration says beside the weights.
+    static func unused(in reader: any CheckpointReader, _ configuration: JSONObject?) -> [Int] {
+        guard let packing = declared(configuration)?.packing else { return [] }
+        return reader.contents.tensors.indices.filter { packing.isUnused(reader.contents.tensors[$0].name) }
+    }
+
+    private static func declared(
+        _ configuration: JSONObject?
+    ) -> (packing: any Packing.Type, declaration: JSONObject)? {
+        guard let declaration = configuration?["quantization_config"]?.object else { return nil }
+        return all.first { .string($0.name) == declaration["quant_method"] }.map { ($0, declaration) }
     }
 }

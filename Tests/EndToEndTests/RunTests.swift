@@ -107,6 +107,40 @@ import Testing
         #expect(notes.contains { $0.contains(words) }, "\(notes)")
     }
 
+    /// Scales of activations and caches, which a folder holds for programs that round them, hinder no command and stay.
+    @Test func scalesOfActivationsAreCarriedAlong() throws {
+        let model = try TestModel("llama-grouped")
+        let (plain, work) = (try TestModel("llama-grouped"), try TemporaryFolder())
+        defer { withExtendedLifetime((model, plain, work)) {} }
+        let scale = "model.layers.0.self_attn.k_scale"
+        var weights = try MemoryCheckpoint(copying: Checkpoint.open(model.weights).reader)
+        weights.set(scale, [1], [0.1])
+        try weights.write(to: model.weights)
+        let path = model.folder.path.appending("config.json")
+        var configuration = try #require(JSONValue(parsing: TestFiles.bytes(path)).object)
+        configuration["quantization_config"] = [
+            "quant_method": "compressed-tensors", "kv_cache_scheme": ["num_bits": 8],
+        ]
+        try TestFiles.write(Array(JSONValue.object(configuration).compactText.utf8), to: path)
+        let run = try AssayTool.run(["run", model.path, "--tokens", model.tokens])
+        let words = "scales and zero points of activations are not used: \(scale)"
+        #expect(run.exitCode == 0 && run.errors.contains(words), "\(run.errors)")
+        #expect(try AssayTool.run(["inspect", model.path]).exitCode == 0)
+        let diff = try assayJSON("diff", plain.path, model.path, "--tokens", model.tokens)
+        let notes = diff.object?["notes"]?.array?.compactMap(\.string) ?? []
+        #expect(notes.contains { $0.contains(words) }, "\(diff)")
+        for command in [["convert", "--dtype", "bf16"], ["quantize", "--scheme", "int8"]] {
+            let target = work.path.appending(command[0])
+            let outcome = try AssayTool.run([command[0], model.path, target.string] + command.dropFirst())
+            #expect(outcome.exitCode == 0, "\(outcome.errors)")
+            #expect((command[0] == "convert") == outcome.errors.contains("stay as they are: \(scale)"))
+            let reader = try Checkpoint.open(target.appending("model.safetensors")).reader
+            let kept = try #require(reader.contents.tensors.first { $0.name == scale })
+            #expect(kept.elementType == .f32)
+            #expect(try AssayTool.run(["run", target.string, "--tokens", model.tokens]).exitCode == 0)
+        }
+    }
+
     /// What is remembered and seen is computed; what does not fit into memory is refused, and no crash.
     @Test func aMemoryThatDoesNotFitIsRefused() throws {
         let model = try TestModel("transfo-xl-whole")

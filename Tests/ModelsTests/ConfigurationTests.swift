@@ -25,7 +25,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
 
     static let modelTypes = ArchitectureRegistry.all.map { $0.modelType }.sorted().joined(separator: ", ")
 
-    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts + ofEncoders + ofSenses + ofTheLibrary
+    static let all = ofGPT2AndBERT + ofTheGPTLine + ofExperts + ofEncoders + ofSenses + ofTheLibrary + ofPublished
 
     private static let ofGPT2AndBERT: [BadConfiguration] = [
         .init(
@@ -192,6 +192,7 @@ struct BadConfiguration: Sendable, CustomTestStringConvertible {
     /// What says the same in another way, or nothing about the function.
     static let harmless =
         ofGPT2AndBERT + harmlessInTheGPTLine + harmlessWithExperts + BadConfiguration.harmlessInTheLibrary
+        + BadConfiguration.harmlessInPublished
 
     private static let ofGPT2AndBERT: [(String, [(String, JSONValue)])] = [
         ("gpt2-odd-heads", [("n_inner", .null), ("torch_dtype", "float32"), ("dtype", .null)]),

@@ -248,7 +248,9 @@ private let refusals = [
             + " quantization_config says 8"),
     Refusal(
         spoil: { _ in }, configuration: configuration(bits: 4, symmetric: true, groupSize: "32"),
-        sentence: "tensor 'm.weight_zero_point': is too many: quantization_config says that the weights are symmetric"),
+        sentence:
+            "tensor 'm.weight_zero_point': must be 0 everywhere: quantization_config says that the weights are symmetric"
+    ),
     Refusal(
         spoil: { $0.remove("m.weight_zero_point") },
         configuration: configuration(bits: 4, symmetric: false, groupSize: "32"),
@@ -438,6 +440,66 @@ private func declaration(_ member: String, _ inGroup: String = "", strategy: Str
     let checkpoint = try LogicalCheckpoint(
         MemoryCheckpoint(PartSet().tensors), configuration: declaration(member, targets), name: "memory")
     #expect(checkpoint.notes == [])
+}
+
+/// Zero points that are 0 everywhere say what the configuration says without them: 8 in every four bits, or bytes of 0.
+@Test(arguments: [
+    ("packed", ElementType.i32, [3, 2], [0x88, 0x88, 0x88, 0x88]), ("plain", .i8, [20, 2], [0, 0, 0, 0]),
+])
+func zeroPointsOfZeroAreSymmetric(_ form: String, _ type: ElementType, _ shape: [Int], _ word: [UInt8]) throws {
+    let symmetric = try JSONValue(parsing: Array(configuration(bits: 4, symmetric: true, groupSize: "32").utf8)).object
+    var parts = PartSet()
+    parts.remove("m.weight_zero_point")
+    let plain = try LogicalCheckpoint(MemoryCheckpoint(parts.tensors), configuration: symmetric, name: "memory")
+    let byteCount = type.byteCount(of: Shape(shape)!)!
+    var points = (0..<byteCount).map { word[$0 % 4] }
+    parts.tensors.append(("m.weight_zero_point", type, shape, points))
+    let checkpoint = try LogicalCheckpoint(MemoryCheckpoint(parts.tensors), configuration: symmetric, name: "memory")
+    #expect(checkpoint.tensors.map(\.name) == ["m.weight"])
+    #expect(checkpoint.tensors[0].parts.count == 4)
+    #expect(checkpoint.tensors[0].storage == plain.tensors[0].storage)
+    #expect(try values(checkpoint.tensors[0], rows: 0..<20) == values(plain.tensors[0], rows: 0..<20))
+    // The last row's second group is no zero.
+    points[type == .i8 ? byteCount - 1 : 21] ^= 0x10
+    parts.remove("m.weight_zero_point")
+    parts.tensors.append(("m.weight_zero_point", type, shape, points))
+    let error = #expect(throws: StructureError.self) {
+        try LogicalCheckpoint(MemoryCheckpoint(parts.tensors), configuration: symmetric, name: "memory")
+    }
+    #expect(error?.description.contains("must be 0 everywhere") == true)
+}
+
+/// The scales of activations that a model folder holds are no weights of the model; that they are not used is said.
+@Test(arguments: [
+    "m.input_scale", "m.input_zero_point", "m.output_scale", "m.output_zero_point", "layers.0.self_attn.k_scale",
+    "layers.0.self_attn.v_scale", "layers.0.self_attn.q_scale", "layers.0.self_attn.k_proj.output_scale",
+])
+func scalesOfActivationsAreNoWeights(_ name: String) throws {
+    var parts = PartSet()
+    parts.add(name, .bf16, [1])
+    parts.add("norm.weight_scale_of_another_kind", .f32, [1])
+    let reader = MemoryCheckpoint(parts.tensors)
+    let text = configuration(bits: 4, symmetric: false, groupSize: "32")
+    let checkpoint = try LogicalCheckpoint(
+        reader, configuration: JSONValue(parsing: Array(text.utf8)).object, name: "memory")
+    #expect(checkpoint.tensors.map(\.name) == ["m.weight", "norm.weight_scale_of_another_kind"])
+    #expect(checkpoint.unused == [4])
+    #expect(checkpoint.notes == ["scales and zero points of activations are not used: \(name)"])
+    #expect(checkpoint.replacingTensors { $0 }.unused == checkpoint.unused)
+    // Nothing says of a bare file that they are scales.
+    #expect(try LogicalCheckpoint(reader, name: "memory").unused == [])
+}
+
+/// The library's old name of the key, which nothing reads any more, is not passed over.
+@Test(arguments: ["{}", #"{"quant_method":"compressed-tensors"}"#]) func theOldKeyIsRefused(_ value: String) throws {
+    let configuration = try JSONValue(parsing: Array(#"{"compression_config":\#(value)}"#.utf8)).object
+    let error = #expect(throws: StructureError.self) {
+        try LogicalCheckpoint(MemoryCheckpoint(PartSet().tensors), configuration: configuration, name: "memory")
+    }
+    #expect(
+        error?.description
+            == "memory: compression_config: expected none (an older name of quantization_config, which nothing reads any"
+            + " more: rename it), found an object")
 }
 
 /// Activations that would be rounded too are not: that is said.

@@ -76,7 +76,8 @@ extension HarmlessKeys {
         "dropout", "attention_dropout", "activation_dropout", "classifier_dropout", "classif_dropout",
         "encoder_layerdrop", "decoder_layerdrop", "init_std", "is_decoder", "forced_eos_token_id",
         "normalize_before", "normalize_embedding", "add_final_layer_norm", "add_bias_logits",
-        "static_position_embeddings", "extra_pos_embeddings",
+        "static_position_embeddings", "extra_pos_embeddings", "force_bos_token_to_be_generated", "replacing_rate",
+        "save_step",
     ]
 }
 

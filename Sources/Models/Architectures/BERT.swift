@@ -30,7 +30,10 @@ enum BERT: Architecture {
             head: hasHead ? encoder.head(isTied: isTied) : nil)
         try configuration.requireEncoder()
         try configuration.finish(
-            harmless: HarmlessKeys.encoders.union(["directionality"]),
+            // What TinyBERT's training wrote of how it searched.
+            harmless: HarmlessKeys.encoders.union([
+                "directionality", "cell", "emb_size", "structure", "pre_trained", "training",
+            ]),
             // Sizes of another pooler, in Google's configurations; nothing reads them.
             harmlessPrefixes: ["pooler_"])
         return spec

@@ -23,7 +23,7 @@ enum Cohere: Architecture {
             modelType, decoder, blocks: BlockPattern(block), modelClasses: ["CohereForCausalLM", "CohereModel"],
             contextLength: 8192, isTied: true)
         spec.head?.scale = try configuration.positiveNumber("logit_scale") ?? 0.0625
-        try configuration.finish(harmless: ["attention_dropout"])
+        try configuration.finish(harmless: ["attention_dropout", "model_max_length", "pretraining_tp"])
         return spec
     }
 

@@ -39,7 +39,8 @@ enum DeBERTaV2: Architecture {
         }
         try configuration.requireEncoder()
         try configuration.finish(
-            harmless: HarmlessKeys.encoders.union(["conv_act", "conv_groups"]), harmlessPrefixes: ["pooler_"])
+            harmless: HarmlessKeys.encoders.union(["conv_act", "conv_groups", "padding_idx", "z_steps"]),
+            harmlessPrefixes: ["pooler_", "summary_"])
         return spec
     }
 

@@ -27,7 +27,8 @@ enum ELECTRA: Architecture {
             finalNorm: nil,
             head: try head(&configuration, encoder, width, stands))
         try configuration.requireEncoder()
-        try configuration.finish(harmless: HarmlessKeys.encoders, harmlessPrefixes: ["summary_"])
+        try configuration.finish(
+            harmless: HarmlessKeys.encoders.union(["generator_size"]), harmlessPrefixes: ["summary_"])
         return spec
     }
 

@@ -25,6 +25,14 @@ enum Falcon: Architecture {
             isTied: true, modelClasses: ("FalconForCausalLM", "FalconModel"))
         try configuration.require(
             "apply_residual_connection_post_layernorm", false, because: "the library's model has no such residuals")
+        if let factor = try configuration.optionalSize("ff_factor"),
+            factor * gpt.hiddenSize != gpt.block.feedForward.innerSize
+        {
+            throw configuration.error(
+                "ff_factor",
+                expected: "what makes \(gpt.block.feedForward.innerSize) of hidden_size \(gpt.hiddenSize)",
+                found: "\(factor)")
+        }
         try configuration.finish(harmless: ["attention_dropout", "hidden_dropout", "auto_map"])
         return spec
     }

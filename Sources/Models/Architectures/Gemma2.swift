@@ -16,6 +16,10 @@ enum Gemma2: Architecture {
             modelType, decoder, blocks: blocks, modelClasses: ["Gemma2ForCausalLM", "Gemma2Model"],
             contextLength: 8192, isTied: true)
         spec.head?.softCap = try configuration.numberOrNone("final_logit_softcapping", default: 30)
+        if let window = blocks.kinds[1].attention.window {
+            // A second name, which the library does not read.
+            try configuration.require("sliding_window_size", .init(window), because: "as in sliding_window")
+        }
         try configuration.finish(harmless: ["attention_dropout", "cache_implementation", "hidden_act"])
         return spec
     }

@@ -15,8 +15,13 @@ enum Llama: Architecture {
         let spec = try configuration.decoderSpec(
             modelType, decoder, blocks: BlockPattern(decoder.block), modelClasses: ["LlamaForCausalLM", "LlamaModel"],
             contextLength: 2048, isTied: false)
+        try configuration.require("rope_interleaved", false, because: "the library's model turns halves")
+        if decoder.feedForward.activation == .silu {
+            try configuration.require("activation", "swiglu", because: "which is hidden_act 'silu'")
+        }
         // Llama 2 was trained by parts of its matrices side by side; the function is the same.
-        try configuration.finish(harmless: ["attention_dropout", "pretraining_tp"])
+        try configuration.finish(
+            harmless: ["attention_dropout", "pretraining_tp", "is_llama_config", "max_sequence_length"])
         return spec
     }
 

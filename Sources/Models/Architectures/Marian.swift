@@ -30,7 +30,10 @@ enum Marian: Architecture {
     /// The tables of positions hold what is computed.
     static let naming: Naming = {
         var naming = Naming.translator([])
-        naming.buffers = ["encoder.embed_positions.weight", "decoder.embed_positions.weight"]
+        naming.positionTables = [
+            .encoder: "encoder.embed_positions.weight", .decoder: "decoder.embed_positions.weight",
+        ]
+        naming.buffers = Array(naming.positionTables.values)
         return naming
     }()
 }

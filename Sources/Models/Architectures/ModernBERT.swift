@@ -32,7 +32,9 @@ enum ModernBERT: Architecture {
             blocks: try blocks(&configuration, encoder),
             finalNorm: norm,
             head: try head(&configuration, norm, stands))
-        try configuration.requireEncoder()
+        try configuration.requireEncoder(readsPositionType: false)
+        try configuration.require(
+            ["causal_mask": false, "is_causal": false], because: "only attention both ways is supported")
         try configuration.finish(
             harmless: [
                 "attention_dropout", "embedding_dropout", "mlp_dropout", "initializer_cutoff_factor",

@@ -32,6 +32,7 @@ enum OPT: Architecture {
             spec.embedding.projection = EmbeddingProjection(inputSize: width, hasBias: false, place: .ofTokens)
             spec.head?.width = width
         }
+        try configuration.require(["learned_embeddings": true, "scale_embeddings": false])
         try configuration.finish(harmless: [
             "dropout", "attention_dropout", "activation_dropout", "layerdrop", "init_std",
         ])

@@ -20,6 +20,9 @@ enum Phi3: Architecture {
             modelType, decoder, blocks: BlockPattern(decoder.block), modelClasses: ["Phi3ForCausalLM", "Phi3Model"],
             contextLength: 4096, isTied: false)
         try configuration.require("attention_bias", false, because: "the library's model has none")
+        try configuration.require([
+            "full_attn_mod": 1, "interpolate_factor": 1, "lm_head_bias": false, "mlp_bias": false,
+        ])
         try configuration.finish(harmless: ["attention_dropout", "embd_pdrop", "resid_pdrop", "auto_map"])
         return spec
     }

@@ -14,6 +14,7 @@ enum Qwen2: Architecture {
         let spec = try configuration.decoderSpec(
             modelType, decoder, blocks: try configuration.windowedBlocks(decoder.block),
             modelClasses: ["Qwen2ForCausalLM", "Qwen2Model"], contextLength: 32_768, isTied: false)
+        try configuration.require("use_mrope", false, because: "positions of images are not supported")
         try configuration.finish(harmless: ["attention_dropout"])
         return spec
     }

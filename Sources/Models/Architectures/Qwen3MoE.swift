@@ -18,6 +18,7 @@ enum Qwen3MoE: Architecture {
             modelType, decoder,
             blocks: try blocks(from: &configuration, decoder.block, stands(.expertGateInput) || stands(.expertOutput)),
             modelClasses: ["Qwen3MoeForCausalLM", "Qwen3MoeModel"], contextLength: 32_768, isTied: false)
+        try configuration.require(["qkv_bias": false, "shared_expert_intermediate_size": 0, "use_qk_norm": true])
         // Unlike Qwen3, all layers see a window or none does.
         try configuration.finish(
             harmless: ["attention_dropout", "max_window_layers", "output_router_logits", "router_aux_loss_coef"])

@@ -15,7 +15,7 @@ enum SmolLM3: Architecture {
         let spec = try configuration.decoderSpec(
             modelType, decoder, blocks: try blocks(decoder.block, &configuration),
             modelClasses: ["SmolLM3ForCausalLM", "SmolLM3Model"], contextLength: 32_768, isTied: true)
-        try configuration.finish(harmless: ["attention_dropout", "pretraining_tp"])
+        try configuration.finish(harmless: ["attention_dropout", "pretraining_tp", "max_window_layers"])
         return spec
     }
 

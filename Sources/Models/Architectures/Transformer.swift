@@ -32,6 +32,7 @@ enum Transformer: Architecture {
         let head = HeadSpec(isTied: isTied, hasBias: try configuration.bool("generator_bias", default: true))
         let hasHead = try configuration.bool("generator", default: true)
         _ = try configuration.architectureClass(among: ["Seq2SeqTransformer"])
+        try configuration.require("is_encoder_decoder", true, because: "the module has both stacks")
         try configuration.finish(harmless: ["dropout", "batch_first"])
         return TransformerSpec(
             architecture: modelType, stacks: stacks, head: hasHead ? head : nil)

@@ -36,12 +36,13 @@ enum TransformerXL: Architecture {
             clusterOrder: try configuration.choice("cluster_order", default: .ascending))
         let modelClass = try configuration.architectureClass(among: ["TransfoXLLMHeadModel", "TransfoXLModel"])
         let hasHead = modelClass.map { $0 == "TransfoXLLMHeadModel" } ?? (stands(.headClusters) || stands(.head))
+        try configuration.require(
+            "tie_weight", true, because: "an older name of tie_word_embeddings, which the library goes by")
         try configuration.requireWholeDecoder()
         try configuration.finish(
             harmless: [
                 "adaptive", "dropout", "dropatt", "init", "init_range", "init_std", "proj_init_std", "tgt_len",
-                "is_decoder",
-                "tf_legacy_loss", "trainer_compatible", "cross_attention_hidden_size", "proj_share_all_but_first",
+                "is_decoder", "trainer_compatible", "cross_attention_hidden_size", "proj_share_all_but_first",
             ])
         return TransformerSpec(
             architecture: modelType, vocabularySize: bins.tokenCount, hiddenSize: hiddenSize,

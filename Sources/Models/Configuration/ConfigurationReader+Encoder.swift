@@ -72,8 +72,14 @@ extension ConfigurationReader {
     }
 
     /// Refuses what would make another model of an encoder.
-    mutating func requireEncoder() throws(StructureError) {
-        try require("position_embedding_type", "absolute", because: "relative positions are not supported")
+    ///
+    /// - Parameter readsPositionType: whether the library's model goes by `position_embedding_type`.
+    mutating func requireEncoder(readsPositionType: Bool = true) throws(StructureError) {
+        if readsPositionType {
+            try require("position_embedding_type", "absolute", because: "relative positions are not supported")
+        } else {
+            _ = try text("position_embedding_type")
+        }
         try require("is_decoder", false, because: "only the encoder is supported")
         try require("add_cross_attention", false, because: "cross attention is not supported")
         try require("is_encoder_decoder", false, because: "this architecture is an encoder")

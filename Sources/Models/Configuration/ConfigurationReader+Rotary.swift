@@ -69,6 +69,13 @@ extension ConfigurationReader {
                 try inner.turnedFeatures(headDimension, isPartial, share, innerKey)
             } else { try turnedFeatures(headDimension, isPartial, share, shareKey) }
         let scaling = try inner.rotaryScaling(lengths, dimension: dimension)
+        // Whether a model was trained so.
+        _ = try inner.bool("finetuned", default: false)
+        if let factor = try inner.number("attn_factor"), factor != 1 {
+            throw inner.error(
+                "attn_factor", expected: "1 (the library ignores it, other programs multiply attention by it)",
+                found: "\(factor)")
+        }
         try inner.finishPart()
         return RotarySpec(base: base, dimension: dimension, scaling: scaling)
     }
@@ -127,7 +134,10 @@ extension ConfigurationReader {
         let name = try text("rope_type")
         let older = try text("type")
         switch name ?? older ?? "default" {
-        case "default": return .none
+        case "default":
+            // How features divide among the axes of an image: of texts all axes are one.
+            _ = try wholeNumbers("mrope_section")
+            return .none
         case "linear": return .linear(factor: try required("factor"))
         case "dynamic":
             guard dimension > 2 else {

@@ -209,6 +209,13 @@ public struct ConfigurationReader {
         throw error(key, expected: "\(Self.show(expected)) (\(reason))", found: Self.show(value))
     }
 
+    /// The same of several keys, of which the library's model reads none: what is computed anyway.
+    mutating func require(
+        _ values: KeyValuePairs<String, JSONValue>, because reason: String = "the library's model has no other"
+    ) throws(StructureError) {
+        for (key, value) in values { try require(key, value, because: reason) }
+    }
+
     /// Requires that a key is absent or null.
     mutating func requireNone(_ key: String, because reason: String) throws(StructureError) {
         guard let value = take(key) else { return }
@@ -231,10 +238,34 @@ public struct ConfigurationReader {
     /// Requires that every key was used, or is one of `harmless` or begins with one of `harmlessPrefixes`.
     mutating func finish(harmless: Set<String>, harmlessPrefixes: [String] = []) throws(StructureError) {
         for key in HarmlessKeys.elementTypes { try elementType(key) }
+        try requireAbsences(besides: harmless)
         for (key, value) in object.members where !known.contains(key) && value != .null {
             if harmless.contains(key) || HarmlessKeys.everywhere.contains(key) { continue }
             if harmlessPrefixes.contains(where: key.hasPrefix) { continue }
             throw error(key, expected: "only keys that are known for this architecture", found: Self.show(value))
+        }
+    }
+
+    /// Requires of what any configuration may switch on that it is off, unless it was read or does not matter.
+    private mutating func requireAbsences(besides harmless: Set<String>) throws(StructureError) {
+        for (key, reason) in HarmlessKeys.absences where !known.contains(key) && !harmless.contains(key) {
+            try require(key, false, because: reason)
+        }
+        if !known.contains("pruned_heads") {
+            try requireEmpty("pruned_heads", because: "pruned heads are not supported")
+        }
+        try requireNoAdapters()
+    }
+
+    /// Adapters are listed under several headings, each of which must be empty.
+    private mutating func requireNoAdapters() throws(StructureError) {
+        guard let value = take("adapters") else { return }
+        let headings = value.object?.members.map(\.value) ?? [value]
+        let isEmpty = headings.allSatisfy {
+            $0 == .null || $0.array?.isEmpty == true || $0.object?.members.isEmpty == true
+        }
+        guard isEmpty else {
+            throw error("adapters", expected: "none listed (adapters are not supported)", found: Self.show(value))
         }
     }
 

@@ -3,9 +3,17 @@ enum HarmlessKeys {
     /// Keys that stand in configurations of any architecture.
     static let everywhere: Set<String> = provenance.union(storage).union(training).union(generation).union(outputs)
 
+    /// Keys of the library's common configuration that say false where they say nothing, and why another value is refused.
+    static let absences: [(key: String, reason: String)] = [
+        ("is_decoder", "this architecture has no such switch"),
+        ("add_cross_attention", "cross attention is not supported"),
+        ("is_encoder_decoder", "this is no encoder with a decoder"),
+    ]
+
     private static let provenance: Set<String> = [
         "model_type", "_name_or_path", "name_or_path", "_commit_hash", "transformers_version", "finetuning_task",
-        "task_specific_params", "tokenizer_class", "prefix",
+        "task_specific_params", "tokenizer_class", "prefix", "language", "name", "unsloth_fixed", "unsloth_version",
+        "transformers.js_config", "custom_pipelines", "tokenizer_padding_side", "tokenizer_model_max_length",
     ]
 
     /// Element types of the file, both generations of the key.
@@ -16,8 +24,7 @@ enum HarmlessKeys {
 
     private static let training: Set<String> = [
         "initializer_range", "initializer_factor", "gradient_checkpointing", "problem_type", "num_labels",
-        "_num_labels",
-        "id2label", "label2id",
+        "_num_labels", "id2label", "label2id", "loss_type", "tf_legacy_loss", "neftune_noise_alpha",
     ]
 
     private static let generation: Set<String> = [
@@ -37,6 +44,7 @@ enum HarmlessKeys {
         "output_hidden_states", "output_attentions", "output_scores", "output_past", "return_dict",
         "return_dict_in_generate",
         "use_return_dict", "torchscript", "attn_implementation", "_attn_implementation", "_attn_implementation_autoset",
-        "chunk_size_feed_forward", "tie_encoder_decoder", "tie_last_hidden_states",
+        "chunk_size_feed_forward", "tie_encoder_decoder", "tie_last_hidden_states", "_flash_attn_2_enabled",
+        "xla_device",
     ]
 }

@@ -49,7 +49,11 @@ extension CompressedLayout {
             try parts.positions[.packed].map { try check.packedCodes(at: $0, declared) } ?? check.plainCodes(declared)
         try check.requireDeclared(codes, declared)
         let scales = try check.scales(for: codes.shape)
-        let zeroPoints = try check.zeroPoints(for: codes, scales)
+        var zeroPoints = try check.zeroPoints(for: codes, scales)
+        if let stored = zeroPoints, check.isSymmetric(codes, declared), try check.areZero(stored, codes, scales) {
+            // They say what the configuration says without them.
+            zeroPoints = nil
+        }
         try check.compare(codes, scales, isSymmetric: zeroPoints == nil, with: declared)
         shape = codes.shape
         bits = codes.bits
@@ -238,14 +242,42 @@ private struct PartCheck {
         return CompressedLayout.ZeroPoints(position: position, isPacked: true)
     }
 
+    private func candidates(_ codes: Codes, _ declared: DeclaredSchemes) -> [DeclaredSchemes.Weights] {
+        declared.weights.filter { !codes.isPacked || $0.bits == codes.bits }
+    }
+
+    /// Whether the configuration knows of no zero points.
+    func isSymmetric(_ codes: Codes, _ declared: DeclaredSchemes) -> Bool {
+        let candidates = candidates(codes, declared)
+        return !candidates.isEmpty && candidates.allSatisfy(\.isSymmetric)
+    }
+
+    /// Whether zero points are all 0.
+    func areZero(_ zeroPoints: CompressedLayout.ZeroPoints, _ codes: Codes, _ scales: Scales) throws -> Bool {
+        let stored = info(zeroPoints.position)
+        let buffer = try ByteBuffer(byteCount: stored.byteCount)
+        defer { withExtendedLifetime(buffer) {} }
+        try reader.read(zeroPoints.position, 0..<stored.byteCount, into: buffer.bytes)
+        guard zeroPoints.isPacked else { return buffer.readOnly.allSatisfy { $0 == 0 } }
+        let rows = codes.shape.dimensions[0]
+        let pointCount = rows * scales.groupsPerRow
+        let points = [Int8](unsafeUninitializedCapacity: pointCount) { points, initialized in
+            initialized = pointCount
+            ck_zeros_unpack(
+                buffer.bytes.baseAddress!.assumingMemoryBound(to: UInt32.self), 0, rows, scales.groupsPerRow,
+                CInt(codes.bits), points.baseAddress)
+        }
+        return points.allSatisfy { $0 == 0 }
+    }
+
     /// The configuration may not contradict what is stored.
     func compare(_ codes: Codes, _ scales: Scales, isSymmetric: Bool, with declared: DeclaredSchemes) throws {
-        let candidates = declared.weights.filter { !codes.isPacked || $0.bits == codes.bits }
+        let candidates = candidates(codes, declared)
         guard !candidates.isEmpty else { return }
         guard candidates.contains(where: { $0.isSymmetric == isSymmetric }) else {
             throw isSymmetric
                 ? error(.zeroPoint, "is missing: quantization_config says that the weights are asymmetric")
-                : error(.zeroPoint, "is too many: quantization_config says that the weights are symmetric")
+                : error(.zeroPoint, "must be 0 everywhere: quantization_config says that the weights are symmetric")
         }
         let columns = codes.shape.rowElementCount
         let groupSize = columns / scales.groupsPerRow

@@ -25,7 +25,7 @@ struct CompressedTensor: QuantizedTensor {
         storage = .quantized(
             bits: layout.bits, groupSize: layout.isGrouped ? layout.groupSize : nil,
             isSymmetric: layout.zeroPoints == nil, packing: CompressedTensors.name)
-        self.parts = [layout.codes, layout.scale, layout.zeroPoints?.position, parts.positions[.shape]]
+        self.parts = [layout.codes, layout.scale, parts.positions[.zeroPoint], parts.positions[.shape]]
             .compactMap { $0 }
     }
 

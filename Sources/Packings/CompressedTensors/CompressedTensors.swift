@@ -90,6 +90,16 @@ public enum CompressedTensors: Packing {
         ]
     }
 
+    /// Scales and zero points of activations, which the library stores beside the layer that reads or gives them, and of
+    /// what attention keeps.
+    public static func isUnused(_ name: String) -> Bool {
+        guard let dot = name.lastIndex(of: ".") else { return false }
+        return activationParts.contains(String(name[name.index(after: dot)...]))
+    }
+
+    private static let activationParts = Set(
+        ["input", "output", "q", "k", "v"].flatMap { ["\($0)_scale", "\($0)_zero_point"] })
+
     private static func requireKnown(
         _ object: JSONObject, _ keys: Set<String>, in place: String = ""
     ) throws(StructureError) {

@@ -29,8 +29,7 @@ struct DeclaredSchemes {
     let ignored: [ModuleTarget]
 
     init(_ configuration: JSONObject?) {
-        let declared =
-            configuration?["quantization_config"]?.object ?? configuration?["compression_config"]?.object
+        let declared = configuration?["quantization_config"]?.object
         let members = (declared?["config_groups"]?.object?.members ?? []).compactMap(\.value.object)
         weights = members.compactMap(Self.weights)
         hasNoGroups = declared?["config_groups"]?.object?.members.isEmpty ?? false
