@@ -19,7 +19,10 @@ import Testing
             "Resume",
             "interrupted runs gone on with: what was kept whole, damaged or lost, the source changed or touched, other options,"
                 + " versions and runs",
-            findings: ["an older destination with the same weights passed for what the interrupted run had made"])
+            findings: [
+                "an older destination with the same weights passed for what the interrupted run had made",
+                "a link among what was kept led to other files, which were removed",
+            ])
 
         let folder: TemporaryFolder
         var source: FilePath { folder.path.appending("source.safetensors") }
