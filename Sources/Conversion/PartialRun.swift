@@ -115,6 +115,11 @@ public final class PartialRun: Sendable {
     private static let completeName = "complete.json"
     private static let finishedName = "finished"
     private static let lockName = "lock"
+    /// All that lies in the folder, but for what is being staged there.
+    private static let parts: [(name: String, kind: SystemCall.Kind)] = [
+        (outputName, .folder), (finishedName, .folder), (completeName, .file), (lockName, .file),
+        (PartialRunIdentity.fileName, .file),
+    ]
 
     // MARK: Work
 
@@ -187,12 +192,7 @@ public final class PartialRun: Sendable {
 
     /// Before anything in it is followed or made: under our names may be links that lead out of it.
     private static func requireKinds(in folder: FilePath) throws {
-        let kinds: [(String, SystemCall.Kind)] = [
-            (outputName, .folder), (finishedName, .folder), (completeName, .file), (lockName, .file),
-            (PartialRunIdentity.fileName, .file),
-        ]
-        var isBegun = false
-        for (name, kind) in kinds {
+        for (name, kind) in parts {
             let path = folder.appending(name)
             guard let found = try SystemCall.status(path, followingLinks: false)?.kind else { continue }
             guard found == kind else {
@@ -200,10 +200,10 @@ public final class PartialRun: Sendable {
                     "\(path.forDisplay): expected \(kind.words) of an interrupted run, found \(found.words); move"
                         + " \(folder.forDisplay) away")
             }
-            if name == PartialRunIdentity.fileName || name == lockName { isBegun = true }
         }
         // Nothing is put into what may be somebody else's.
-        if !isBegun { try requireOurs(folder) }
+        let marks = [PartialRunIdentity.fileName, lockName]
+        if try marks.allSatisfy({ try SystemCall.status(folder.appending($0)) == nil }) { try requireOurs(folder) }
     }
 
     /// - Throws: `UsageError` where another process is at work in the folder.
@@ -227,7 +227,7 @@ public final class PartialRun: Sendable {
 
     /// A folder that says nothing of itself is taken only where it could be one of ours.
     private static func requireOurs(_ folder: FilePath) throws {
-        let own = NameSet([outputName, finishedName, completeName, lockName, PartialRunIdentity.fileName])
+        let own = NameSet(parts.map(\.name))
         guard let stranger = try SystemCall.names(in: folder).first(where: { !own.contains($0) && !isStaged($0) })
         else {
             return

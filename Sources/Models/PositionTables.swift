@@ -1,3 +1,4 @@
+import AssayCKernels
 import AssayCheckpoints
 import AssayPackings
 import AssayTensors
@@ -25,11 +26,12 @@ extension Model {
     ) throws -> Bool {
         guard table.shape.rank == 2, table.shape.dimensions[1] == width else { return false }
         let tolerance = tolerance(of: table)
+        let expected = SinusoidalVectors(sinusoids, width: width, KernelTable(pointer: ck_math_at(CK_SCALAR)!))
         var row = [Double](repeating: 0, count: width)
         for place in 0..<table.shape.rowCount {
             try row.withUnsafeMutableBufferPointer { try table.read(rows: place..<place + 1, into: $0) }
             // A NaN is no neighbour of anything.
-            guard zip(row, sinusoids.vector(at: place, width)).allSatisfy({ abs($0 - $1) <= tolerance }) else {
+            guard zip(row, expected.vector(at: place)).allSatisfy({ abs($0 - $1) <= tolerance }) else {
                 return false
             }
         }
@@ -42,21 +44,6 @@ extension Model {
         case .plain(.f16): 1e-3
         case .plain(.bf16): 8e-3
         default: 1e-4
-        }
-    }
-}
-
-extension SinusoidalPositions {
-    /// The vector of a position.
-    func vector(at place: Int, _ width: Int) -> [Double] {
-        let sineCount = (width + 1) / 2
-        let angles = (0..<sineCount).map {
-            Double(place) * PortableMath.exponential(-Double(2 * $0) / Double(width) * PortableMath.logarithm(10_000))
-        }
-        return (0..<width).map { column in
-            let isSine = isInterleaved ? column % 2 == 0 : column < sineCount
-            let pair = isInterleaved ? column / 2 : isSine ? column : column - sineCount
-            return isSine ? PortableMath.sine(angles[pair]) : PortableMath.cosine(angles[pair])
         }
     }
 }

@@ -102,10 +102,10 @@ struct Diff: ParsableCommand {
         options.batchCount = batch
         options.limit = tolerance
         options.taps = try TapPattern(joining: taps) ?? .everything
-        let sides = try zip(checkpoints, [mapA, mapB]).map { checkpoint, map in
-            let option = map == mapA ? "--map-a" : "--map-b"
-            return try ComparisonSide(
-                checkpoint, map.map { try TensorMap(reading: FilePath(existing: $0, of: option)) })
+        let maps = [("--map-a", mapA), ("--map-b", mapB)]
+        let sides = try zip(checkpoints, maps).map { checkpoint, map in
+            try ComparisonSide(
+                checkpoint, map.1.map { try TensorMap(reading: FilePath(existing: $0, of: map.0)) })
         }
         let (reference, test) = try ComparisonSide.pair(sides[0], sides[1])
         options.tokens = try input.batch(

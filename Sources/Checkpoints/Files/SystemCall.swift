@@ -88,18 +88,6 @@ package enum SystemCall {
         }
     }
 
-    /// The same of a name that was made by lengthening another: where that is too long, nothing can have it.
-    package static func statusOfLengthened(
-        _ path: FilePath, followingLinks: Bool = true
-    ) throws(SystemError) -> Status? {
-        do {
-            return try status(path, followingLinks: followingLinks)
-        } catch {
-            guard error.errno == .fileNameTooLong else { throw error }
-            return nil
-        }
-    }
-
     /// The status of what a path leads to (links followed), or nil where nothing is there.
     package static func status(_ path: FilePath, followingLinks: Bool = true) throws(SystemError) -> Status? {
         var raw = stat()
@@ -112,6 +100,18 @@ package enum SystemCall {
             return nil
         }
         return Status(raw)
+    }
+
+    /// The same of a name that was made by lengthening another: where that is too long, nothing can have it.
+    package static func statusOfLengthened(
+        _ path: FilePath, followingLinks: Bool = true
+    ) throws(SystemError) -> Status? {
+        do {
+            return try status(path, followingLinks: followingLinks)
+        } catch {
+            guard error.errno == .fileNameTooLong else { throw error }
+            return nil
+        }
     }
 
     package static func status(of descriptor: CInt, _ path: FilePath) throws(SystemError) -> Status {

@@ -154,6 +154,7 @@ public struct JSONScanner {
     /// Any value. Equal keys in an object are refused.
     public mutating func value() throws -> JSONValue {
         skipWhitespace()
+        if takesNonFinite, let number = nonFinite() { return .number(number) }
         switch peek {
         case UInt8(ascii: "{"):
             var members: [(key: String, value: JSONValue)] = []
@@ -183,16 +184,12 @@ public struct JSONScanner {
         case UInt8(ascii: "n"):
             try word("null")
             return .null
-        case .some(let byte) where byte == UInt8(ascii: "-") || Self.isDigit(byte):
-            return .number(try nonFinite() ?? number())
-        default:
-            guard let number = nonFinite() else { throw unexpected("a value") }
-            return .number(number)
+        case .some(let byte) where byte == UInt8(ascii: "-") || Self.isDigit(byte): return .number(try number())
+        default: throw unexpected("a value")
         }
     }
 
     private mutating func nonFinite() -> JSONNumber? {
-        guard takesNonFinite else { return nil }
         for word in ["NaN", "Infinity", "-Infinity"] where bytes[offset...].starts(with: word.utf8) {
             offset += word.utf8.count
             return JSONNumber(text: word)

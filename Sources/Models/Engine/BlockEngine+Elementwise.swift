@@ -233,23 +233,11 @@ extension BlockEngine {
 
     /// Numbers of float32, as tables of them are stored.
     private func vectors(of places: [Int], _ sinusoids: SinusoidalPositions) throws -> Matrix<S> {
-        let width = spec.hiddenSize
-        let sineCount = (width + 1) / 2
-        let frequencies = (0..<sineCount).map {
-            PortableMath.exponential(-Double(2 * $0) / Double(width) * PortableMath.logarithm(10_000))
-        }
-        let result = try Matrix<S>(rowCount: places.count, columnCount: width)
-        var (sines, cosines) = (frequencies, frequencies)
+        let vectors = SinusoidalVectors(sinusoids, width: spec.hiddenSize, kernels)
+        let result = try Matrix<S>(rowCount: places.count, columnCount: spec.hiddenSize)
         for (row, place) in places.enumerated() {
-            let angles = frequencies.map { Double(place) * $0 }
-            kernels.pointer.pointee.sine_f64(angles, &sines, sines.count)
-            kernels.pointer.pointee.cosine_f64(angles, &cosines, cosines.count)
-            let values = (0..<width).map { column in
-                let isSine = sinusoids.isInterleaved ? column % 2 == 0 : column < sineCount
-                let pair = sinusoids.isInterleaved ? column / 2 : isSine ? column : column - sineCount
-                return Double(Float(isSine ? sines[pair] : cosines[pair]))
-            }
-            S.take(kernels, values, result.row(row), width)
+            let values = vectors.vector(at: place).map { Double(Float($0)) }
+            S.take(kernels, values, result.row(row), spec.hiddenSize)
         }
         return result
     }

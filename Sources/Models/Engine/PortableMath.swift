@@ -6,11 +6,6 @@ enum PortableMath {
 
     static func exponential(_ value: Double) -> Double { apply(kernels.exp_f64, value) }
 
-    /// Of at most 2^23 in magnitude, as the cosine.
-    static func sine(_ value: Double) -> Double { apply(kernels.sine_f64, value) }
-
-    static func cosine(_ value: Double) -> Double { apply(kernels.cosine_f64, value) }
-
     private static let kernels = ck_math_at(CK_SCALAR)!.pointee
 
     private static func apply(
