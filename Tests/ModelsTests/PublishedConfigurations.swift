@@ -96,6 +96,16 @@ extension BadConfiguration {
                 ("activation", "swiglu"),
             ]
         ),
+        ("mistral-whole", [("max_sequence_length", 32_768)]),
+        (
+            "whisper-plain",
+            [
+                ("alignment_heads", [[0, 1]]), ("is_multilingual", true), ("lang_ids", [50_259]),
+                ("lang_to_id", ["<|en|>": 50_259]), ("max_initial_timestamp_index", 50),
+                ("no_timestamps_token_id", 50_363), ("prev_sot_token_id", 50_361), ("return_timestamps", false),
+                ("task_to_id", ["transcribe": 50_359]),
+            ]
+        ),
         ("qwen2-grouped", [("use_mrope", false)]),
         (
             "qwen3-moe-grouped",

@@ -7,10 +7,7 @@ extension JSONValue {
     /// - Throws: `CheckpointError` with the byte where it is no JSON.
     public init(parsing bytes: [UInt8], in path: FilePath, asPython: Bool = false) throws {
         do {
-            self = try JSONScanner.scan(bytes) { scanner in
-                scanner.takesNonFinite = asPython
-                return try scanner.value()
-            }
+            try self.init(parsing: bytes, asPython: asPython)
         } catch let error as JSONError {
             throw CheckpointError(path, .byte(error.offset), expected: error.expected, found: error.found)
         }

@@ -32,9 +32,13 @@ public enum JSONValue: Sendable, Equatable {
 
     /// Parses a whole text.
     ///
+    /// - Parameter asPython: whether `NaN` and `Infinity` are numbers, which keep their text.
     /// - Throws: `JSONError`.
-    public init(parsing bytes: [UInt8]) throws {
-        self = try JSONScanner.scan(bytes) { try $0.value() }
+    public init(parsing bytes: [UInt8], asPython: Bool = false) throws {
+        self = try JSONScanner.scan(bytes) { scanner in
+            scanner.takesNonFinite = asPython
+            return try scanner.value()
+        }
     }
 
     public var string: String? { if case .string(let value) = self { value } else { nil } }

@@ -41,7 +41,7 @@ struct KerasArchive {
         let source = archive.source(of: position, isChecked: true)
         guard source.byteCount <= maximumJSONByteCount else { return nil }
         do {
-            return try JSONValue(parsing: source.bytes(0..<source.byteCount)).object
+            return try JSONValue(parsing: source.bytes(0..<source.byteCount), asPython: true).object
         } catch let error as JSONError {
             throw CheckpointError(
                 archive.file.path, archive.members[position].place,

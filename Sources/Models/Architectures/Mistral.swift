@@ -14,7 +14,7 @@ enum Mistral: Architecture {
         let spec = try configuration.decoderSpec(
             modelType, decoder, blocks: BlockPattern(decoder.block),
             modelClasses: ["MistralForCausalLM", "MistralModel"], contextLength: 131_072, isTied: false)
-        try configuration.finish(harmless: ["attention_dropout"])
+        try configuration.finish(harmless: ["attention_dropout", "max_sequence_length"])
         return spec
     }
 

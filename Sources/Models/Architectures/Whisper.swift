@@ -26,6 +26,9 @@ enum Whisper: Architecture {
         try configuration.finish(
             harmless: HarmlessKeys.translators.union([
                 "forced_decoder_ids", "median_filter_width", "classifier_proj_size", "use_weighted_layer_sum",
+                // How texts are made, which newer files say in generation_config.json.
+                "alignment_heads", "is_multilingual", "lang_ids", "lang_to_id", "max_initial_timestamp_index",
+                "no_timestamps_token_id", "prev_sot_token_id", "return_timestamps", "task_to_id",
             ]),
             // What training leaves out of spectrograms.
             harmlessPrefixes: ["apply_spec_augment", "mask_time_", "mask_feature_"])

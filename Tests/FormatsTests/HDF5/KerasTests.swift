@@ -135,6 +135,17 @@ import Testing
         }
     }
 
+    /// Keras writes its configuration with Python, which has numbers that JSON lacks.
+    @Test func configurationsMayHoldPythonsNumbers() throws {
+        let folder = try TemporaryFolder()
+        let weights = try TestFiles.bytes(Self.golden.folder.appending("keras3.weights.h5"))
+        let text = #"{"class_name": "Functional", "config": {"name": "m", "lo": -Infinity, "hi": Infinity, "x": NaN}}"#
+        let path = try folder.write(
+            "m.keras",
+            ZipBytes([.init("config.json", Array(text.utf8)), .init("model.weights.h5", weights)]).bytes)
+        #expect(try HDF5Tests.open(path).contents.details.map(\.value) == ["Functional 'm'"])
+    }
+
     /// What lies behind the weights in the archive is not read as theirs.
     @Test func weightsThatAreCutOffInAnArchiveAreRefused() throws {
         let folder = try TemporaryFolder()
