@@ -13,9 +13,9 @@ public struct ConversionOptions: Sendable {
     /// Cuts the checkpoint into files of at most this many bytes of tensors.
     public var shardByteCount: Int?
     /// Only tensors that match one of these; all where empty.
-    public var include: [NamePattern] = []
+    public var include: NamePatterns = []
     /// No tensors that match one of these.
-    public var exclude: [NamePattern] = []
+    public var exclude: NamePatterns = []
     /// Changes of the metadata, done one after the other.
     public var metadataEdits: [MetadataEdit] = []
     public var writing = WritingOptions()
@@ -66,8 +66,8 @@ public struct ConversionOptions: Sendable {
     ///
     /// - Throws: `UsageError`.
     func requireMatches(among names: [String]) throws(UsageError) {
-        try NamePattern.requireMatches(include, among: names, option: "--include", noun: "tensor")
-        try NamePattern.requireMatches(exclude, among: names, option: "--exclude", noun: "tensor")
+        try include.requireMatches(among: names, option: "--include", noun: "tensor")
+        try exclude.requireMatches(among: names, option: "--exclude", noun: "tensor")
     }
 
     /// Keys that are taken away and not set again.
@@ -84,7 +84,7 @@ public struct ConversionOptions: Sendable {
 
     /// Why a tensor is left out, or nil: the named rule that every dropped tensor needs.
     func ruleDropping(_ name: String) -> String? {
-        if !include.isEmpty, !include.contains(where: { $0.matches(name) }) { return "not matched by --include" }
-        return exclude.first { $0.matches(name) }.map { "--exclude \($0)" }
+        if !include.isEmpty, include.first(matching: name) == nil { return "not matched by --include" }
+        return exclude.first(matching: name).map { "--exclude \($0)" }
     }
 }

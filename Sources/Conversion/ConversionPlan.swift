@@ -125,7 +125,7 @@ public struct ConversionPlan: Sendable {
                 }
             }
         let partial = PartialRun.folder(for: destination)
-        guard !options.keepsProgress, try SystemCall.statusOfLengthened(partial) != nil else { return killed }
+        guard !options.keepsProgress, try SystemCall.status(partial) != nil else { return killed }
         return killed + [
             "\(partial.forDisplay) is kept from an interrupted run; use --resume to go on with it, or remove it"
         ]
@@ -295,7 +295,15 @@ extension ConversionPlan {
             source, options, steps: steps, aliases: aliases, dropped: dropped, changes: changes.map { [$0] } ?? [],
             weightType: steps.contains { dequantizes($0, source.contents) } ? elementType : nil,
             packedCount: steps.count { packed.contains($0.source) },
-            notes: note(of: steps.filter { unused.contains($0.source) }), mapping: mapping)
+            notes: note(of: steps.filter { unused.contains($0.source) }) + noteOfExponents(steps, elementType),
+            mapping: mapping)
+    }
+
+    /// Exponents of block scales are left to whoever knows what they scale.
+    private static func noteOfExponents(_ steps: [any TensorStep], _ type: ElementType?) -> [String] {
+        let names = steps.filter { $0.isCopy && $0.outputs[0].elementType == .f8e8m0 }.map { $0.outputs[0].name }
+        guard let type, type != .f8e8m0, !names.isEmpty else { return [] }
+        return ["exponents of scales stay \(ElementType.f8e8m0.name): \(names.listed(first: 4))"]
     }
 
     private static func note(of unused: [any TensorStep]) -> [String] {

@@ -8,7 +8,6 @@ struct Destination {
     let isFolder: Bool
     private let fileName: String
     private let shardByteCount: Int?
-    private static let maximumNameByteCount = 255
 
     /// A destination with a format's extension is a file; without one it is what the source is, a folder for a folder. What
     /// ends with a slash is a folder.
@@ -34,14 +33,6 @@ struct Destination {
             throw UsageError(
                 "\(options.destination.forDisplay): the name does not tell the format (\(FormatRegistry.extensions));"
                     + " give it with --to")
-        }
-        // Its certificate lies beside it.
-        let longest = name + CompanionFiles.certificateSuffix
-        guard isFolder || longest.utf8.count <= Self.maximumNameByteCount else {
-            throw UsageError(
-                "\(options.destination.forDisplay): the name has \(name.utf8.count) bytes, and that of its certificate would have"
-                    + " \(longest.utf8.count), more than the \(Self.maximumNameByteCount) that file systems allow; choose a shorter one"
-            )
         }
         fileName = isFolder ? format.weightsFileName : name
         shardByteCount = options.shardByteCount

@@ -24,7 +24,7 @@ public struct ModelQuantization: Sendable {
     ///   `UsageError`.
     public init(
         _ original: Checkpoint, configuration: JSONObject?, _ scheme: Scheme, _ options: ConversionOptions,
-        quantization: QuantizationOptions, exceptions: [NamePattern] = [], map: TensorMap? = nil
+        quantization: QuantizationOptions, exceptions: NamePatterns = [], map: TensorMap? = nil
     ) throws {
         let mapping = try map.map { try MappedCheckpoint(original, $0) }
         let source = mapping?.checkpoint ?? original
@@ -32,7 +32,7 @@ public struct ModelQuantization: Sendable {
             source.reader, configuration: configuration, name: source.path.forDisplay)
         let names = logical.tensors.map(\.name)
         try options.requireMatches(among: names)
-        try NamePattern.requireMatches(exceptions, among: names, option: "--keep", noun: "tensor")
+        try exceptions.requireMatches(among: names, option: "--keep", noun: "tensor")
         let candidates = try Self.candidates(
             source, logical, configuration, options: options, exceptions: exceptions)
         switch scheme {
@@ -98,11 +98,11 @@ public struct ModelQuantization: Sendable {
     /// names, taken as [out, in].
     private static func candidates(
         _ source: Checkpoint, _ logical: LogicalCheckpoint, _ configuration: JSONObject?, options: ConversionOptions,
-        exceptions: [NamePattern]
+        exceptions: NamePatterns
     ) throws -> [CandidateWeight] {
         func exception(_ name: String) -> String? {
             if let rule = options.ruleDropping(name) { return rule }
-            return exceptions.first { $0.matches(name) }.map { "policy \($0)" }
+            return exceptions.first(matching: name).map { "policy \($0)" }
         }
         guard let configuration else {
             guard !options.include.isEmpty else {

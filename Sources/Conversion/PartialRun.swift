@@ -43,6 +43,7 @@ public final class PartialRun: Sendable {
     ///   `CheckpointError` where its own files are damaged.
     public static func found(for plan: ConversionPlan, _ run: PartialRunIdentity) throws -> PartialRun? {
         let folder = folder(for: plan.destination)
+        try StagedOutput.requireName(folder, of: "the name of the folder that --resume keeps")
         guard let status = try SystemCall.status(folder, followingLinks: false) else { return nil }
         guard status.kind == .folder else {
             throw UsageError("\(folder.forDisplay): is in the way of what an interrupted run keeps; move it away")

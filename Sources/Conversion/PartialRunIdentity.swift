@@ -127,8 +127,8 @@ public struct PartialRunIdentity: Sendable {
         let path = folder.appending(fileName)
         guard try SystemCall.status(path) != nil else { return nil }
         let kind = "what a run says of itself (remove the folder \(folder.forDisplay) to begin anew)"
-        let value = try JSONValue(reading: InputFile(path), kind, atMost: maximumByteCount)
-        guard let identity = PartialRunIdentity(value) else {
+        let bytes = try JSONValue.bytes(of: InputFile(path), kind, atMost: maximumByteCount)
+        guard let value = try? JSONValue(parsing: bytes), let identity = PartialRunIdentity(value) else {
             throw CheckpointError(path, .file, expected: kind, found: "something else")
         }
         return identity

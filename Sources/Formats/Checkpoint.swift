@@ -46,8 +46,20 @@ public struct Checkpoint: Sendable {
         let before = try SystemCall.status(path)
         let (reader, files) = try openParts(path, options)
         return Checkpoint(
-            path: path, reader: reader, files: files, index: nil, folder: nil, warnings: reader.contents.warnings,
+            path: path, reader: reader, files: files, index: nil, folder: nil,
+            warnings: loneness(of: path, reader) + reader.contents.warnings,
             statuses: try statuses(of: files, opened: path, before))
+    }
+
+    /// A sentence about a file that is one of several by its name and says nothing of the others.
+    private static func loneness(of path: FilePath, _ reader: any CheckpointReader) -> [String] {
+        guard reader.contents.part == nil, let part = PartName(path.lastComponent?.string ?? ""), part.count > 1 else {
+            return []
+        }
+        return [
+            "by its name this is file \(part.number + 1) of \(part.count), and it alone is read; name the folder or the index"
+                + " for all"
+        ]
     }
 
     /// Of the one by which they were opened what was found before that.
@@ -174,6 +186,27 @@ public struct Checkpoint: Sendable {
         }
     }
 
+    /// Refuses the same of what is no model: in a model folder it must not be taken for one of its files. A capture may lie
+    /// there under a name that changes nothing of what is read, a report as `.html`.
+    ///
+    /// - Throws: `UsageError`.
+    public func refuse(sideOutput output: FilePath) throws {
+        try refuse(output: output)
+        guard let folder, output.extension?.lowercased() != "html" else { return }
+        let place = try SystemCall.resolvedAsFarAsItExists(output)
+        guard try place.starts(with: SystemCall.resolved(folder)) else { return }
+        if let name = place.lastComponent?.string, FormatRegistry.format(forFileName: name) != nil {
+            let names = try SystemCall.names(in: folder)
+            let (before, after) = (
+                try? Self.entrance(to: folder, names), try? Self.entrance(to: folder, names + [name])
+            )
+            if let before, let after, before.entrance == after.entrance { return }
+        }
+        throw UsageError(
+            "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)) and would be taken for one of its"
+                + " files; name another place")
+    }
+
     /// Whether a path, links followed, is a folder or lies somewhere in it.
     private static func isInside(_ path: FilePath, _ folder: SystemCall.Status) throws -> Bool {
         var place = try SystemCall.resolved(path.isEmpty ? "." : path)
@@ -189,28 +222,20 @@ public struct Checkpoint: Sendable {
     /// that has any; the file of the usual name (which transformers takes first too), else the index, else the only file.
     private static func openFolder(_ folder: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
         let names = try SystemCall.names(in: folder)
+        let (entrance, groups) = try entrance(to: folder, names)
+        guard let chosen = groups.first(where: { $0.formatName == entrance.formatName }) else {
+            return try openTree(folder.appending(entrance.name), options, folder: folder)
+        }
         var warnings: [String] = []
-        let groups = FormatRegistry.all.compactMap { format -> WeightGroup? in
-            WeightGroup(format, names: names)
-        }
-        let trees = names.filter { $0.hasSuffix(DebugTree.fileSuffix) }
-        if !trees.isEmpty, !groups.contains(where: \.isUsual) {
-            guard trees.count == 1 else { throw ambiguous(folder, trees) }
-            return try openTree(folder.appending(trees[0]), options, folder: folder)
-        }
-        guard let chosen = groups.first(where: \.isUsual) ?? groups.first else {
-            throw try noWeights(in: folder, names: names)
-        }
         for other in groups where other.formatName != chosen.formatName {
             warnings.append(
                 "\(chosen.formatName) files are read; \(other.names.listed(first: 10)) beside them not")
         }
-        if let index = chosen.indexNames.first, !chosen.names.contains(chosen.usualName) {
-            guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
+        let name = entrance.name
+        if chosen.indexNames.contains(name) {
             return try openIndex(
-                folder.appending(index), options, folder: folder, beside: chosen.names, warnings: warnings)
+                folder.appending(name), options, folder: folder, beside: chosen.names, warnings: warnings)
         }
-        let name = try onlyFile(of: chosen, in: folder)
         let before = try SystemCall.status(folder.appending(name))
         let (reader, files) = try openParts(folder.appending(name), options)
         warnings += unread(chosen.indexNames + chosen.names, beside: name, files, in: folder)
@@ -218,6 +243,31 @@ public struct Checkpoint: Sendable {
             path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings,
             statuses: try statuses(of: files, opened: folder.appending(name), before))
+    }
+
+    /// The file by which a folder is opened, and of which format it is: nil of a debug tree.
+    private typealias Entrance = (name: String, formatName: String?)
+
+    /// - Parameter names: of all that is in the folder.
+    private static func entrance(
+        to folder: FilePath, _ names: [String]
+    ) throws -> (entrance: Entrance, groups: [WeightGroup]) {
+        let groups = FormatRegistry.all.compactMap { format -> WeightGroup? in
+            WeightGroup(format, names: names)
+        }
+        let trees = names.filter { $0.hasSuffix(DebugTree.fileSuffix) }
+        if !trees.isEmpty, !groups.contains(where: \.isUsual) {
+            guard trees.count == 1 else { throw ambiguous(folder, trees) }
+            return ((trees[0], nil), groups)
+        }
+        guard let chosen = groups.first(where: \.isUsual) ?? groups.first else {
+            throw try noWeights(in: folder, names: names)
+        }
+        if let index = chosen.indexNames.first, !chosen.names.contains(chosen.usualName) {
+            guard chosen.indexNames.count == 1 else { throw ambiguous(folder, chosen.indexNames) }
+            return ((index, chosen.formatName), groups)
+        }
+        return ((try onlyFile(of: chosen, in: folder), chosen.formatName), groups)
     }
 
     /// A sentence about files of a folder that are not among those that are read.
@@ -237,6 +287,11 @@ public struct Checkpoint: Sendable {
         let usual = names.filter { $0.hasPrefix(group.usualPrefix) }
         guard let name = names.count == 1 ? names[0] : usual.count == 1 ? usual[0] : nil else {
             throw ambiguous(folder, group.names)
+        }
+        if !group.numbersParts, let part = PartName(name), part.count > 1 {
+            throw StructureError(
+                "\(folder.forDisplay): \(name.escapedForDisplay) is one of \(part.count) files by its name; the others and"
+                    + " the index that joins them are missing: download them, or name the file to read it alone")
         }
         return name
     }

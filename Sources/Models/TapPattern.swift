@@ -40,7 +40,7 @@ public struct TapPattern: Sendable {
     ///
     /// - Throws: `UsageError` with the part and the taps nearest to it.
     public func requireMatches(among names: [String]) throws(UsageError) {
-        try NamePattern.requireMatches(alternatives, among: names, option: "--taps", noun: "tap")
+        try NamePatterns(alternatives).requireMatches(among: names, option: "--taps", noun: "tap")
     }
 
     public func matches(_ name: String) -> Bool { alternatives.contains { $0.matches(name) } }

@@ -113,6 +113,9 @@ public struct TokenBatch: Sendable, Equatable {
         }
     }
 
+    /// The most that a segment, or what is remembered between two, may have.
+    public static let longestSegment = ConfigurationReader.largestSize
+
     /// The same tokens in segments; what is nil stays as it is.
     ///
     /// - Throws: `CheckpointError` where a segment has no position, or what is remembered is fewer than none.
@@ -120,8 +123,9 @@ public struct TokenBatch: Sendable, Equatable {
         for (member, length, least) in [
             (Member.segmentLength, segments.length, 1), (.memoryLength, segments.memoryLength, 0),
         ] {
-            guard let length, !(least...ConfigurationReader.largestSize).contains(length) else { continue }
-            throw error(member, expected: "a whole number from \(least) on", found: "\(length)")
+            guard let length, !(least...Self.longestSegment).contains(length) else { continue }
+            throw error(
+                member, expected: "a whole number from \(least) to \(Self.longestSegment)", found: "\(length)")
         }
         var result = self
         let all = Segments(

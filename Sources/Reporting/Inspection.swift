@@ -34,8 +34,8 @@ public struct Inspection {
         self.explains = explains
         let contents = checkpoint.contents
         if let pattern {
-            try NamePattern.requireMatches(
-                [pattern], among: contents.tensors.map(\.name), option: checkpoint.path.forDisplay, noun: "tensor")
+            try NamePatterns([pattern]).requireMatches(
+                among: contents.tensors.map(\.name), option: checkpoint.path.forDisplay, noun: "tensor")
             selected = contents.tensors.indices.filter { pattern.matches(contents.tensors[$0].name) }
         } else {
             selected = Array(contents.tensors.indices)

@@ -58,6 +58,16 @@ public struct ManualPage {
             ]
         ),
         (
+            "SIGNALS",
+            [
+                (
+                    "SIGHUP, SIGINT, SIGTERM",
+                    "End it within a moment with 129, 130, 143; what was unfinished is removed."
+                ),
+                ("SIGPIPE", "Where nobody reads standard output any more, it ends with 141."),
+            ]
+        ),
+        (
             "FILES",
             [
                 ("NAME.certificate.json, certificate.json", "The certificate, beside a file and in a folder."),

@@ -6,7 +6,7 @@ import Synchronization
 
 /// A line on standard error that says how far a long piece of work is, how fast it goes and how long it still takes.
 ///
-/// It appears on a terminal only, and only once the work has lasted a moment.
+/// It appears on a terminal only, and there where a line can be taken back, and only once the work has lasted a moment.
 public final class Progress: Sendable {
     private let label: String
     private let total: Int
@@ -27,7 +27,7 @@ public final class Progress: Sendable {
     public init(_ label: String, total: Int, quiet: Bool) {
         self.label = label
         self.total = total
-        isShown = !quiet && Terminal.errorIsTerminal
+        isShown = !quiet && Terminal.errorTakesLinesBack
     }
 
     /// Seconds on a clock that never goes back.

@@ -25,6 +25,9 @@ public enum Terminal {
 
     public static var errorIsTerminal: Bool { isatty(2) != 0 }
 
+    /// Whether a line on it can be taken back.
+    static var errorTakesLinesBack: Bool { errorIsTerminal && getenv("TERM").map { String(cString: $0) } != "dumb" }
+
     static func width(of descriptor: CInt) -> Int {
         var size = winsize()
         if ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= narrowest { return Int(size.ws_col) }

@@ -1,8 +1,7 @@
 import AssayCSystem
-import Dispatch
 import Synchronization
 
-/// Work divided over a bounded number of threads.
+/// Work divided over a bounded number of threads, fewer where the system gives no more.
 public enum Parallel {
     /// The number of threads this process may use at most.
     public static var availableThreads: Int { max(1, Int(csystem_processor_count())) }
@@ -22,7 +21,7 @@ public enum Parallel {
         }
         let next = Atomic<Int>(0)
         let failure = Mutex<(index: Int, error: any Error)?>(nil)
-        DispatchQueue.concurrentPerform(iterations: min(threads, count)) { _ in
+        ThreadPool.shared.run(helpers: min(threads, count) - 1) {
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
                 guard index < count else { return }
@@ -44,7 +43,7 @@ public enum Parallel {
             return
         }
         let next = Atomic<Int>(0)
-        DispatchQueue.concurrentPerform(iterations: min(threads, count)) { _ in
+        ThreadPool.shared.run(helpers: min(threads, count) - 1) {
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
                 guard index < count else { return }

@@ -77,7 +77,7 @@ public enum CertificateFile {
         }
         if let certificate {
             let output = try OutputFile(creating: folder.appending(usual.lastComponent!.string))
-            try output.write(at: 0, certificate.fileBytes)
+            try certificate.write(to: output)
             try output.synchronize()
         }
         try finished.publish()
@@ -111,6 +111,7 @@ public enum CertificateFile {
     ///   else is in the way.
     public static func check(_ path: FilePath?, for plan: ConversionPlan, isWritten: Bool = true) throws {
         let usual = Self.path(for: plan.destination, isFolder: plan.isFolder)
+        if isWritten, path == nil { try StagedOutput.requireName(usual, of: "the name of the certificate") }
         if let path {
             let place = try SystemCall.resolvedAsFarAsItExists(path)
             let destination = try SystemCall.resolvedAsFarAsItExists(plan.destination)
@@ -158,7 +159,7 @@ public enum CertificateFile {
     static func stage(_ certificate: Certificate, at path: FilePath) throws -> StagedOutput {
         let staged = try StagedOutput(path, isFolder: false, overwrite: true)
         let output = try OutputFile(creating: staged.staging)
-        try output.write(at: 0, certificate.fileBytes)
+        try certificate.write(to: output)
         try output.synchronize()
         return staged
     }

@@ -4,7 +4,7 @@ import AssayTensors
 import SystemPackage
 
 extension Certificate {
-    /// The statement as a JSON value; `canonicalText` of it is what is written.
+    /// The statement as a JSON value; its canonical text is what is written.
     public var json: JSONValue {
         let subjects =
             [Self.subject(destinationName, content: destinationContentDigest, sha256: isFolder ? nil : files[0].digest)]
@@ -66,12 +66,32 @@ extension Certificate {
     }
 
     /// The bytes of the certificate's file: canonical JSON and a newline.
-    public var fileBytes: [UInt8] { Self.fileBytes(json) }
+    public var fileBytes: [UInt8] {
+        var bytes: [UInt8] = []
+        try! Self.write(json) { bytes.append(contentsOf: $0) }
+        return bytes
+    }
 
-    private static func fileBytes(_ json: JSONValue) -> [UInt8] { Array((json.canonicalText + "\n").utf8) }
+    /// Writes the certificate's file, in pieces: it may be as long as the names of a million tensors.
+    func write(to output: OutputFile) throws {
+        var offset = 0
+        try Self.write(json) { piece in
+            try output.write(at: offset, piece)
+            offset += piece.count
+        }
+    }
+
+    private static func write(_ json: JSONValue, _ take: (UnsafeRawBufferPointer) throws -> Void) throws {
+        try json.writeCanonicalText(take)
+        try [UInt8(ascii: "\n")].withUnsafeBytes(take)
+    }
 
     /// The certificate's own digest: SHA-256 of its canonical form, however a file spells it.
-    static func digest(of json: JSONValue) -> Digest { fileBytes(json).withUnsafeBytes { Digest.of($0) } }
+    static func digest(of json: JSONValue) -> Digest {
+        var hasher = DigestHasher()
+        try! write(json) { hasher.update($0) }
+        return hasher.finalize()
+    }
 }
 
 extension Certificate.Tensor {
@@ -168,6 +188,14 @@ extension Certificate.Transform {
     }
 }
 
+extension Certificate.Transform {
+    /// Whether it makes integers or blocks of numbers.
+    fileprivate var quantizes: Bool {
+        operation.hasPrefix("quantize ")
+            || operation.split(separator: " ").last.flatMap { ElementType(rawValue: String($0)) }?.isBlock ?? false
+    }
+}
+
 extension Certificate {
     /// Larger than the certificate of a million tensors.
     static let maximumByteCount = 1 << 30
@@ -243,7 +271,29 @@ extension Certificate {
         }
         try requireDistinctNames(path)
         try requireTransforms(path)
+        try requireOperation(path)
+        try requireDrops(path)
         try requirePlaces(path)
+    }
+
+    /// Who quantizes says so, and nobody else.
+    private func requireOperation(_ path: FilePath) throws(CheckpointError) {
+        let quantizes = transforms.contains(where: \.quantizes)
+        guard quantizes != (operation == "quantize") else { return }
+        throw CheckpointError(
+            path, .part("operation"),
+            expected: quantizes ? "'quantize', as transforms do" : "'convert', as no transform quantizes",
+            found: "'\(operation)'")
+    }
+
+    /// What was left out was not read.
+    private func requireDrops(_ path: FilePath) throws(CheckpointError) {
+        let read = NameSet(sourceTensors.map(\.info.name) + transforms.flatMap(\.origin.sources))
+        for drop in dropped where read.contains(drop.name) {
+            throw CheckpointError(
+                path, .part("dropped"), expected: "tensors that nothing was made of",
+                found: "'\(drop.name.escapedForDisplay)', which was converted")
+        }
     }
 
     /// Each tensor is made by one transform; only a second name of one may go without.
@@ -269,6 +319,7 @@ extension Certificate {
         for (names, place) in [
             (sourceTensors.map(\.info.name), "source.tensors"),
             (destinationTensors.map(\.info.name), "destination.tensors"), (files.map(\.name), "destination.files"),
+            (dropped.map(\.name), "dropped"),
         ] {
             var seen = NameSet()
             for name in names where !seen.insert(name) {

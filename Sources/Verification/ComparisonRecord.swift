@@ -45,6 +45,7 @@ public struct ComparisonRecord: Sendable {
     init?(_ value: JSONValue) {
         guard let json = value.object, let reference = json["reference"]?.object, reference["name"]?.string != nil,
             reference["contentDigest"]?.string.flatMap({ Digest(hexadecimal: $0) }) != nil,
+            reference["configuration"].map({ $0.string.flatMap { Digest(hexadecimal: $0) } != nil }) ?? true,
             json["tool"]?.string != nil, json["arithmeticVersion"]?.int != nil,
             json["profile"]?.string.flatMap({ Profile(rawValue: $0) }) != nil,
             json["class"]?.string.flatMap({ DifferenceClass(rawValue: $0) }) != nil,

@@ -162,6 +162,8 @@ extension Certificate {
         let past = [
             dropped.isEmpty ? nil : "tensors were dropped by rule: \(dropped.count) (\(rules.listed(first: 3)))",
             metadataEdits.isEmpty ? nil : "metadata was changed (\(metadataEdits.map(\.text).listed(first: 3)))",
+            arithmeticVersion == Arithmetic.version
+                ? nil : "it was made with arithmetic version \(arithmeticVersion), this is \(Arithmetic.version)",
             wasReread ? "the written files were read again before they were published" : nil,
         ]
         return (withSource ? [] : [made])

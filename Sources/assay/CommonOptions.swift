@@ -125,8 +125,8 @@ struct OutputOptions: ParsableArguments {
         var options = ConversionOptions(destination: FilePath(argument: destination))
         options.namesFolder = destination.hasSuffix("/")
         options.formatName = format
-        options.include = include.map { NamePattern($0) }
-        options.exclude = exclude.map { NamePattern($0) }
+        options.include = NamePatterns(include.map { NamePattern($0) })
+        options.exclude = NamePatterns(exclude.map { NamePattern($0) })
         options.shardByteCount = shardSize?.value
         options.reading = reading
         options.overwrite = overwrite

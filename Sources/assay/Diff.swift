@@ -89,7 +89,7 @@ struct Diff: ParsableCommand {
         Main.removeTemporariesWhenInterrupted()
         let checkpoints = try [a, b].map { try common.open($0) }
         if let report {
-            for checkpoint in checkpoints { try checkpoint.refuse(output: FilePath(argument: report)) }
+            for checkpoint in checkpoints { try checkpoint.refuse(sideOutput: FilePath(argument: report)) }
             try input.refuse(output: report)
             try InputOptions.refuse([mapA, mapB], output: report)
         }

@@ -34,8 +34,9 @@ struct InputOptions: ParsableArguments {
     func validate() throws {
         if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }
         for (name, length, least) in [("--segment-length", segmentLength, 1), ("--memory-length", memoryLength, 0)] {
-            guard let length, length < least else { continue }
-            throw ValidationError("\(name): a whole number from \(least) on, not \(length)")
+            guard let length, !(least...TokenBatch.longestSegment).contains(length) else { continue }
+            throw ValidationError(
+                "\(name): a whole number from \(least) to \(TokenBatch.longestSegment), not \(length)")
         }
     }
 

@@ -90,13 +90,15 @@ enum Main {
         var signals = endingSignals
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         var thread = pthread_t()
-        pthread_create(
+        let status = pthread_create(
             &thread, nil,
             { _ in
                 var (signals, number) = (Main.endingSignals, CInt(0))
                 while sigwait(&signals, &number) != 0 {}
                 Temporaries.removeAll { _exit(128 + number) }
             }, nil)
+        // Where no thread can wait for them, they end the process as they do any.
+        if status != 0 { pthread_sigmask(SIG_UNBLOCK, &signals, nil) }
     }
 
     private static var endingSignals: sigset_t {

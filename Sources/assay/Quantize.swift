@@ -109,7 +109,7 @@ struct Quantize: ParsableCommand {
             quantization: QuantizationOptions(
                 scaleType: scaleType.flatMap { ElementType(spelling: $0) }, searchesClipping: !keepsRange,
                 allowsNonFinite: allowNonFinite, threads: 1),
-            exceptions: keep.map { NamePattern($0) },
+            exceptions: NamePatterns(keep.map { NamePattern($0) }),
             map: map.read())
         try ConversionSession(plan: quantization.plan, operation: "quantize", output: output, common: common).run()
     }

@@ -51,7 +51,7 @@ struct Run: ParsableCommand {
         let opened = try common.openModel(model)
         if let capture {
             _ = try Capture.format(for: FilePath(argument: capture))
-            try opened.checkpoint.refuse(output: FilePath(argument: capture))
+            try opened.checkpoint.refuse(sideOutput: FilePath(argument: capture))
             try input.refuse(output: capture)
         }
         let pattern = try TapPattern(joining: taps) ?? .everything

@@ -42,7 +42,7 @@ import Testing
     private func plan(_ format: any CheckpointFormat.Type, _ names: [String], _ number: Int) throws -> ConversionPlan {
         let name = "\(number)" + format.fileExtensions[0]
         var options = ConversionOptions(destination: work.path.appending(name))
-        options.include = names.map { NamePattern($0) }
+        options.include = NamePatterns(names.map { NamePattern($0) })
         options.reading = Self.reading
         return try ConversionPlan.convert(source, options, to: nil)
     }

@@ -244,7 +244,10 @@ import Testing
             (#"[{"from":["b","c.x"],"to":["y","z"],"axis":0}]"#, "one name on one side"),
             (#"[{"from":"c.x","to":["y","z"],"axis":0,"sizes":[6]}]"#, "'sizes' of the 2 parts"),
             (#"[{"from":"b"}]"#, "'from' and 'to'"), (#"[{"from":"b","to":7}]"#, "rules[0].to: expected a name"),
-            (#"[{"from":"b","to":"c","axes":0}]"#, "'axes'"), ("[]", "rules: expected a list of at least one"),
+            (#"[{"from":"b","to":"c","axes":0}]"#, "'axes'"),
+            ("[]", "rules: expected a list of at least one, found an empty one"),
+            (#"[{"from":["a","a"],"to":"z","axis":0}]"#, "each name once in 'from', found one of them twice"),
+            (#"[{"from":"a","to":"z","sizes":[4]}]"#, "'sizes' only where several parts are cut out"),
             (#"[{"from":"c.x","to":"y","transpose":[-1,0]}]"#, "rules[0].transpose[0]: expected a whole number"),
         ])
     func refuseWhatIsNoBijection(_ rules: String, _ words: String) {
@@ -252,5 +255,22 @@ import Testing
             _ = try Self.map(rules).apply(to: Self.model, of: "model")
         }
         #expect((error as? any AssayError)?.description.contains(words) == true, "\(String(describing: error))")
+    }
+
+    /// Rules times names may be more than anybody waits for.
+    @Test(.timeLimit(.minutes(1)), arguments: [false, true]) func takeNoLongerForManyRules(_ joins: Bool) throws {
+        let names = (0..<14_000).map { "t\($0)" }
+        let tensors = names.map { TensorInfo(name: $0, elementType: .u8, shape: Shape([1])!)! }
+        let rules =
+            joins
+            ? #"[{"from":[\#(names.map { "\"\($0)\"" }.joined(separator: ","))],"to":"z","axis":0}]"#
+            : "["
+                + names.map { #"{"from":"\#($0)*.{i}","to":"q\#($0)*.{i}"},{"from":"\#($0)","to":"r\#($0)"}"# }
+                .joined(separator: ",") + "]"
+        guard joins else {
+            let error = #expect(throws: UsageError.self) { try Self.map(rules).apply(to: tensors, of: "model") }
+            return #expect(error?.sentence.contains("rules[0]: 't0*.{i}' is the name of no tensor") == true)
+        }
+        #expect(try Self.map(rules).apply(to: tensors, of: "model").map(\.name) == ["z"])
     }
 }

@@ -215,7 +215,8 @@ extension JSONObject {
         #expect(report.notes.contains("not among them: layers.0.attn_norm, layers.0.attn_out, "))
         #expect(report.notes.contains("1 of 15 tensors are no taps and are left out: loss"), "\(report.notes)")
         // The same against our own capture: two captures and a map.
-        let own = model.folder.path.appending("own.safetensors").string
+        let work = try TemporaryFolder()
+        let own = work.path.appending("own.safetensors").string
         #expect(try AssayTool.run(["run", model.path, "--tokens", model.tokens, "--capture", own]).exitCode == 0)
         let (both, pair) = try diff([
             own, capture.string, "--map-b", map.string, "--taps", "embed,layers.*.q,layers.*.v,layers.*.mlp_act,logits",

@@ -212,6 +212,14 @@ import Testing
         #expect(work.folder.names == ["made.assay-partial", "other", "source.safetensors"])
     }
 
+    @Test(arguments: ["", "{", "[1]", "{}"]) func saysWhatToDoWhereWhatItKeptIsDamaged(_ text: String) throws {
+        let work = try Interrupted()
+        try TestFiles.write(Array(text.utf8), to: work.partial.appending("run.json"))
+        let outcome = try work.run()
+        #expect(outcome.exitCode == 3, "\(outcome.errors)")
+        #expect(outcome.errors.contains("remove the folder"), "\(outcome.errors)")
+    }
+
     /// A folder of that name that holds other things is not even locked.
     @Test func putsNothingIntoTheFoldersOfOthers() throws {
         let folder = try TemporaryFolder()
@@ -301,10 +309,11 @@ import Testing
         #expect(try AssayTool.run(["convert", model.path, made.string]).exitCode == 0)
         try model.folder.write("tokenizer_config.json", Array(#"{"v":2}"#.utf8))
         let command = ["convert", model.path, made.string, "--overwrite", "--resume"]
-        let (records, environment) = (try TemporaryFolder(), FaultLibrary.environment)
+        let records = try TemporaryFolder()
         #expect(
             try AssayTool.run(
-                command, environment: environment(work.path, [], records.path.appending("all"), false)
+                command,
+                environment: FaultLibrary.environment(under: work.path, log: records.path.appending("all"))
             ).exitCode == 0)
         let exchange = try #require(
             try RecordedCall.all(in: records.path.appending("all")).last { $0.name == "exchange" })
@@ -313,7 +322,8 @@ import Testing
         #expect(try AssayTool.run(["convert", model.path, made.string]).exitCode == 0)
         try model.folder.write("tokenizer_config.json", Array(#"{"v":2}"#.utf8))
         _ = try AssayTool.run(
-            command, environment: environment(work.path, ["\(exchange.number)=signal \(SIGKILL)"], nil, false))
+            command,
+            environment: FaultLibrary.environment(under: work.path, ["\(exchange.number)=signal \(SIGKILL)"]))
         #expect(work.names == ["made", "made.assay-partial"])
         let outcome = try AssayTool.run(command)
         #expect(outcome.exitCode == 0 && outcome.errors.contains("1 of 1 files are kept"), "\(outcome.errors)")

@@ -125,6 +125,37 @@ import Testing
     }
 
     /// Behind a link ".." leads elsewhere than the text says.
+    /// A folder is read by what its files are called: a new one must not become its weights, or count as a companion.
+    @Test func whatIsNoModelIsNotTakenForAFileOfOne() throws {
+        let model = try TestModel()
+        let weights = model.folder.path.appending("weights.safetensors")
+        try SystemCall.rename(model.weights, to: weights, replacing: false)
+        func run(_ arguments: [String]) throws -> AssayTool.Outcome {
+            let names = model.folder.names
+            let outcome = try AssayTool.run(arguments)
+            if outcome.exitCode != 0 { #expect(model.folder.names == names) }
+            return outcome
+        }
+        for (name, isMade) in [
+            ("model.safetensors", false), ("c.safetensors", false), ("c.h5", true), ("c.bin", true),
+        ] {
+            let place = model.folder.path.appending(name)
+            let outcome = try run(["run", model.path, "--tokens", model.tokens, "--capture", place.string])
+            #expect(outcome.exitCode == (isMade ? 0 : 64), "\(name): \(outcome.errors)")
+            #expect(isMade || outcome.errors.contains("would be taken for one of its files"), "\(outcome.errors)")
+            SystemCall.removeIfPresent(place)
+        }
+        for (name, isMade) in [
+            ("model.safetensors.index.json", false), ("generation.json", false), ("report", false), ("r.html", true),
+        ] {
+            let outcome = try run([
+                "diff", model.path, weights.string, "--report", model.folder.path.appending(name).string,
+            ])
+            #expect(outcome.exitCode == (isMade ? 0 : 64), "\(name): \(outcome.errors)")
+        }
+        try Self.trials.record(8)
+    }
+
     @Test func outputsLieWhereTheSystemSays() throws {
         let folder = try TemporaryFolder()
         let (model, _) = try model(in: folder)

@@ -117,7 +117,7 @@ import Testing
     }
 
     /// The certificate's name is the longest of those that are made.
-    @Test(arguments: [(238, true), (239, false), (255, false)]) func namesAreAsLongAsFileSystemsAllow(
+    @Test(arguments: [(238, true), (239, false), (255, false), (256, false)]) func namesAreAsLongAsFileSystemsAllow(
         _ count: Int, _ isMade: Bool
     ) throws {
         let model = try TestModel()
@@ -125,8 +125,25 @@ import Testing
         let outcome = try AssayTool.run(
             ["convert", model.weights.string, model.folder.path.appending(name).string])
         #expect(outcome.exitCode == (isMade ? 0 : 64), "\(outcome.errors)")
-        if !isMade { #expect(outcome.errors.contains("the name has \(count) bytes"), "\(outcome.errors)") }
+        if !isMade {
+            let words =
+                count > 255 ? "the name has \(count) bytes" : "the name of the certificate has \(count + 17) bytes"
+            #expect(outcome.errors.contains(words), "\(outcome.errors)")
+        }
         #expect(model.folder.names.count == (isMade ? 5 : 3))
+        let bare = try AssayTool.run([
+            "convert", model.weights.string, model.folder.path.appending(name).string, "--certificate", "none",
+            "--overwrite",
+        ])
+        #expect(bare.exitCode == (count > 255 ? 64 : 0), "\(bare.errors)")
+    }
+
+    @Test func aFolderThatResumeKeepsNeedsAName() throws {
+        let (outcome, made) = try run(
+            "convert MODEL OUT/\(String(repeating: "d", count: 245)) --shard-size 1MB --resume")
+        #expect(outcome.exitCode == 64 && made.isEmpty)
+        #expect(
+            outcome.errors.contains("the name of the folder that --resume keeps has 259 bytes"), "\(outcome.errors)")
     }
 
     /// Folders of links, as hubs keep them, with a file that was not downloaded.

@@ -8,6 +8,7 @@
 //                fail (with this errno, the call is not made), short (only so many bytes), after (the call is made, then
 //                fails), stay (fail, and from then on every call of that name), signal (sent to the process before the call),
 //                interrupt (EINTR for every other call, so that one that is tried again gets through).
+// FAULTS_THREADS the process gets so many threads, and no more.
 // FAULTS_CHILD   1 puts a child process under the same orders instead of this one.
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -390,6 +391,13 @@ ssize_t read(int file, void *buffer, size_t byte_count) {
 // MARK: Children
 
 /// A child gets the orders, where they are for it, although its parent gives it an environment of its own.
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *), void *argument) {
+    static int count;
+    const char *limit = getenv("FAULTS_THREADS");
+    if (limit != NULL && __sync_add_and_fetch(&count, 1) > atoi(limit)) return EAGAIN;
+    return REAL(pthread_create)(thread, attributes, body, argument);
+}
+
 int posix_spawn(pid_t *child, const char *path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *attributes, char *const arguments[], char *const environment[]) {
     if (!goes_to_child) return REAL(posix_spawn)(child, path, actions, attributes, arguments, environment);

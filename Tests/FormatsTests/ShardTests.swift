@@ -25,6 +25,22 @@ import Testing
 
     private let sound = #""a":"m-1.safetensors","b":"m-2.safetensors""#
 
+    /// Whoever has one file of several has no complete checkpoint.
+    @Test(arguments: ["model-00001-of-00002.safetensors", "pytorch_model-00002-of-00003.safetensors"])
+    func oneOfSeveralIsNoWholeOne(_ name: String) throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.write(name, tensorA)
+        let error = #expect(throws: StructureError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.sentence.contains("\(name) is one of") == true, "\(error?.sentence ?? "")")
+        let twin = try TemporaryFolder()
+        try twin.write("model-00001-of-00001.safetensors", tensorA)
+        try EveryCommand.mustRefuse(folder.path, named: folder.path.string, exitCode: 2, words: [name], twin: twin.path)
+        #expect(try Checkpoint.open(twin.path).warnings.isEmpty)
+        // By its own name it is read, and what it is is said.
+        let warnings = try Checkpoint.open(file).warnings
+        #expect(warnings.count == 1 && warnings[0].hasPrefix("by its name this is file "), "\(warnings)")
+    }
+
     @Test func areReadAsOneCheckpointByFolderAndByIndex() throws {
         let folder = try folder(sound)
         for path in [folder.path, folder.path.appending("m.safetensors.index.json")] {
@@ -124,6 +140,7 @@ import Testing
 
     @Test(arguments: [
         ("{}", "weight_map"), (#"{"weight_map":[]}"#, "a list"),
+        (#"{"weight_map":{}}"#, "weight_map: expected the file of at least one tensor, found none"),
         (#"{"weight_map":{"a":["m-1.safetensors"]}}"#, "a list"),
         (#"{"weight_map":{"a":"m-1.safetensors","a":"m-2.safetensors"}}"#, "'a' again"), ("[]", "weight_map"),
         ("x", "a value"), ("", "an empty file"), ("\u{feff}{}", "a value"),

@@ -69,10 +69,10 @@ struct BadTokens: Sendable, CustomTestStringConvertible {
             "segment_length: expected a whole number, found a list"),
         .init(
             "{\"input_ids\": [[1]], \"segment_length\": 0}",
-            "segment_length: expected a whole number from 1 on, found 0"),
+            "segment_length: expected a whole number from 1 to 2147483647, found 0"),
         .init(
             "{\"input_ids\": [[1]], \"memory_length\": -1}",
-            "memory_length: expected a whole number from 0 on, found -1"),
+            "memory_length: expected a whole number from 0 to 2147483647, found -1"),
         .init(
             "{\"input_ids\": [[1]], \"segment_length\": 2}",
             "segment_length: expected none, as bert remembers nothing between segments, found some"),

@@ -21,14 +21,17 @@ public enum FaultLibrary {
     ///   - folder: only calls about what lies in it are counted, recorded and made to fail.
     ///   - orders: which call is to do what, as `faults.c` describes it: "17=fail 28".
     ///   - log: a file that gets the record.
+    ///   - threads: how many the process gets beside its first; nil for any.
     public static func environment(
-        under folder: FilePath, _ orders: [String] = [], log: FilePath? = nil, inChild: Bool = false
+        under folder: FilePath, _ orders: [String] = [], log: FilePath? = nil, inChild: Bool = false,
+        threads: Int? = nil
     ) throws -> [String: String] {
         var environment = [
             "LD_PRELOAD": try library.get().string, "FAULTS_UNDER": folder.string,
             "FAULTS_ORDERS": orders.joined(separator: ","),
         ]
         environment["FAULTS_LOG"] = log?.string
+        environment["FAULTS_THREADS"] = threads.map(String.init)
         if inChild { environment["FAULTS_CHILD"] = "1" }
         return environment
     }

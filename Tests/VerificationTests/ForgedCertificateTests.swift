@@ -29,7 +29,17 @@ struct Made {
         (options.shardByteCount, options.namesFolder) = (shards, isFolder)
         if isFolder { options.formatName = "safetensors" }
         let finished = try plan(try Checkpoint.open(self.source), options).run()
-        try CertificateFile.publish(finished, try Certificate(of: finished, operation: "convert", tool: "assay test"))
+        let quantizes = finished.outcome.steps.contains { $0.findings.quantization != nil }
+        try CertificateFile.publish(
+            finished,
+            try Certificate(of: finished, operation: quantizes ? "quantize" : "convert", tool: "assay test"))
+    }
+
+    /// With "n" beside them.
+    static var withMore: MemoryCheckpoint {
+        var checkpoint = plain
+        checkpoint.set("n", .u8, [1], [0xC1])
+        return checkpoint
     }
 
     /// "a" and "b", and "t", a second name of "a".
@@ -130,6 +140,12 @@ struct Forgery: Sendable, CustomTestStringConvertible {
 
 private let cast = { @Sendable (source: Checkpoint, options: ConversionOptions) in
     try ConversionPlan.convert(source, options, to: .f16)
+}
+
+private let leavingOut = { @Sendable (source: Checkpoint, options: ConversionOptions) in
+    var options = options
+    options.exclude = [NamePattern("n*")]
+    return try ConversionPlan.convert(source, options, to: nil)
 }
 
 private let quantized = { @Sendable (source: Checkpoint, options: ConversionOptions) in
@@ -272,6 +288,25 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
             }
             return made
         },
+        .forging("what was done", .invalidFile, "operation: expected 'convert', as no transform quantizes") {
+            $0.operation = "quantize"
+        },
+        .making("that nothing was quantized", .invalidFile, "operation: expected 'quantize', as transforms do") {
+            let made = try Made(Made.weights, quantized)
+            try made.forge { $0.operation = "convert" }
+            return made
+        },
+        .forging("a drop of what was converted", .invalidFile, "dropped: expected tensors that nothing was made of") {
+            $0.dropped = [Certificate.Drop(name: "a", rule: "--exclude a")]
+        },
+        .forging("a drop of what never was", .structureDiffers, #"and not there: ["nowhere"]"#) {
+            $0.dropped = [Certificate.Drop(name: "nowhere", rule: "--exclude n*")]
+        },
+        .making("a drop said twice", .invalidFile, "dropped: expected each name once, found 'n' again") {
+            let made = try Made(Made.withMore, leavingOut)
+            try made.forge { $0.dropped += $0.dropped }
+            return made
+        },
         .forging("how well nothing was quantized", .invalidFile, #"other figures: ["a"]"#) { certificate in
             let index = certificate.transforms.firstIndex { $0.outputs == ["a"] }!
             certificate.transforms[index].quantization = JSONObject([("relativeL2", 0)])
@@ -288,7 +323,7 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
     @Test func holdUnlessTheyAreForged() throws {
         let made = try [
             Made(), Made(shards: 4), Made(Made.weights, cast),
-            Made(Made.weights, quantized),
+            Made(Made.weights, quantized), Made(Made.withMore, leavingOut),
         ]
         for made in made {
             let (status, words) = try made.verify()
@@ -326,14 +361,17 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
 
     /// What is over and done cannot be seen from the files; it is said that nobody looked.
     @Test(arguments: [false, true]) func areSaidToClaimMoreThanCanBeSeen(_ against: Bool) throws {
-        let made = try Made()
+        let made = try Made(Made.withMore, leavingOut)
         try made.forge {
             $0.metadataEdits = [MetadataEdit(key: "licence", value: "MIT"), MetadataEdit(key: "x", value: nil)]
-            $0.dropped = [Certificate.Drop(name: "nowhere", rule: "--exclude n*")]
+            $0.arithmeticVersion = 99
         }
         let (status, words) = try made.verify(against: against)
         #expect(status == .done)
-        for claim in ["licence set to MIT, x removed", "tensors were dropped by rule: 1 (--exclude n*)", "read again"] {
+        for claim in [
+            "licence set to MIT, x removed", "tensors were dropped by rule: 1 (--exclude n*)", "read again",
+            "it was made with arithmetic version 99, this is",
+        ] {
             #expect(words.contains(claim), "\(words)")
         }
         #expect(words.contains("the recorded transforms of") == !against)

@@ -11,7 +11,7 @@ package enum InterruptedEdit {
     /// The old header of a file, where one is left.
     static func left(of path: FilePath) throws(SystemError) -> FilePath? {
         let backup = backup(of: path)
-        return try SystemCall.statusOfLengthened(backup, followingLinks: false) == nil ? nil : backup
+        return try SystemCall.status(backup, followingLinks: false) == nil ? nil : backup
     }
 
     /// - Throws: `CheckpointError` where the old header lies there.

@@ -57,6 +57,7 @@ public final class StagedOutput: Sendable {
         guard destination.lastComponent != nil else {
             throw UsageError("\(destination.forDisplay): this names no file that could be written")
         }
+        try requireName(destination, of: "the name")
         if !isFolder { try refuseInterruptedEdit(of: destination) }
         let found = try SystemCall.status(destination, followingLinks: false)
         if let found { try check(found, destination, isFolder: isFolder, overwrite: overwrite, replaceable) }
@@ -70,6 +71,20 @@ public final class StagedOutput: Sendable {
         }
         try SystemCall.requireWritable(destination.folder, for: destination)
         return found
+    }
+
+    private static let maximumNameByteCount = 255
+
+    /// Requires that file systems allow a name.
+    ///
+    /// - Parameter what: what messages call it: "the name of its certificate".
+    /// - Throws: `UsageError`.
+    package static func requireName(_ path: FilePath, of what: String) throws(UsageError) {
+        let byteCount = path.lastComponent?.string.utf8.count ?? 0
+        guard byteCount > maximumNameByteCount else { return }
+        throw UsageError(
+            "\(path.forDisplay): \(what) has \(byteCount) bytes, more than the \(maximumNameByteCount) that file systems allow;"
+                + " choose a shorter one")
     }
 
     private static func check(

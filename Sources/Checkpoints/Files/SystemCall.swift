@@ -31,10 +31,13 @@ package enum SystemCall {
         package var mode: UInt32
         package var modifiedSeconds: Int
         package var modifiedNanoseconds: Int
-        /// When its bytes or anything of it (name, owner, times) changed last. Nobody can set it. No part of `==`, as the mode
-        /// is none: neither tells of the bytes.
+        /// When its bytes or anything of it (names, mode, owner, times) changed last. Nobody can set it. No part of `==`, as the
+        /// mode is none: neither tells of the bytes.
         package var changedSeconds: Int
         package var changedNanoseconds: Int
+        private let linkCount: UInt64
+        private let owner: UInt32
+        private let group: UInt32
 
         /// Whether both are one file, whatever it is called.
         package func isSameFile(as other: Status) -> Bool { device == other.device && inode == other.inode }
@@ -54,6 +57,16 @@ package enum SystemCall {
             modifiedNanoseconds = raw.st_mtim.tv_nsec
             changedSeconds = raw.st_ctim.tv_sec
             changedNanoseconds = raw.st_ctim.tv_nsec
+            linkCount = UInt64(raw.st_nlink)
+            owner = UInt32(raw.st_uid)
+            group = UInt32(raw.st_gid)
+        }
+
+        /// Whether something changed that is neither a name, the mode nor the owner: bytes, where the time of their change was
+        /// set back.
+        fileprivate func wasChangedUnseen(since before: Status) -> Bool {
+            (changedSeconds, changedNanoseconds) != (before.changedSeconds, before.changedNanoseconds)
+                && (mode, linkCount, owner, group) == (before.mode, before.linkCount, before.owner, before.group)
         }
 
         /// The same file, not written to in between.
@@ -88,7 +101,8 @@ package enum SystemCall {
         }
     }
 
-    /// The status of what a path leads to (links followed), or nil where nothing is there.
+    /// The status of what a path leads to (links followed), or nil where nothing is there: nothing has a name that is too
+    /// long for the file system either.
     package static func status(_ path: FilePath, followingLinks: Bool = true) throws(SystemError) -> Status? {
         var raw = stat()
         do {
@@ -96,22 +110,12 @@ package enum SystemCall {
                 path.withPlatformString { followingLinks ? stat($0, &raw) : lstat($0, &raw) }
             }
         } catch {
-            guard error.errno == .noSuchFileOrDirectory || error.errno == .notDirectory else { throw error }
-            return nil
+            switch error.errno {
+            case .noSuchFileOrDirectory, .notDirectory, .fileNameTooLong: return nil
+            default: throw error
+            }
         }
         return Status(raw)
-    }
-
-    /// The same of a name that was made by lengthening another: where that is too long, nothing can have it.
-    package static func statusOfLengthened(
-        _ path: FilePath, followingLinks: Bool = true
-    ) throws(SystemError) -> Status? {
-        do {
-            return try status(path, followingLinks: followingLinks)
-        } catch {
-            guard error.errno == .fileNameTooLong else { throw error }
-            return nil
-        }
     }
 
     package static func status(of descriptor: CInt, _ path: FilePath) throws(SystemError) -> Status {
@@ -125,7 +129,9 @@ package enum SystemCall {
     /// - Parameter before: its status at that time.
     package static func requireUnchanged(_ path: FilePath, since before: Status?) throws(SystemError) {
         let now = try status(path)
-        guard now != before else { return }
+        if now == before {
+            guard let now, let before, now.wasChangedUnseen(since: before) else { return }
+        }
         throw SystemError(
             "trust what was read", path, now == nil ? .noSuchFileOrDirectory : .ioError,
             advice: now == nil ? "it vanished meanwhile" : "it was changed while it was read")
@@ -295,7 +301,11 @@ package enum SystemCall {
     package static func rename(
         _ source: FilePath, to destination: FilePath, replacing: Bool
     ) throws(SystemError) {
-        try retrying("rename it to \(destination.forDisplay)", source) {
+        // What was made is called by the name that it is to have.
+        let operation =
+            Temporaries.destination(of: source) == destination
+            ? "rename what was made to that" : "rename it to \(destination.forDisplay)"
+        try retrying(operation, source) {
             source.withPlatformString { from in
                 destination.withPlatformString { to in
                     replacing ? Glibc.rename(from, to) : csystem_rename_without_replacing(from, to)
@@ -308,7 +318,7 @@ package enum SystemCall {
     /// file system cannot do that, there is such a moment.
     static func exchange(_ staging: FilePath, _ destination: FilePath) throws(SystemError) {
         do {
-            try retrying("exchange it with \(destination.forDisplay)", staging) {
+            try retrying("exchange what was made with what is there", staging) {
                 staging.withPlatformString { from in
                     destination.withPlatformString { to in csystem_exchange(from, to) }
                 }

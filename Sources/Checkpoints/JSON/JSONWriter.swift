@@ -1,120 +1,146 @@
 extension JSONValue {
     /// The value as text without white space, members in their own order; non-ASCII stays as it is.
-    public var compactText: String {
-        var text = ""
-        write(to: &text, indentation: nil, level: 0)
-        return text
-    }
+    public var compactText: String { text(.compact) }
 
     /// The value indented by two spaces for people, with short lists of plain values on one line, and whatever could
     /// disguise text on a terminal escaped. No final newline.
-    public var prettyText: String {
-        var text = ""
-        write(to: &text, indentation: 2, level: 0)
-        return text
-    }
+    public var prettyText: String { text(.pretty) }
 
     /// One text for one value: every object's members sorted by their keys, numbers and strings in one spelling, no white
     /// space.
     ///
     /// - Source: RFC 8785, whole numbers of 64 bits excepted: they keep all their digits.
-    public var canonicalText: String { canonical.compactText }
+    public var canonicalText: String { text(.canonical) }
+
+    /// The canonical text in pieces of some hundred kilobytes.
+    ///
+    /// - Throws: what `take` throws.
+    public func writeCanonicalText(_ take: (UnsafeRawBufferPointer) throws -> Void) throws {
+        try withoutActuallyEscaping(take) { take in
+            var writer = JSONWriter(form: .canonical, flush: take)
+            try writer.write(self, level: 0)
+            try writer.finish()
+        }
+    }
 
     /// Whether both are one value, however they are spelled. Texts count by their bytes: Swift takes canonically equivalent
     /// ones for equal.
     public func isSame(as other: JSONValue) -> Bool { ExactName(canonicalText) == ExactName(other.canonicalText) }
 
-    private var canonical: JSONValue {
-        switch self {
-        case .array(let elements): .array(elements.map(\.canonical))
-        case .object(let object):
-            .object(
-                JSONObject(
-                    object.members
-                        .sorted { $0.key.utf16.lexicographicallyPrecedes($1.key.utf16) }
-                        .map { ($0.key, $0.value.canonical) }))
-        case .number(let number): .number(number.canonical)
-        default: self
-        }
+    /// A string in quotes: only `"`, `\` and control characters are escaped.
+    public static func quoted(_ string: String) -> String { JSONValue.string(string).compactText }
+
+    private func text(_ form: JSONWriter.Form) -> String {
+        var writer = JSONWriter(form: form, flush: nil)
+        // Without a taker nothing fails.
+        try! writer.write(self, level: 0)
+        return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    private func write(to text: inout String, indentation: Int?, level: Int) {
-        switch self {
-        case .null: text += "null"
-        case .bool(let value): text += value ? "true" : "false"
-        case .number(let number): text += number.text
-        case .string(let string): Self.writeQuoted(string, to: &text, forPeople: indentation != nil)
-        case .array(let elements):
-            let flat = indentation == nil || elements.allSatisfy(\.isPlain)
-            Self.writeList(
-                elements, "[", "]", to: &text, indentation: flat ? nil : indentation, level: level,
-                separator: indentation != nil && flat ? ", " : ","
-            ) { element, text in element.write(to: &text, indentation: indentation, level: level + 1) }
-        case .object(let object):
-            Self.writeList(object.members, "{", "}", to: &text, indentation: indentation, level: level, separator: ",")
-            {
-                member, text in
-                Self.writeQuoted(member.key, to: &text, forPeople: indentation != nil)
-                text += indentation == nil ? ":" : ": "
-                member.value.write(to: &text, indentation: indentation, level: level + 1)
-            }
-        }
-    }
-
-    private var isPlain: Bool {
+    fileprivate var isPlain: Bool {
         switch self {
         case .array, .object: false
         default: true
         }
     }
+}
 
-    private static func writeList<Element>(
-        _ elements: [Element], _ open: String, _ close: String, to text: inout String, indentation: Int?, level: Int,
-        separator: String, _ write: (Element, inout String) -> Void
-    ) {
-        text += open
+/// Makes text of values.
+private struct JSONWriter {
+    enum Form { case compact, pretty, canonical }
+
+    let form: Form
+    /// Takes what was written so far, as it comes; nil keeps all of it.
+    let flush: ((UnsafeRawBufferPointer) throws -> Void)?
+    private(set) var bytes: [UInt8] = []
+
+    private static let pieceByteCount = 256 << 10
+    private static let indentation = 2
+
+    init(form: Form, flush: ((UnsafeRawBufferPointer) throws -> Void)?) { (self.form, self.flush) = (form, flush) }
+
+    mutating func write(_ value: JSONValue, level: Int) throws {
+        switch value {
+        case .null: append("null")
+        case .bool(let value): append(value ? "true" : "false")
+        case .number(let number): append(form == .canonical ? number.canonical.text : number.text)
+        case .string(let string): appendQuoted(string)
+        case .array(let elements):
+            try writeList(elements, "[", "]", isFlat: elements.allSatisfy(\.isPlain), level) { writer, element in
+                try writer.write(element, level: level + 1)
+            }
+        case .object(let object):
+            let members = form == .canonical ? object.members.sorted(by: Self.precedes) : object.members
+            try writeList(members, "{", "}", isFlat: false, level) { writer, member in
+                writer.appendQuoted(member.key)
+                writer.append(writer.form == .pretty ? ": " : ":")
+                try writer.write(member.value, level: level + 1)
+            }
+        }
+        if bytes.count >= Self.pieceByteCount { try finish() }
+    }
+
+    /// Hands over what is left.
+    mutating func finish() throws {
+        guard let flush else { return }
+        try bytes.withUnsafeBytes { try flush($0) }
+        bytes.removeAll(keepingCapacity: true)
+    }
+
+    private static func precedes(_ a: (key: String, value: JSONValue), _ b: (key: String, value: JSONValue)) -> Bool {
+        a.key.utf16.lexicographicallyPrecedes(b.key.utf16)
+    }
+
+    /// - Parameter isFlat: whether it stands on one line, also for people.
+    private mutating func writeList<Element>(
+        _ elements: [Element], _ open: String, _ close: String, isFlat: Bool, _ level: Int,
+        _ write: (inout JSONWriter, Element) throws -> Void
+    ) throws {
+        let breaks = form == .pretty && !isFlat
+        append(open)
         for (index, element) in elements.enumerated() {
-            if index > 0 { text += separator }
-            if let indentation { text += "\n" + String(repeating: " ", count: indentation * (level + 1)) }
-            write(element, &text)
+            if index > 0 { append(form == .pretty && isFlat ? ", " : ",") }
+            if breaks { appendBreak(level + 1) }
+            try write(&self, element)
         }
-        if let indentation, !elements.isEmpty { text += "\n" + String(repeating: " ", count: indentation * level) }
-        text += close
+        if breaks, !elements.isEmpty { appendBreak(level) }
+        append(close)
     }
 
-    /// A string in quotes: only `"`, `\` and control characters are escaped.
-    public static func quoted(_ string: String) -> String {
-        var text = ""
-        writeQuoted(string, to: &text)
-        return text
+    private mutating func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
+
+    private mutating func appendBreak(_ level: Int) {
+        append("\n")
+        bytes.append(contentsOf: repeatElement(UInt8(ascii: " "), count: Self.indentation * level))
     }
 
-    private static func writeQuoted(_ string: String, to text: inout String, forPeople: Bool = false) {
-        text += "\""
+    private mutating func appendQuoted(_ string: String) {
+        let forPeople = form == .pretty
+        append("\"")
         if string.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x22 && $0 != 0x5C && (!forPeople || $0 < 0x7F) }) {
-            text += string
+            append(string)
         } else {
-            for scalar in string.unicodeScalars { writeEscaped(scalar, to: &text, forPeople: forPeople) }
+            for scalar in string.unicodeScalars { append(Self.escaped(scalar, forPeople: forPeople)) }
         }
-        text += "\""
+        append("\"")
     }
 
-    private static func writeEscaped(_ scalar: Unicode.Scalar, to text: inout String, forPeople: Bool) {
+    private static func escaped(_ scalar: Unicode.Scalar, forPeople: Bool) -> String {
         switch scalar {
-        case "\"": text += "\\\""
-        case "\\": text += "\\\\"
-        case "\n": text += "\\n"
-        case "\r": text += "\\r"
-        case "\t": text += "\\t"
-        case "\u{8}": text += "\\b"
-        case "\u{C}": text += "\\f"
+        case "\"": return "\\\""
+        case "\\": return "\\\\"
+        case "\n": return "\\n"
+        case "\r": return "\\r"
+        case "\t": return "\\t"
+        case "\u{8}": return "\\b"
+        case "\u{C}": return "\\f"
         case _ where scalar.value < 0x20 || forPeople && scalar.needsEscape:
             // Beyond 16 bits there are two units.
-            for unit in scalar.utf16 {
+            return scalar.utf16.map { unit in
                 let hex = String(unit, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            }
-        default: text.unicodeScalars.append(scalar)
+                return "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
+            }.joined()
+        default: return String(scalar)
         }
     }
 }

@@ -36,6 +36,9 @@ struct NameTemplate: Sendable, Equatable, CustomStringConvertible {
         stretches.map { $0.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "{i}") }.joined(separator: "*")
     }
 
+    /// What stands before the first placeholder, and behind the last.
+    var affixes: (prefix: [UInt8], suffix: [UInt8]) { (stretches[0][0], stretches.last!.last!) }
+
     /// What the placeholders stand for in a name.
     ///
     /// No star ever goes back: where a stretch stands further in front, it ends no further behind, so that its first place

@@ -42,7 +42,8 @@ public struct TensorMap: Sendable {
         }
         guard let rules = object["rules"]?.array, !rules.isEmpty else {
             throw CheckpointError(
-                path, .part("rules"), expected: "a list of at least one", found: object["rules"]?.kind ?? "none")
+                path, .part("rules"), expected: "a list of at least one",
+                found: object["rules"].map { $0.array == nil ? $0.kind : "an empty one" } ?? "none")
         }
         self.rules = try rules.enumerated().map { try Rule(Member("rules[\($0)]", $1, path)) }
     }
@@ -106,13 +107,18 @@ extension TensorMap.Rule {
         guard from.count == 1 || to.count == 1 else {
             throw member.error("one name on one side", "\(from.count) and \(to.count)")
         }
+        guard Set(from.map { ExactName($0.description) }).count == from.count else {
+            throw member.error("each name once in 'from'", "one of them twice")
+        }
         guard (axis != nil) == (from.count + to.count > 2) else {
             throw member.error(
                 axis == nil ? "an 'axis' along which they are joined or cut" : "an 'axis' only to join or cut along",
                 axis == nil ? "none" : "one")
         }
         if let sizes, sizes.count != to.count || to.count == 1 {
-            throw member.error("'sizes' of the \(to.count) parts that are cut out", "\(sizes.count)")
+            throw member.error(
+                to.count == 1 ? "'sizes' only where several parts are cut out" : "'sizes' of the \(to.count) parts",
+                "\(sizes.count)")
         }
         guard (from + to).allSatisfy({ $0.starCount == from[0].starCount }) else {
             throw member.error("as many * and {i} in every name", "other numbers of them")
@@ -144,6 +150,9 @@ extension TensorMap {
         let map: TensorMap
         let tensors: [TensorInfo]
         let source: String
+        /// Every template that tensors may go by, in order, and which of them a name may fit.
+        private let templates: [(rule: Int, template: Int)]
+        private let index: AffixIndex
         /// What a rule makes at once: of one tensor, or of those that are joined.
         private var groups: [Group] = []
         /// Where the groups are that wait for more: by rule and what the stars stand for.
@@ -163,23 +172,26 @@ extension TensorMap {
 
         init(map: TensorMap, tensors: [TensorInfo], source: String) {
             (self.map, self.tensors, self.source) = (map, tensors, source)
+            templates = map.rules.enumerated().flatMap { number, rule in rule.from.indices.map { (number, $0) } }
+            index = AffixIndex(map.rules.lazy.flatMap(\.from).map(\.affixes))
         }
 
-        mutating func take(_ index: Int) {
-            for (number, rule) in map.rules.enumerated() {
-                for (template, from) in rule.from.enumerated() {
-                    guard let texts = from.match(tensors[index].name) else { continue }
-                    let key = GroupKey(rule: number, texts: texts.map { ExactName($0) })
-                    let group = waiting[key] ?? groups.count
-                    if group == groups.count {
-                        groups.append(Group(rule: number, texts: texts, members: rule.from.map { _ in nil }))
-                        waiting[key] = group
-                    }
-                    groups[group].members[template] = index
-                    return
+        mutating func take(_ tensor: Int) {
+            let name = tensors[tensor].name
+            for candidate in index.candidates(for: Array(name.utf8)) {
+                let (number, template) = templates[candidate]
+                let rule = map.rules[number]
+                guard let texts = rule.from[template].match(name) else { continue }
+                let key = GroupKey(rule: number, texts: texts.map { ExactName($0) })
+                let group = waiting[key] ?? groups.count
+                if group == groups.count {
+                    groups.append(Group(rule: number, texts: texts, members: rule.from.map { _ in nil }))
+                    waiting[key] = group
                 }
+                groups[group].members[template] = tensor
+                return
             }
-            groups.append(Group(rule: nil, texts: [], members: [index]))
+            groups.append(Group(rule: nil, texts: [], members: [tensor]))
         }
 
         func finish() throws -> [MappedTensor] {

@@ -11,6 +11,8 @@ struct GGUFMetadata {
     var listCounts = NameMap<Int>()
     var alignment = GGUF.defaultAlignment
     var part: CheckpointPart?
+    /// How many tensors the file has, where it is the only part and says so.
+    var tensorCount: Int?
     var warnings: [String] = []
 
     static let member = "gguf"
@@ -50,7 +52,11 @@ struct GGUFMetadataParser {
         let what = "'\(key.escapedForDisplay)'"
         let type = try valueType(&cursor, "of \(what)")
         if key == GGUFMetadata.alignmentKey { return try takeAlignment(&cursor, type, at: start) }
-        if GGUFMetadata.isPartKey(key), let byteCount = type.byteCount, !type.isFloating {
+        if GGUFMetadata.isPartKey(key) {
+            guard let byteCount = type.byteCount, !type.isFloating, type != .bool else {
+                throw cursor.error(
+                    at: start, expected: "a whole number as \(what)", found: "a value of type \(type.name)")
+            }
             partNumbers[key] = try cursor.word(byteCount, "the value of \(what)")
             return try checkPart(cursor, at: start)
         }
@@ -139,7 +145,7 @@ struct GGUFMetadataParser {
         let (number, count) = (partNumbers[GGUFMetadata.partKeys.number], partNumbers[GGUFMetadata.partKeys.count])
         guard count ?? 1 <= UInt64(UInt16.max), number ?? 0 < count ?? .max || number == 0 else {
             throw cursor.error(
-                at: start, expected: "at most 65535 parts, numbered from 0",
+                at: start, expected: "at most 65535 parts, their numbers from 0 to one less than there are",
                 found: "part \(number ?? 0) of \(count.map(String.init) ?? "some")")
         }
     }
@@ -223,11 +229,13 @@ struct GGUFMetadataParser {
     // MARK: Result
 
     private mutating func finish() -> GGUFMetadata {
+        let tensorCount = partNumbers[GGUFMetadata.partKeys.tensorCount].map { Int(clamping: $0) }
         if let count = partNumbers[GGUFMetadata.partKeys.count], count > 1 {
             metadata.part = CheckpointPart(
                 number: partNumbers[GGUFMetadata.partKeys.number].map { Int(clamping: $0) } ?? 0,
-                count: Int(clamping: count),
-                tensorCount: partNumbers[GGUFMetadata.partKeys.tensorCount].map { Int(clamping: $0) })
+                count: Int(clamping: count), tensorCount: tensorCount)
+        } else {
+            metadata.tensorCount = tensorCount
         }
         // Text alone, as other formats have it, needs no JSON.
         guard hasTyped || !foreign.members.isEmpty else { return metadata }

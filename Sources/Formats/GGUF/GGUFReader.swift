@@ -21,6 +21,12 @@ struct GGUFReader: CheckpointReader {
         contents.details = [("version", "\(header.version)\(order)"), ("alignment", "\(header.alignment)")]
         contents.shownMetadata = header.metadata.shown
         contents.part = header.metadata.part
+        if let count = header.metadata.tensorCount, count != header.tensors.count {
+            throw CheckpointError(
+                file.path, .part(GGUFMetadata.partKeys.tensorCount),
+                expected: "\(header.tensors.count), as there are tensors",
+                found: "\(count)")
+        }
         contents.tellMetadataApart()
         self.contents = contents
     }

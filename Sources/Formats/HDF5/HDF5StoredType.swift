@@ -107,7 +107,9 @@ struct HDF5StoredType: Sendable, Equatable {
     }
 
     private static func enumeration(_ description: JSONObject, _ size: Int) throws -> HDF5StoredType {
-        guard size == 1, description["members"] == [["FALSE", 0], ["TRUE", 1]] else {
+        let (no, yes): (JSONValue, JSONValue) = (["FALSE", 0], ["TRUE", 1])
+        guard size == 1, let members = description["members"]?.array, members == [no, yes] || members == [yes, no]
+        else {
             throw Refusal(found: "an enumeration that is not FALSE and TRUE in one byte")
         }
         return HDF5StoredType(.bool, size: 1)

@@ -89,7 +89,8 @@ struct NumPyHeaderParser {
         while !take(")") {
             numbers.append(try integer())
             if !take(",") {
-                try expect(")")
+                // What has no comma is a number in brackets, no tuple.
+                try expect(numbers.count == 1 ? "," : ")")
                 break
             }
         }

@@ -37,7 +37,7 @@ struct NumPyReader: CheckpointReader {
         }
         if !others.isEmpty {
             contents.warnings.append(
-                "\(others.count) members are no arrays and passed over: \(others.listed(first: 5))")
+                "members that are no arrays are passed over: \(others.listed(first: 5))")
         }
         self.init(contents, arrays, scattered: scattered)
     }

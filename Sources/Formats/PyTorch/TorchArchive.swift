@@ -23,7 +23,7 @@ struct TorchArchive {
     /// - Throws: `CheckpointError` where a part is missing, or the archive is a program (TorchScript).
     init(_ file: InputFile) throws {
         let archive = try ZipArchive(file)
-        let pickles = archive.members.indices.filter { archive.members[$0].name.hasSuffix("/" + Self.pickleName) }
+        let pickles = archive.members.indices.filter { Self.isPickle(archive.members[$0].name) }
         let names = pickles.map { archive.members[$0].name }
         guard pickles.count == 1 else {
             throw CheckpointError(
@@ -40,6 +40,12 @@ struct TorchArchive {
         isBigEndian = try Self.isBigEndian(archive, folder)
         self.archive = archive
         self.folder = folder
+    }
+
+    /// Whether a name is that of the pickle in a folder, which lies in none.
+    private static func isPickle(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count == 2 && parts[1] == pickleName
     }
 
     /// PyTorch looks members up without regard to the case of ASCII letters, so that of two names that differ in nothing else
@@ -72,13 +78,19 @@ struct TorchArchive {
         guard let position = archive.position(of: name) else { return nil }
         let source = archive.source(of: position, isChecked: false)
         guard source.byteCount <= 64 else { return "" }
-        let text = String(decoding: try source.bytes(0..<source.byteCount), as: UTF8.self)
-        return String(text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+        return String(decoding: try source.bytes(0..<source.byteCount), as: UTF8.self)
+    }
+
+    /// A number with white space around it, as PyTorch reads it.
+    private static func number(_ text: String) -> Int? {
+        Int(
+            text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed().map(String.init).joined()
+        )
     }
 
     private static func checkVersion(_ archive: ZipArchive, _ folder: String) throws {
         let texts = try versionNames.compactMap { try text(folder + $0, of: archive) }
-        guard let number = texts.first.flatMap({ Int($0) }), (1...maximumVersion).contains(number) else {
+        guard let number = texts.first.flatMap(number), (1...maximumVersion).contains(number) else {
             throw CheckpointError(
                 archive.file.path, .member(folder + versionNames[0]),
                 expected: "a version from 1 to \(maximumVersion)",

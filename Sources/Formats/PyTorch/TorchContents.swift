@@ -83,7 +83,8 @@ struct TorchContents {
         guard level.position < pairs.count else { return nil }
         let (key, value) = pairs[level.position]
         guard let name = heap.name(ofKey: key) else {
-            throw Self.fault("keys that are text or numbers in '\(level.name.escapedForDisplay)'", key.kind)
+            let place = level.name.isEmpty ? "the outermost dictionary" : "'\(level.name.escapedForDisplay)'"
+            throw Self.fault("keys that are text or numbers in \(place)", key.kind)
         }
         return (name, value)
     }

@@ -72,7 +72,7 @@ struct TorchReader: CheckpointReader {
         contents.tellMetadataApart()
         if !found.left.isEmpty {
             contents.warnings.append(
-                "\(found.left.count) values are no tensor, text or number, or attributes of a tensor, and are left behind:"
+                "left behind, as no tensors, texts or numbers of 64 bits, or as attributes of tensors:"
                     + " \(found.left.listed(first: 5))")
         }
         self.contents = contents

@@ -76,10 +76,12 @@ extension PickleHeap {
             return try tensor(arguments, type: nil, fault)
         case .rebuildTensorV2:
             try require(6...7)
+            try requireBoolean(arguments[4], fault)
             try refuseBits(arguments.dropFirst(6).first, fault)
             return try tensor(arguments, type: nil, fault)
         case .rebuildTensorV3:
             try require(7...8)
+            try requireBoolean(arguments[4], fault)
             try refuseBits(arguments.dropFirst(7).first, fault)
             guard case .global(.elementType(let type)) = arguments[6] else {
                 throw fault("an element type that is known", arguments[6].kind)
@@ -144,6 +146,11 @@ extension PickleHeap {
         return dictionary(pairs, isOrdered: true)
     }
 
+    /// Whether a gradient is wanted: PyTorch takes nothing else.
+    private func requireBoolean(_ value: PickleValue, _ fault: PickleRefusal) throws {
+        guard case .bool = value else { throw fault("requires_grad as True or False", value.kind) }
+    }
+
     /// Marks such as "conjugate" or "negative" mean other numbers than those that are stored.
     private func refuseBits(_ metadata: PickleValue?, _ fault: PickleRefusal) throws {
         switch metadata {
@@ -161,7 +168,8 @@ extension PickleHeap {
         guard case .storage(let position) = arguments[0] else { throw fault("a storage", arguments[0].kind) }
         guard let offset = arguments[1].int, let sizes = integers(arguments[2]), let strides = integers(arguments[3])
         else {
-            throw fault("an offset, sizes and strides", arguments[1...3].map(\.kind).joined(separator: ", "))
+            let kinds = [arguments[1].kind] + arguments[2...3].map { integers($0) == nil ? listing($0) : $0.kind }
+            throw fault("an offset, sizes and strides, all of them whole numbers", kinds.joined(separator: ", "))
         }
         guard let type = type ?? storages[position].elementType.flatMap({ TorchType($0) }) else {
             throw fault("a storage of an element type", "one of bytes")
@@ -169,6 +177,16 @@ extension PickleHeap {
         let tensor = TorchTensor(storage: position, type: type, offset: offset, sizes: sizes, strides: strides)
         try check(tensor, fault)
         return self.tensor(tensor)
+    }
+
+    /// What is in a list or tuple of other things than numbers, for messages.
+    private func listing(_ value: PickleValue) -> String {
+        switch value {
+        case .tuple(let position), .list(let position):
+            let other = sequences[position].first { $0.int == nil }
+            return value.kind + (other.map { " with \($0.kind)" } ?? "")
+        default: return value.kind
+        }
     }
 
     /// Requires that every element lies inside the storage.

@@ -87,9 +87,12 @@ struct SafetensorsHeaderParser {
     private func scanCounts(_ scanner: inout JSONScanner) throws -> [Int] {
         var counts: [Int] = []
         try scanner.array { scanner, _ in
+            let isSigned = scanner.peekValue() == "-"
             let count = try scanner.integer()
-            guard count >= 0 else {
-                throw JSONError(offset: scanner.offset, expected: "an integer that is not negative", found: "\(count)")
+            guard !isSigned else {
+                throw JSONError(
+                    offset: scanner.offset, expected: "an integer that is not negative",
+                    found: count == 0 ? "-0" : "\(count)")
             }
             counts.append(count)
         }

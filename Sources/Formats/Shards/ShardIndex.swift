@@ -29,6 +29,10 @@ package struct ShardIndex {
         } catch let error as JSONError {
             throw CheckpointError(file.path, .byte(error.offset), expected: error.expected, found: error.found)
         }
+        guard !files.isEmpty else {
+            throw CheckpointError(
+                file.path, .part("weight_map"), expected: "the file of at least one tensor", found: "none")
+        }
         files.sort { ExactName($0.name) < ExactName($1.name) }
     }
 

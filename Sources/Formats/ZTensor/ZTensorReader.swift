@@ -43,8 +43,8 @@ final class ZTensorReader: CheckpointReader {
         tensors = try Self.tensors(of: manifest, sources, file.path)
         for (layout, names) in Self.unread(manifest) {
             warnings.append(
-                "\(names.count) objects have the layout '\(layout.escapedForDisplay)', which is not read: their parts are"
-                    + " listed, '\(names[0].escapedForDisplay)' first")
+                "the layout '\(layout.escapedForDisplay)' is not read; of objects that have it the parts are listed:"
+                    + " \(names.listed(first: 5))")
         }
         var contents = CheckpointContents(
             formatName: ZTensor.name, tensors: tensors.map(\.info), metadata: ZTensorAttributes.metadata(of: manifest),

@@ -74,8 +74,17 @@ final class ZTensorWriter: CheckpointWriter {
         _ tensor: Int, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer,
         inTurn: (_ commit: () throws -> Void) throws -> Void
     ) throws {
+        if plan.tensors[tensor].elementType == .bool { try requireBooleans(bytes, from: range.lowerBound, tensor) }
         try output.write(at: layout.offsets[tensor] + range.lowerBound, bytes)
         digests[tensor].update(range, bytes)
+    }
+
+    /// Other formats hold any byte as a boolean.
+    private func requireBooleans(_ bytes: UnsafeRawBufferPointer, from offset: Int, _ tensor: Int) throws {
+        guard let position = bytes.firstIndex(where: { $0 > 1 }) else { return }
+        throw UsageError(
+            "tensor '\(plan.tensors[tensor].name.escapedForDisplay)': zTensor holds booleans of 0 or 1, this has"
+                + " \(bytes[position]) at element \(offset + position); choose another format")
     }
 
     // MARK: The end

@@ -179,8 +179,11 @@ struct AgainstCertifiedSource {
             "every tensor of the source is accounted for", checked: source.contents.tensors.count)
         statement.add("went nowhere", lost, .structureDiffers)
         statement.add("went nowhere in part", mapped.lostParts(certificate.whole.transforms), .structureDiffers)
-        let dropped = certificate.whole.dropped.count
-        if dropped > 0 { statement.remark = "\(dropped) dropped by rule, the certificate says" }
+        let dropped = certificate.whole.dropped.map(\.name)
+        let there = NameSet(source.contents.tensors.map(\.name))
+        statement.add(
+            "dropped, the certificate says, and not there", dropped.filter { !there.contains($0) }, .structureDiffers)
+        if !dropped.isEmpty { statement.remark = "\(dropped.count) dropped by rule, the certificate says" }
         return statement
     }
 

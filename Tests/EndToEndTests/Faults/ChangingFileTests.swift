@@ -10,13 +10,19 @@ import Testing
 /// Sources that somebody changes while they are read: at every one of a run's calls.
 @Suite(.enabled(if: !AssayTool.isWatched)) struct ChangingFiles {
     enum Change: CaseIterable {
-        case truncated, emptied, overwritten, replaced, removed
+        case truncated, emptied, overwritten, disguised, replaced, removed
 
         func apply(to file: FilePath, other: [UInt8]) throws {
             switch self {
             case .truncated: try #require(truncate(file.string, off_t(other.count - 700)) == 0)
             case .emptied: try #require(truncate(file.string, 0) == 0)
             case .overwritten: try OutputFile(changing: file).write(at: 0, other)
+            case .disguised:
+                // As who copies into a file and keeps the times.
+                var status = stat()
+                try #require(stat(file.string, &status) == 0)
+                try OutputFile(changing: file).write(at: 0, other)
+                try #require(utimensat(AT_FDCWD, file.string, [status.st_atim, status.st_mtim], 0) == 0)
             case .replaced:
                 let place = file.removingLastComponent().appending("other")
                 try TestFiles.write(other, to: place)
@@ -32,10 +38,12 @@ import Testing
         ["verify", "a", "--against", "b", "--certificate", "none"],
     ]
     private static let trials = Trials(
-        "Changing sources", "a source truncated, emptied, overwritten, replaced or removed before a system call",
+        "Changing sources",
+        "a source truncated, emptied, overwritten (its times kept or not), replaced or removed before a system call",
         findings: [
             "run, diff, verify and inspect did not notice a source that was changed while they read it",
             "what a change made of a file was called damage",
+            "a source was not known to be changed where its times were set back",
         ])
     private static let formats = ["safetensors", "zplanes", "h5", "gguf", "npz", "bin", "zt", "safetensors.zst"]
 

@@ -177,6 +177,47 @@ import Testing
     }
 
     /// The process that looks at HDF5 files, too, says what failed instead of finding the file at fault.
+    /// Where the system gives no threads, or few files, the work is done without, or refused: nothing hangs, nothing is left.
+    @Test(arguments: [0, 1, 2]) func threadsThatCannotBeHadAreDoneWithout(_ count: Int) throws {
+        for arguments in Self.threaded {
+            let work = try TemporaryFolder()
+            let environment = try FaultLibrary.environment(under: work.path, threads: count)
+            let outcome = try AssayTool.run(
+                arguments(work.path.string) + ["--threads", "4"], environment: environment)
+            #expect(outcome.exitCode == 0, "\(outcome)")
+        }
+        try Self.scarcity.record(Self.threaded.count)
+    }
+
+    @Test(arguments: 4...14) func fewDescriptorsAreSaid(_ count: Int) throws {
+        for arguments in Self.threaded {
+            let work = try TemporaryFolder()
+            let outcome = try AssayTool.run(
+                arguments(work.path.string), limits: AssayTool.Limits(shell: "ulimit -n \(count)"))
+            #expect(outcome.exitCode == 0 || outcome.exitCode == 4, "\(count): \(outcome)")
+            #expect(outcome.exitCode == 0 || work.names.isEmpty, "\(count): \(work.names)")
+        }
+        try Self.scarcity.record(Self.threaded.count)
+    }
+
+    private static let scarcity = Trials(
+        "Faults", "commands to which the system gives few threads or files",
+        findings: ["it stood still for ever where no thread could be made, and crashed where few files could be opened"]
+    )
+
+    /// Commands that use several threads; what they make lies in a folder.
+    private static let threaded: [@Sendable (String) -> [String]] = {
+        let models = TestFiles.fixtures.string + "/golden/models"
+        let (model, tokens) = ("\(models)/gpt2-odd-heads", "\(models)/gpt2-odd-heads/tokens.json")
+        return [
+            { ["convert", model, $0 + "/made", "--dtype", "bf16"] },
+            { ["quantize", model, $0 + "/made", "--scheme", "int8"] },
+            { _ in ["inspect", model, "--stats"] },
+            { ["run", model, "--tokens", tokens, "--capture", $0 + "/made.safetensors"] },
+            { ["diff", model, model, "--tokens", tokens, "--report", $0 + "/made.html"] },
+        ]
+    }()
+
     @Test func inTheChildThatReadsHDF5() throws {
         let fault = FaultCase.others[0]
         let work = try fault.prepare()

@@ -413,6 +413,22 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         #expect(error?.sentence.contains(words) == true, "\(error?.sentence ?? "")")
     }
 
+    /// The only part counts its own.
+    @Test(arguments: [(1, true), (2, false), (-1, false)]) func theOnlyPartCountsItsTensors(
+        _ count: Int, _ isRight: Bool
+    ) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.write(
+            "m.gguf",
+            ggufBytes([SampleTensor("a", .i8, [1], [1])], part: CheckpointPart(number: 0, count: 1, tensorCount: count))
+        )
+        guard !isRight else { return #expect(try Checkpoint.open(path).contents.tensors.count == 1) }
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(path) }
+        #expect(
+            error?.description.contains("split.tensors.count: expected 1, as there are tensors, found ") == true,
+            "\(String(describing: error))")
+    }
+
     @Test func everyPartCountsTheTensorsOfAll() throws {
         let folder = try TemporaryFolder()
         for (number, count) in [(0, 2), (1, 5)] {

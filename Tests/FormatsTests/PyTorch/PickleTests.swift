@@ -327,6 +327,16 @@ import Testing
             ),
             ([.init("data.pkl", good), .init("version", Array("3".utf8))], "FOLDER/data.pkl"),
             (
+                [.init("p/x/data.pkl", good), .init("p/x/version", Array("3".utf8)), .init("p/x/data/0", [1])],
+                "FOLDER/data.pkl"
+            ),
+            (
+                [
+                    .init("x/data.pkl", good), .init("x/version", Array("3".utf8)),
+                    .init("x/byteorder", Array("little\n".utf8)),
+                ], "little or big"
+            ),
+            (
                 [
                     .init("x/data.pkl", good), .init("x/version", Array("3".utf8)),
                     .init("x/byteorder", Array("middle".utf8)),

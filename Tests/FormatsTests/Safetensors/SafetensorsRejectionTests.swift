@@ -109,6 +109,7 @@ private let rejections: [SafetensorsRejection] =
         .init("S12 negative", altered("[0,8]", "[-8,0]"), ["not negative"], twin: good),
         .init("S12 fractional", altered("[0,8]", "[0,8.0]"), ["integer", "8.0"], twin: good),
         .init("S12 exponent", altered("[0,8]", "[0,8e0]"), ["integer", "8e0"], twin: good),
+        .init("S12 negative zero", altered("[0,8]", "[-0,8]"), ["not negative", "-0"], twin: good),
         .init("S12 2^64", altered("[0,8]", "[0,18446744073709551616]"), ["integer of 64 bits"], twin: good),
         .init("S12 negative dimension", altered("[2]", "[-2]"), ["not negative"], twin: good),
         .init("S12 dimension in quotes", altered("[2]", "[\"2\"]"), ["an integer"], twin: good),

@@ -320,6 +320,23 @@ enum ZTensorGoldens {
         #expect(Set(read.map { "\($0)=\($1)" }) == Set(expected))
     }
 
+    /// Other formats hold any byte as a boolean; the source is no worse for it.
+    @Test func booleansOfOtherBytesAreRefusedOnWriting() throws {
+        let folder = try TemporaryFolder()
+        func source(_ data: [UInt8]) throws -> String {
+            let header = #"{"a":{"dtype":"BOOL","shape":[4],"data_offsets":[0,4]}}"#
+            return try folder.write("a.safetensors", SafetensorsBytes.file(header, data: data)).string
+        }
+        let target = folder.path.appending("o.zt").string
+        let outcome = try AssayTool.run(["convert", source([0, 1, 2, 255]), target])
+        #expect(outcome.exitCode == 64)
+        #expect(
+            outcome.errors.contains("tensor 'a': zTensor holds booleans of 0 or 1, this has 2 at element 2"),
+            "\(outcome.errors)")
+        #expect(folder.names == ["a.safetensors"])
+        #expect(try AssayTool.run(["convert", source([0, 1, 1, 0]), target]).exitCode == 0)
+    }
+
     @Test(arguments: [1, 3]) func randomTensorsComeBackAndEqualOnesLieOnce(_ threads: Int) throws {
         let folder = try TemporaryFolder()
         var random = SeededRandom(seed: 9)
