@@ -9,12 +9,14 @@
 //                fails), stay (fail, and from then on every call of that name), signal (sent to the process before the call),
 //                interrupt (EINTR for every other call, so that one that is tried again gets through).
 // FAULTS_THREADS the process gets so many threads, and no more.
+// FAULTS_POLL    poll fails with this errno.
 // FAULTS_CHILD   1 puts a child process under the same orders instead of this one.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -396,6 +398,13 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
     const char *limit = getenv("FAULTS_THREADS");
     if (limit != NULL && __sync_add_and_fetch(&count, 1) > atoi(limit)) return EAGAIN;
     return REAL(pthread_create)(thread, attributes, body, argument);
+}
+
+int poll(struct pollfd *descriptors, nfds_t count, int milliseconds) {
+    const char *code = getenv("FAULTS_POLL");
+    if (code == NULL) return REAL(poll)(descriptors, count, milliseconds);
+    errno = atoi(code);
+    return -1;
 }
 
 int posix_spawn(pid_t *child, const char *path, const posix_spawn_file_actions_t *actions,

@@ -113,7 +113,11 @@ struct HDF5Helper {
 
     // MARK: Listening
 
-    private enum End { case closed, tooLong, tooLate, stayed }
+    private enum End: Equatable {
+        case closed, tooLong, tooLate, stayed
+        /// The system does not let us listen.
+        case unheard(Errno)
+    }
 
     /// Reads both pipes together, so that neither can fill up unread.
     private struct Collector {
@@ -142,7 +146,11 @@ struct HDF5Helper {
                 let left = deadline - HDF5Helper.now()
                 guard left > 0 else { return .tooLate }
                 let ready = poll(&open, nfds_t(open.count), CInt(left))
-                if ready < 0, errno == EINTR { continue }
+                if ready < 0 {
+                    let code = Errno(rawValue: errno)
+                    if code == .interrupted { continue }
+                    return .unheard(code)
+                }
                 // Where the deadline is long over, both of us were stopped.
                 let lateness = HDF5Helper.now() - deadline
                 if lateness > 1000 {
@@ -151,10 +159,14 @@ struct HDF5Helper {
                 }
                 guard ready > 0 else { return .tooLate }
                 for index in open.indices where open[index].revents != 0 {
-                    let isOpen = Self.read(open[index].fd) {
-                        if index == 0 { takeListing($0, handOn) } else { takeMessages($0) }
+                    do throws(Errno) {
+                        let isOpen = try Self.read(open[index].fd) {
+                            if index == 0 { takeListing($0, handOn) } else { takeMessages($0) }
+                        }
+                        if !isOpen { open[index].fd = -1 }
+                    } catch {
+                        return .unheard(error)
                     }
-                    if !isOpen { open[index].fd = -1 }
                     open[index].revents = 0
                 }
                 if allowance < 0 { return .tooLong }
@@ -175,14 +187,17 @@ struct HDF5Helper {
         }
 
         /// - Returns: false where the pipe has ended.
-        private static func read(_ descriptor: CInt, _ take: (UnsafeRawBufferPointer) -> Void) -> Bool {
-            withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
+        private static func read(
+            _ descriptor: CInt, _ take: (UnsafeRawBufferPointer) -> Void
+        ) throws(Errno) -> Bool {
+            let (count, code) = withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
                 let count = Glibc.read(descriptor, buffer.baseAddress!, buffer.count)
-                if count < 0 { return errno == EINTR }
-                guard count > 0 else { return false }
-                take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-                return true
+                let code = errno
+                if count > 0 { take(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
+                return (count, Errno(rawValue: code))
             }
+            if count < 0, code != .interrupted { throw code }
+            return count != 0
         }
     }
 
@@ -236,6 +251,7 @@ struct HDF5Helper {
             let limit = HDF5Limits.listingByteCount(fileByteCount: file.byteCount)
             throw refuse("names and attributes whose listing has more than \(limit) bytes")
         case .stayed: throw refuse("damage over which it did not end when it had said everything")
+        case .unheard(let code): throw SystemError("listen to the process that looks at it", file.path, code)
         case .closed: break
         }
         let signal = status & 0x7F

@@ -218,6 +218,17 @@ import Testing
         ]
     }()
 
+    /// Where the process cannot be listened to, nothing is wrong with the file.
+    @Test func onListeningToThatChild() throws {
+        let work = try TemporaryFolder()
+        var environment = try FaultLibrary.environment(under: work.path)
+        environment["FAULTS_POLL"] = "\(EINVAL)"
+        let file = TestFiles.fixtures.string + "/golden/hdf5/types.h5"
+        let outcome = try AssayTool.run(["inspect", file], environment: environment)
+        #expect(outcome.exitCode == 4, "\(outcome.errors)")
+        #expect(outcome.errors.contains("cannot listen to the process that looks at it"), "\(outcome.errors)")
+    }
+
     @Test func inTheChildThatReadsHDF5() throws {
         let fault = FaultCase.others[0]
         let work = try fault.prepare()
