@@ -29,10 +29,11 @@ public struct CapturedActivations: Sendable {
     /// Tensors beside the taps: what the model was fed.
     private static let inputNames = TokenBatch.Member.allCases.map(\.rawValue)
 
-    /// Whether the tensors of a file are taps, values of modules and inputs, and nothing else.
+    /// Whether the tensors of a file are taps, values of modules and inputs, and nothing else unless the file says itself that
+    /// it is a capture.
     public static func recognizes(_ contents: CheckpointContents) -> Bool {
         contents.tensors.contains { TapName($0.name) != nil || isModuleValue($0.name) }
-            && contents.tensors.allSatisfy { knows($0.name) }
+            && (contents.tensors.allSatisfy { knows($0.name) } || contents.metadata.contains { $0.key == captureKey })
     }
 
     /// The tensors that keep a file from being captured activations, in which some are taps or values of modules; nil of
@@ -110,7 +111,10 @@ public struct CapturedActivations: Sendable {
     }
 
     /// Whether this program made it, by its metadata.
-    var isOwn: Bool { metadata("capture") != nil }
+    var isOwn: Bool { reader.contents.metadata.contains { $0.key == Self.captureKey } }
+
+    /// Under which `assay run --capture` says that a file is one.
+    private static let captureKey = "assay.capture"
 
     /// What to say where it was captured with arithmetic whose bits may differ.
     var arithmeticNote: String? {

@@ -23,8 +23,12 @@ public enum ComparisonSide: Sendable {
         name: String
     ) throws {
         if let configuration {
-            self = .model(
-                try Model(reader, configuration: configuration, configurationFile: configurationFile, name: name))
+            do {
+                self = .model(
+                    try Model(reader, configuration: configuration, configurationFile: configurationFile, name: name))
+            } catch let error as StructureError {
+                throw StructureError(error.sentence + "; to compare tensors by their names alone, name their file")
+            }
         } else if CapturedActivations.recognizes(reader.contents) {
             self = .capture(try CapturedActivations(reader, name: name))
         } else {

@@ -25,6 +25,8 @@ public struct ConversionPlan: Sendable {
     public let companions: CompanionFiles
     /// Sentences for the user.
     public let notes: [String]
+    /// What the weights are called in a folder; the name of their index begins with it.
+    let weightsFileName: String
 
     /// One file of the destination.
     public struct PlannedFile: Sendable {
@@ -83,6 +85,7 @@ public struct ConversionPlan: Sendable {
         self.packedCount = packedCount
         format = target.format
         isFolder = target.isFolder
+        weightsFileName = target.weightsFileName
         companions =
             try isFolder
             ? CompanionFiles(of: source, changes: changes, for: options.destination)

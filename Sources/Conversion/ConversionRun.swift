@@ -113,7 +113,7 @@ extension ConversionPlan {
         keepingIn partial: PartialRun? = nil,
         progress: (@Sendable (_ phase: ConversionPhase, _ bytes: Int) -> Void)? = nil
     ) throws -> FinishedConversion {
-        try source.refuse(output: destination)
+        try source.refuse(conversion: destination, isFolder: isFolder)
         try checkSpace(keeping: files.indices.filter { partial?.file($0) != nil })
         let before = try sourceFiles.map { try SystemCall.status($0) }
         let staged = try stage(partial)
@@ -274,7 +274,7 @@ extension ConversionPlan {
         let index: JSONValue = [
             "metadata": ["total_size": JSONValue(destinationByteCount)], "weight_map": .object(JSONObject(map)),
         ]
-        let output = try OutputFile(creating: folder.appending(format.weightsFileName + ShardIndex.fileSuffix))
+        let output = try OutputFile(creating: folder.appending(weightsFileName + ShardIndex.fileSuffix))
         try output.write(at: 0, Array((index.prettyText + "\n").utf8))
         try output.synchronize()
     }

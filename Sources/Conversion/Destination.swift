@@ -6,6 +6,8 @@ import SystemPackage
 struct Destination {
     let format: any CheckpointFormat.Type
     let isFolder: Bool
+    /// What the weights are called in a folder.
+    let weightsFileName: String
     private let fileName: String
     private let shardByteCount: Int?
 
@@ -14,7 +16,7 @@ struct Destination {
     init(_ options: ConversionOptions, _ source: Checkpoint) throws {
         let path = options.destination.settled()
         guard let name = path.lastComponent?.string else {
-            throw UsageError("'\(options.destination.forDisplay)': this names no file that could be written")
+            throw UsageError("\(options.destination.forDisplay): this names no file that could be written")
         }
         let byExtension = try options.formatByName()
         format = try Self.format(options, byExtension, source)
@@ -34,8 +36,18 @@ struct Destination {
                 "\(options.destination.forDisplay): the name does not tell the format (\(FormatRegistry.extensions));"
                     + " give it with --to")
         }
-        fileName = isFolder ? format.weightsFileName : name
+        weightsFileName = Self.weightsFileName(format, source)
+        fileName = isFolder ? weightsFileName : name
         shardByteCount = options.shardByteCount
+    }
+
+    /// Names that libraries other than transformers look for: adapters (PEFT), and parts of pipelines (diffusers).
+    static let keptStems = ["adapter_model", "diffusion_pytorch_model"]
+
+    private static func weightsFileName(_ format: any CheckpointFormat.Type, _ source: Checkpoint) -> String {
+        let name = source.folder == nil ? "" : source.files.first?.lastComponent?.string ?? ""
+        let stem = keptStems.first { name.hasPrefix($0 + ".") || name.hasPrefix($0 + "-") }
+        return stem.map { $0 + format.weightsFileName.drop { $0 != "." } } ?? format.weightsFileName
     }
 
     /// A folder is not made under a name that seems to be a file's.

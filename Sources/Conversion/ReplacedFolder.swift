@@ -7,7 +7,7 @@ extension ConversionPlan {
     ///
     /// - Throws: `UsageError` where something is in the way.
     public func checkDestination() throws {
-        try source.refuse(output: destination)
+        try source.refuse(conversion: destination, isFolder: isFolder)
         try StagedOutput.check(
             destination, isFolder: isFolder, overwrite: options.overwrite, replaceable: replaceable())
     }
@@ -40,6 +40,7 @@ extension ConversionPlan {
 
     private static func isUsualWeight(_ name: String) -> Bool {
         CompanionFiles.isWeight(name)
-            && FormatRegistry.all.contains { name.hasPrefix($0.stem(of: $0.weightsFileName)) }
+            && (FormatRegistry.all.map { $0.stem(of: $0.weightsFileName) } + Destination.keptStems)
+                .contains { name.hasPrefix($0) }
     }
 }

@@ -47,15 +47,13 @@ public struct Checkpoint: Sendable {
         let (reader, files) = try openParts(path, options)
         return Checkpoint(
             path: path, reader: reader, files: files, index: nil, folder: nil,
-            warnings: loneness(of: path, reader) + reader.contents.warnings,
+            warnings: (files.count == 1 ? loneness(of: path) : []) + reader.contents.warnings,
             statuses: try statuses(of: files, opened: path, before))
     }
 
     /// A sentence about a file that is one of several by its name and says nothing of the others.
-    private static func loneness(of path: FilePath, _ reader: any CheckpointReader) -> [String] {
-        guard reader.contents.part == nil, let part = PartName(path.lastComponent?.string ?? ""), part.count > 1 else {
-            return []
-        }
+    private static func loneness(of path: FilePath) -> [String] {
+        guard let part = PartName(path.lastComponent?.string ?? ""), part.count > 1 else { return [] }
         return [
             "by its name this is file \(part.number + 1) of \(part.count), and it alone is read; name the folder or the index"
                 + " for all"
@@ -186,25 +184,59 @@ public struct Checkpoint: Sendable {
         }
     }
 
+    /// Refuses the same of a conversion's output, and what would change what the source's folder is: a file in it that would be
+    /// read as its weights, and anything in it where a certificate speaks of all that is there.
+    ///
+    /// - Throws: `UsageError`.
+    public func refuse(conversion output: FilePath, isFolder: Bool) throws {
+        try refuse(output: output)
+        guard let folder, let place = try placeInside(folder, output) else { return }
+        let certificate = folder.appending(Self.certificateName)
+        guard try SystemCall.status(certificate) == nil else {
+            throw UsageError(
+                "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)), which would be no longer what its"
+                    + " \(Self.certificateName) says; name another place")
+        }
+        guard try !isFolder && changesEntrance(to: folder, place) else { return }
+        throw Self.taken(output, folder)
+    }
+
     /// Refuses the same of what is no model: in a model folder it must not be taken for one of its files. A capture may lie
     /// there under a name that changes nothing of what is read, a report as `.html`.
     ///
     /// - Throws: `UsageError`.
     public func refuse(sideOutput output: FilePath) throws {
         try refuse(output: output)
-        guard let folder, output.extension?.lowercased() != "html" else { return }
-        let place = try SystemCall.resolvedAsFarAsItExists(output)
-        guard try place.starts(with: SystemCall.resolved(folder)) else { return }
-        if let name = place.lastComponent?.string, FormatRegistry.format(forFileName: name) != nil {
-            let names = try SystemCall.names(in: folder)
-            let (before, after) = (
-                try? Self.entrance(to: folder, names), try? Self.entrance(to: folder, names + [name])
-            )
-            if let before, let after, before.entrance == after.entrance { return }
+        guard let folder, output.extension?.lowercased() != "html", let place = try placeInside(folder, output) else {
+            return
         }
-        throw UsageError(
-            "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)) and would be taken for one of its"
-                + " files; name another place")
+        let isCheckpoint = FormatRegistry.format(forFileName: place.lastComponent?.string ?? "") != nil
+        guard try !isCheckpoint || changesEntrance(to: folder, place) else { return }
+        throw Self.taken(output, folder)
+    }
+
+    private static let certificateName = "certificate.json"
+
+    private static func taken(_ output: FilePath, _ folder: FilePath) -> UsageError {
+        UsageError(
+            "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)) and would be taken for one of its files;"
+                + " name another place")
+    }
+
+    /// Where an output would lie; nil where that is not inside a folder.
+    private func placeInside(_ folder: FilePath, _ output: FilePath) throws -> FilePath? {
+        let place = try SystemCall.resolvedAsFarAsItExists(output)
+        return try place.starts(with: SystemCall.resolved(folder)) ? place : nil
+    }
+
+    /// Whether a folder would be opened by another file, or by none, where a new one lies in it.
+    private func changesEntrance(to folder: FilePath, _ place: FilePath) throws -> Bool {
+        guard let name = place.lastComponent?.string, try place.folder == SystemCall.resolved(folder) else {
+            return false
+        }
+        let names = try SystemCall.names(in: folder)
+        let (before, after) = (try? Self.entrance(to: folder, names), try? Self.entrance(to: folder, names + [name]))
+        return before.map { before in after.map { $0.entrance != before.entrance } ?? true } ?? true
     }
 
     /// Whether a path, links followed, is a folder or lies somewhere in it.
@@ -229,7 +261,8 @@ public struct Checkpoint: Sendable {
         var warnings: [String] = []
         for other in groups where other.formatName != chosen.formatName {
             warnings.append(
-                "\(chosen.formatName) files are read; \(other.names.listed(first: 10)) beside them not")
+                "\(chosen.formatName) files are read; \((other.indexNames + other.names).listed(first: 10)) beside them not"
+            )
         }
         let name = entrance.name
         if chosen.indexNames.contains(name) {
@@ -312,6 +345,7 @@ public struct Checkpoint: Sendable {
         init?(_ format: any CheckpointFormat.Type, names all: [String]) {
             func belongs(_ name: some StringProtocol) -> Bool {
                 !name.hasPrefix(".") && name.fileExtension(among: format.readExtensions) != nil
+                    && !format.holdsNoWeights(String(name))
             }
             formatName = format.name
             numbersParts = format.capabilities.numbersParts

@@ -20,6 +20,8 @@ public protocol CheckpointFormat: Sendable {
 
     /// What the weights of a model folder are called, with the preferred extension: "model.safetensors".
     static var weightsFileName: String { get }
+    /// Whether a file of a model folder is known by its name to hold something else than the weights.
+    static func holdsNoWeights(_ fileName: String) -> Bool
 
     /// Whether a file is meant to be of this format, judged by its content. A damaged file is still recognised where its
     /// mark is there, so that the reader can say what is wrong with it.
@@ -127,6 +129,8 @@ extension CheckpointFormat {
     }
 
     public static var weightsFileName: String { "model" + fileExtensions[0] }
+
+    public static func holdsNoWeights(_ fileName: String) -> Bool { false }
 
     /// A file name without the format's extension; the name itself where it has none.
     public static func stem(of fileName: String) -> String {

@@ -34,8 +34,12 @@ public struct Model: Sendable {
         let naming = architecture.naming
         let isPrefixed = Self.isPrefixed(checkpoint, naming)
         var reader = ConfigurationReader(configuration, file: configurationFile)
+        // A head that is a second name of the embedding is tied to it.
+        let aliases = NameSet(checkpoint.reader.contents.tensors.lazy.filter { $0.aliasOf != nil }.map(\.name))
         spec = try architecture.spec(from: &reader) { module in
-            naming.names(of: WeightSlot(module), prefixed: isPrefixed).contains { checkpoint[$0] != nil }
+            naming.names(of: WeightSlot(module), prefixed: isPrefixed).contains {
+                checkpoint[$0] != nil && !(module == .head && aliases.contains($0))
+            }
                 || naming.isStacked(module, checkpoint.tensors.lazy.map(\.name))
         }
         // Before any name is made: a configuration may claim any number of layers.

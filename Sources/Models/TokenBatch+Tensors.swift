@@ -60,9 +60,13 @@ extension TokenBatch {
     ) throws -> [[Int]] {
         let info = reader.contents.tensors[index]
         let dimensions = info.shape.dimensions
-        guard dimensions.count == 2, !dimensions.contains(0), let size = integerByteCount(info.elementType) else {
+        let isMask = member == .attentionMask || member == .decoderAttentionMask
+        guard dimensions.count == 2, !dimensions.contains(0),
+            let size = integerByteCount(info.elementType, ofMask: isMask)
+        else {
             throw CheckpointError(
-                source, .tensor(info.name), expected: "whole numbers, [batch, time] (I64 or I32)",
+                source, .tensor(info.name),
+                expected: "whole numbers, [batch, time] (\(isMask ? "I64, I32, U8 or BOOL" : "I64 or I32"))",
                 found: "\(info.elementType.name) \(info.shape)")
         }
         return try withBytes(reader, index, source) { bytes in
@@ -77,11 +81,11 @@ extension TokenBatch {
         }
     }
 
-    private static func integerByteCount(_ type: ElementType) -> Int? {
+    private static func integerByteCount(_ type: ElementType, ofMask isMask: Bool) -> Int? {
         switch type {
         case .i64: 8
         case .i32: 4
-        case .u8, .bool: 1
+        case .u8 where isMask, .bool where isMask: 1
         default: nil
         }
     }

@@ -58,7 +58,8 @@ public struct DiffReport {
         guard all.count > result.suspects.count else { return "" }
         let others = all.filter { weight in !result.suspects.contains { $0.name == weight.name } }
         return " In all, \(part(all)) \(all.count == 1 ? "differs" : "differ") unexplained"
-            + (others.first.map { ": '\($0.name.escapedForDisplay)'" } ?? "") + (others.count > 1 ? " first." : ".")
+            + (others.first.map { "\(others.count > 1 ? ", among them" : ":") '\($0.name.escapedForDisplay)'" } ?? "")
+            + "."
     }
 
     private func outsideVerdict(_ tap: TapFigures) -> String {

@@ -80,6 +80,9 @@ public struct Inspection {
         return results.all
     }
 
+    /// Whether there is a configuration that says what is computed, be it one that is understood or not.
+    public var isOfModel: Bool { model != nil }
+
     /// 2 where the checkpoint is not what its configuration says.
     public var exitStatus: ExitStatus {
         switch model {
@@ -297,6 +300,10 @@ public struct Inspection {
         ])
         object["part"] = part.map { ["number": JSONValue($0.number + 1), "count": JSONValue($0.count)] }
         object["model"] = modelJSON
+        if let fault = contents.fault {
+            object["error"] = .string(fault.description)
+            object["exitCode"] = JSONValue(Int(fault.exitStatus.rawValue))
+        }
         return JSONValue.object(object).prettyText + "\n"
     }
 
@@ -365,19 +372,31 @@ public struct Inspection {
 
 extension Inspection {
     private func stackJSON(_ stack: StackSpec, _ costs: StackCosts) -> JSONValue {
-        [
-            "role": .string(stack.role == .only ? "" : stack.role.rawValue), "layers": JSONValue(stack.layerCount),
-            "flopsPerToken": JSONValue(costs.weightOperations),
-            "flopsPerTokenAtContext": JSONValue(
-                costs.weightOperations
-                    + costs.attentionOperations(length: min(stack.contextLength, Self.longestShownContext))),
-            "flopsPerSequence": JSONValue(costs.sequenceOperations),
-            "cachedNumbersPerToken": JSONValue(costs.cachedNumbers),
-            "reads": .string(stack.embedding.features.map(Explanation.reading) ?? "tokens"),
-            "attention": .string(Explanation.attentionPattern(stack)),
-            "blocks": .array(
-                stack.blocks.kinds.map { block in .array(Explanation.drawing(block).map { .string($0) }) }),
-        ]
+        var object = JSONObject([
+            ("role", .string(stack.role == .only ? "" : stack.role.rawValue)), ("layers", JSONValue(stack.layerCount)),
+            ("flopsPerToken", JSONValue(costs.weightOperations)),
+            (
+                "flopsPerTokenAtContext",
+                JSONValue(
+                    costs.weightOperations
+                        + costs.attentionOperations(length: min(stack.contextLength, Self.longestShownContext)))
+            ),
+            ("flopsPerSequence", JSONValue(costs.sequenceOperations)),
+            ("cachedNumbersPerToken", JSONValue(costs.cachedNumbers)),
+            ("reads", .string(stack.embedding.features.map(Explanation.reading) ?? "tokens")),
+            ("attention", .string(Explanation.attentionPattern(stack))),
+            (
+                "blocks",
+                .array(stack.blocks.kinds.map { block in .array(Explanation.drawing(block).map { .string($0) }) })
+            ),
+        ])
+        if explains {
+            object["equations"] = .array(
+                stack.blocks.kinds.map { block in
+                    .array(Explanation.equations(block, hidden: stack.hiddenSize).map { .string($0) })
+                })
+        }
+        return .object(object)
     }
 }
 

@@ -261,6 +261,7 @@ extension Certificate {
         metadataEdits =
             try predicate["metadataEdits"] == nil ? [] : list(predicate, "metadataEdits") { MetadataEdit($0) }
         comparisons = try predicate["comparisons"] == nil ? [] : list(predicate, "comparisons") { ComparisonRecord($0) }
+        unknownMembers = predicate.members.map(\.key).filter { !Self.members.contains($0) }
         wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
         try checkStatedDigests(source, destination, path)
         // The subjects repeat what the predicate says; whoever reads only them must not be misled.
@@ -270,10 +271,26 @@ extension Certificate {
                 found: "something else")
         }
         try requireDistinctNames(path)
+        try requireAliases(path)
         try requireTransforms(path)
         try requireOperation(path)
         try requireDrops(path)
         try requirePlaces(path)
+    }
+
+    /// A second name is one of a tensor that stands there, or was left out, and has its bytes.
+    private func requireAliases(_ path: FilePath) throws(CheckpointError) {
+        let left = NameSet(dropped.map(\.name))
+        for (tensors, place) in [(sourceTensors, "source.tensors"), (destinationTensors, "destination.tensors")] {
+            let named = NameMap(tensors.map { ($0.info.name, $0) })
+            for tensor in tensors {
+                guard let target = tensor.info.aliasOf, !left.contains(target) else { continue }
+                if let owner = named[target], owner.info.aliasOf == nil, owner.digest == tensor.digest { continue }
+                throw CheckpointError(
+                    path, .part(place), expected: "second names of tensors that are there and have the same bytes",
+                    found: "'\(tensor.info.name.escapedForDisplay)' as one of '\(target.escapedForDisplay)'")
+            }
+        }
     }
 
     /// Who quantizes says so, and nobody else.

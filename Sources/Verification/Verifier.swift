@@ -164,6 +164,8 @@ extension Certificate {
             metadataEdits.isEmpty ? nil : "metadata was changed (\(metadataEdits.map(\.text).listed(first: 3)))",
             arithmeticVersion == Arithmetic.version
                 ? nil : "it was made with arithmetic version \(arithmeticVersion), this is \(Arithmetic.version)",
+            unknownMembers.isEmpty
+                ? nil : "members that this version does not know: \(unknownMembers.listed(first: 3))",
             wasReread ? "the written files were read again before they were published" : nil,
         ]
         return (withSource ? [] : [made])

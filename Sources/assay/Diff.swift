@@ -98,7 +98,7 @@ struct Diff: ParsableCommand {
         }
         var options = ComparisonOptions(threads: common.threadCount)
         options.showsWeights = weights
-        options.profile = input.profile
+        options.profile = input.chosenProfile
         options.batchCount = batch
         options.limit = tolerance
         options.taps = try TapPattern(joining: taps) ?? .everything
@@ -135,7 +135,10 @@ struct Diff: ParsableCommand {
         _ options: ComparisonOptions, _ reference: ComparisonSide, _ test: ComparisonSide
     ) throws(UsageError) {
         if options.tokens == nil, !reference.isCapture, !test.isCapture {
-            for (name, isGiven) in [("--taps", !taps.isEmpty), ("--batch", batch != nil)] where isGiven {
+            for (name, isGiven) in [
+                ("--taps", !taps.isEmpty), ("--batch", batch != nil), ("--profile", input.profile != nil),
+            ]
+            where isGiven {
                 throw UsageError("\(name): activations are compared only with --tokens, --text or a capture")
             }
         }

@@ -29,7 +29,9 @@ struct InputOptions: ParsableArguments {
     var memoryLength: Int?
 
     @Option(name: .long, help: "fast32, ref32 or ref64: how exactly to compute.")
-    var profile: Profile = .fast32
+    var profile: Profile?
+
+    var chosenProfile: Profile { profile ?? .fast32 }
 
     func validate() throws {
         if tokens != nil, text != nil { throw ValidationError("--tokens and --text exclude each other") }

@@ -60,7 +60,8 @@ struct Run: ParsableCommand {
             throw UsageError("give the input with --tokens FILE or --text FILE")
         }
         let runner = try BlockRunner(
-            opened.model, tokens: tokens, settings: RunSettings(profile: input.profile, threads: common.threadCount))
+            opened.model, tokens: tokens,
+            settings: RunSettings(profile: input.chosenProfile, threads: common.threadCount))
         // Input that suits the model at all.
         if let note = tokens.noteOfLength(for: opened.model.spec) { common.note("note: \(note)") }
         for note in opened.model.notes { common.note("note: \(note)") }

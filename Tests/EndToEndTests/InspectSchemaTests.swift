@@ -23,6 +23,27 @@ import Testing
         #expect(try Self.schema().faults(in: JSONValue(parsing: Array(outcome.output.utf8))) == [])
     }
 
+    /// What could be read of a file that is refused stands beside why it is.
+    @Test func isSatisfiedByWhatIsRefused() throws {
+        let file = Self.goldens.appending("safetensors/refuse/trailing.safetensors").string
+        let outcome = try AssayTool.run(["inspect", file, "--json"])
+        #expect(outcome.exitCode == 3)
+        let document = try JSONValue(parsing: Array(outcome.output.utf8))
+        #expect(try Self.schema().faults(in: document) == [])
+        #expect(document.object?["exitCode"] == 3)
+        let error = try #require(document.object?["error"]?.string)
+        #expect(outcome.errors.contains(error), "\(outcome.errors)")
+    }
+
+    @Test func explainsInJSONToo() throws {
+        let model = try TestModel()
+        let outcome = try AssayTool.run(["inspect", model.path, "--json", "--explain"])
+        let document = try JSONValue(parsing: Array(outcome.output.utf8))
+        #expect(try Self.schema().faults(in: document) == [])
+        let stack = document.object?["model"]?.object?["stacks"]?.array?.first?.object
+        #expect(stack?["equations"]?.array?.first?.array?.isEmpty == false, "\(outcome.output)")
+    }
+
     @Test func isSatisfiedByFilesOfEveryFormat() throws {
         let source = Self.goldens.appending("safetensors/tied.safetensors").string
         let work = try TemporaryFolder()

@@ -119,6 +119,10 @@ import Testing
     @Test(arguments: [
         (["--set-metadata", "number.u32.greatest=-1"], "expected a value of type u32, found '-1'"),
         (["--set-metadata", "number.u32.greatest=4294967296"], "expected a value of type u32"),
+        (["--set-metadata", "number.u32.greatest:u64=5"], "is there as u32 and keeps that type"),
+        (["--set-metadata", "new:f32=1e39"], "expected a value of type f32, found '1e39'"),
+        (["--set-metadata", "new:f32=1e-60"], "expected a value of type f32, found '1e-60'"),
+        (["--set-metadata", "new:f64=1e400"], "expected a value of type f64, found '1e400'"),
         (["--set-metadata", "new.flag:bool=yes"], "expected a value of type bool, found 'yes'"),
         (["--set-metadata", "new.flag:float=1"], "'float' is no type of a gguf entry; choose one of u8, i8"),
         (["--set-metadata", "general.alignment=48"], "expected a power of two (u32), found '48'"),

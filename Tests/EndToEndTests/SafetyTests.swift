@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayFormats
 import AssayTestSupport
 import SystemPackage
 import Testing
@@ -154,6 +155,32 @@ import Testing
             #expect(outcome.exitCode == (isMade ? 0 : 64), "\(name): \(outcome.errors)")
         }
         try Self.trials.record(8)
+    }
+
+    /// Nor may a conversion change which weights its source's folder has, or what a certificate says of it.
+    @Test func aConversionLeavesTheSourcesFolderWhatItIs() throws {
+        let model = try TestModel()
+        let weights = model.folder.path.appending("weights.safetensors")
+        try SystemCall.rename(model.weights, to: weights, replacing: false)
+        func convert(_ source: String, _ name: String) throws -> AssayTool.Outcome {
+            try AssayTool.run(["convert", source, FilePath(source).appending(name).string])
+        }
+        for (name, isMade) in [
+            ("model.safetensors", false), ("other.safetensors", false), ("m.gguf", true), ("m.h5", true), ("sub", true),
+        ] {
+            let outcome = try convert(model.path, name)
+            #expect(outcome.exitCode == (isMade ? 0 : 64), "\(name): \(outcome.errors)")
+            #expect(try Checkpoint.open(model.folder.path).files == [weights], "\(name)")
+        }
+        let work = try TemporaryFolder()
+        let made = work.path.appending("made").string
+        #expect(try AssayTool.run(["convert", model.path, made]).exitCode == 0)
+        for name in ["m.gguf", "sub"] {
+            let outcome = try convert(made, name)
+            #expect(outcome.exitCode == 64 && outcome.errors.contains("no longer what its certificate.json says"))
+        }
+        #expect(try AssayTool.run(["verify", made]).exitCode == 0)
+        try Self.trials.record(7)
     }
 
     @Test func outputsLieWhereTheSystemSays() throws {

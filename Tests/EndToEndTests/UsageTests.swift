@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayFormats
 import AssayTestSupport
 import SystemPackage
 import Testing
@@ -37,6 +38,8 @@ import Testing
         ("diff MODEL MODEL --tokens TOKENS --taps x", "--taps: 'x' matches no tap"),
         ("diff MODEL MODEL --taps *", "--taps: activations are compared only with --tokens"),
         ("diff MODEL MODEL --batch 1", "--batch: activations are compared only with --tokens"),
+        ("diff MODEL MODEL --profile ref64", "--profile: activations are compared only with --tokens"),
+        ("inspect WEIGHTS --explain", "--explain: says nothing of"),
         ("diff MODEL MODEL --overwrite", "--overwrite: says nothing without --report"),
         ("run MODEL --tokens TOKENS --overwrite", "--overwrite: says nothing without --capture"),
         (
@@ -136,6 +139,45 @@ import Testing
             "--overwrite",
         ])
         #expect(bare.exitCode == (count > 255 ? 64 : 0), "\(bare.errors)")
+    }
+
+    /// Adapters and parts of pipelines are looked for under names of their own.
+    @Test(arguments: ["adapter_model", "diffusion_pytorch_model"]) func keepsTheNamesThatLibrariesLookFor(
+        _ stem: String
+    ) throws {
+        let model = try TestModel()
+        let source = try TemporaryFolder()
+        try source.write("\(stem).safetensors", try TestFiles.bytes(model.weights))
+        func convert(_ options: [String]) throws -> [String] {
+            let work = try TemporaryFolder()
+            let made = work.path.appending("made")
+            #expect(try AssayTool.run(["convert", source.path.string, made.string] + options).exitCode == 0)
+            #expect(try AssayTool.run(["verify", made.string]).exitCode == 0)
+            return try SystemCall.names(in: made).filter { $0 != "certificate.json" }.sorted()
+        }
+        #expect(try convert([]) == ["\(stem).safetensors"])
+        #expect(try convert(["--to", "pytorch"]) == ["\(stem).bin"])
+        let shards = try convert(["--shard-size", "20kB"])
+        #expect(shards.contains("\(stem).safetensors.index.json") && shards.allSatisfy { $0.hasPrefix(stem) })
+    }
+
+    /// As PyTorch's state dictionaries hold it: the same model.
+    @Test func aHeadThatIsASecondNameIsTied() throws {
+        let golden = TestFiles.fixtures.appending("golden/models/t5-plain")
+        let reader = try Checkpoint.open(golden.appending("model.safetensors")).reader
+        let folder = try TemporaryFolder()
+        for (name, aliases) in [("one", []), ("two", [("lm_head.weight", "shared.weight")])]
+            as [(String, [(String, String)])]
+        {
+            let place = folder.path.appending(name)
+            try SystemCall.makeFolder(place)
+            try MemoryCheckpoint(copying: reader, metadata: aliases.map { (key: $0.0, value: $0.1) })
+                .write(to: place.appending("model.safetensors"))
+            try TestFiles.write(TestFiles.bytes(golden.appending("config.json")), to: place.appending("config.json"))
+        }
+        let outcome = try AssayTool.run(
+            ["diff", folder.path.appending("one").string, folder.path.appending("two").string])
+        #expect(outcome.exitCode == 0, "\(outcome.output)\(outcome.errors)")
     }
 
     @Test func aFolderThatResumeKeepsNeedsAName() throws {

@@ -288,6 +288,16 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
             }
             return made
         },
+        .forging("a second name of nothing", .invalidFile, "source.tensors: expected second names of tensors that are")
+        {
+            $0.sourceTensors[0].info.aliasOf = "zz"
+        },
+        .forging("a second name of itself", .invalidFile, "'b' as one of 'b'") {
+            $0.destinationTensors[$0.index("b")].info.aliasOf = "b"
+        },
+        .forging("a second name of other bytes", .invalidFile, "'b' as one of 'a'") {
+            $0.destinationTensors[$0.index("b")].info.aliasOf = "a"
+        },
         .forging("what was done", .invalidFile, "operation: expected 'convert', as no transform quantizes") {
             $0.operation = "quantize"
         },

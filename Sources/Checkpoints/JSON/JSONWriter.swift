@@ -152,6 +152,7 @@ extension JSONNumber {
     /// - Source: ECMA-262, Number::toString.
     fileprivate var canonical: JSONNumber {
         if let int { return JSONNumber(int) }
+        if let whole = UInt64(text) { return JSONNumber(text: String(whole)) }
         guard let double else { return self }
         return double == 0 ? JSONNumber(0) : JSONNumber(text: Self.shortest(double))
     }

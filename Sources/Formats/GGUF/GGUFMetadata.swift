@@ -57,7 +57,11 @@ struct GGUFMetadataParser {
                 throw cursor.error(
                     at: start, expected: "a whole number as \(what)", found: "a value of type \(type.name)")
             }
-            partNumbers[key] = try cursor.word(byteCount, "the value of \(what)")
+            let word = try cursor.word(byteCount, "the value of \(what)")
+            guard !type.isSigned || word >> (8 * byteCount - 1) == 0 else {
+                throw cursor.error(at: start, expected: "a whole number from 0 on as \(what)", found: "a negative one")
+            }
+            partNumbers[key] = word
             return try checkPart(cursor, at: start)
         }
         guard type == .string else {

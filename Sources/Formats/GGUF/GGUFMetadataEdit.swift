@@ -24,6 +24,11 @@ struct GGUFMetadataEdit {
             return
         }
         let known = entry?["type"]?.string.flatMap { GGUFValueType(name: $0) }
+        if let known, let named, named.type != known {
+            throw UsageError(
+                "\(edit.option): '\(key.escapedForDisplay)' is there as \(known.name) and keeps that type; leave the type out"
+            )
+        }
         let usual: GGUFValueType? = key == GGUFMetadata.alignmentKey && isWritten ? .u32 : nil
         guard let type = named?.type ?? known ?? usual, type != .string else {
             // What lists a file's entries lists the new text too.
@@ -55,6 +60,14 @@ struct GGUFMetadataEdit {
         return (String(edit.key[..<colon]), type)
     }
 
+    /// Whether a number became infinite, or 0 without being it.
+    private static func isRoundedAway(_ value: JSONValue, _ word: UInt64, _ type: GGUFValueType) -> Bool {
+        guard type.isFloating, case .number(let number) = value else { return false }
+        let result = type == .f32 ? Double(Float(bitPattern: UInt32(word))) : Double(bitPattern: word)
+        let isZero = number.text.prefix { $0 != "e" && $0 != "E" }.allSatisfy { !("1"..."9").contains($0) }
+        return !result.isFinite || result == 0 && !isZero
+    }
+
     private static func value(
         _ text: String, _ key: String, _ type: GGUFValueType, _ edit: MetadataEdit
     ) throws(UsageError) -> JSONValue {
@@ -62,7 +75,7 @@ struct GGUFMetadataEdit {
             throw UsageError("\(edit.option): is an array, which cannot be set; take it away, or leave it")
         }
         let value: JSONValue? = try? JSONValue(parsing: Array(text.utf8))
-        guard let value, GGUFMetadataWriter.word(value, type) != nil else {
+        guard let value, let word = GGUFMetadataWriter.word(value, type), !isRoundedAway(value, word, type) else {
             throw UsageError("\(edit.option): expected a value of type \(type.name), found '\(text.escapedForDisplay)'")
         }
         if key == GGUFMetadata.alignmentKey {

@@ -30,7 +30,9 @@ struct NumPyHeader {
             isFortranOrder = entries.isFortranOrder
             guard let shape = Shape(entries.shape) else {
                 throw NumPyHeaderParser.Fault(
-                    offset: 0, expected: "a shape whose product fits 63 bits", found: "one that does not")
+                    offset: 0,
+                    expected: "a shape of at most \(Shape.maximumRank) dimensions whose product fits 63 bits",
+                    found: "another of \(entries.shape.count)")
             }
             self.shape = shape
         } catch let fault as NumPyHeaderParser.Fault {

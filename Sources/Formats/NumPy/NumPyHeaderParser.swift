@@ -54,7 +54,9 @@ struct NumPyHeaderParser {
     private mutating func description() throws -> String {
         skipSpace()
         if position < bytes.count, bytes[position] == UInt8(ascii: "[") || bytes[position] == UInt8(ascii: "(") {
-            let text = String(decoding: bytes[position...].prefix(60), as: UTF8.self)
+            let rest = bytes[position...].prefix(60)
+            let end = rest.firstIndex(of: UInt8(ascii: "]")).map { $0 + 1 } ?? rest.endIndex
+            let text = String(decoding: rest[..<end], as: UTF8.self)
             throw Fault(
                 offset: position, expected: "one type for all elements",
                 found: "a structured type, \(text.escapedForDisplay)")
@@ -101,9 +103,9 @@ struct NumPyHeaderParser {
     private mutating func integer() throws -> Int {
         skipSpace()
         let digits = bytes[position...].prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-        guard let number = Int(String(decoding: digits, as: UTF8.self)) else {
-            throw fault("a dimension that is not negative and fits 63 bits")
-        }
+        guard let number = Int(String(decoding: digits, as: UTF8.self)),
+            digits.count == 1 || digits.first != UInt8(ascii: "0")
+        else { throw fault("a dimension that is not negative, fits 63 bits and begins with no 0") }
         position = digits.endIndex
         if position < bytes.count, bytes[position] == UInt8(ascii: "L") { position += 1 }
         return number

@@ -8,6 +8,12 @@ public enum PyTorch: CheckpointFormat {
     public static let fileExtensions = [".bin", ".pt", ".pth"]
     public static let weightsFileName = "pytorch_model.bin"
 
+    /// What trainers save beside the weights.
+    public static func holdsNoWeights(_ fileName: String) -> Bool {
+        let stems = ["optimizer", "scheduler", "scaler", "training_args", "rng_state", "random_states"]
+        return stems.contains { fileName.hasPrefix($0 + ".") || fileName.hasPrefix($0 + "_") }
+    }
+
     public static let capabilities = FormatCapabilities(
         elementTypes: Set(TorchType.names.keys), holdsAliases: true, holdsMetadata: true, storesDigests: false)
 

@@ -115,7 +115,17 @@ import Testing
         try folder.write("tf_model.h5", Array("\u{89}HDF".utf8))
         let checkpoint = try Checkpoint.open(folder.path)
         #expect(checkpoint.files == [folder.path.appending("pytorch_model.bin")])
-        #expect(checkpoint.warnings.count == 2, "\(checkpoint.warnings)")
+        #expect(checkpoint.warnings.count == 1, "\(checkpoint.warnings)")
+    }
+
+    /// What trainers save is no model, also where nothing else is there.
+    @Test func trainersFilesAreNoWeights() throws {
+        let folder = try TemporaryFolder()
+        for name in ["optimizer.pt", "training_args.bin", "rng_state_0.pth"] { try folder.write(name, Self.tied) }
+        let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(folder.path) }
+        #expect(error?.description.contains("expected a model folder with weights") == true)
+        try folder.write("other.bin", Self.tied)
+        #expect(try Checkpoint.open(folder.path).files == [folder.path.appending("other.bin")])
     }
 
     @Test func safetensorsComeFirst() throws {
