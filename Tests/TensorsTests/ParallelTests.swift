@@ -14,6 +14,40 @@ import Testing
         #expect(runs.withLock { $0 } == [Int](repeating: 1, count: count))
     }
 
+    /// Work that asks for help itself, asked for by several threads at once that are none of the pool's.
+    @Test(arguments: [2, 5]) func worksWithinWork(_ threads: Int) {
+        let runs = Mutex([Int](repeating: 0, count: 4 * 8 * 16))
+        let work = Work { caller in
+            Parallel.forEach(8, threads: threads) { outer in
+                Parallel.forEach(16, threads: threads) { inner in
+                    runs.withLock { $0[(caller * 8 + outer) * 16 + inner] += 1 }
+                }
+            }
+        }
+        let callers = (0..<4).map { number in
+            var thread = pthread_t()
+            let argument = Unmanaged.passRetained(Caller(work, number)).toOpaque()
+            pthread_create(
+                &thread, nil,
+                { argument in
+                    let caller = Unmanaged<Caller>.fromOpaque(argument!).takeRetainedValue()
+                    caller.work.body(caller.number)
+                    return nil
+                }, argument)
+            return thread
+        }
+        for caller in callers { pthread_join(caller, nil) }
+        #expect(runs.withLock { $0 } == [Int](repeating: 1, count: 4 * 8 * 16))
+    }
+
+    private struct Work: Sendable { let body: @Sendable (Int) -> Void }
+
+    private final class Caller {
+        let work: Work
+        let number: Int
+        init(_ work: Work, _ number: Int) { (self.work, self.number) = (work, number) }
+    }
+
     @Test func oneThreadKeepsTheOrder() {
         let order = Mutex<[Int]>([])
         Parallel.forEach(50, threads: 1) { index in order.withLock { $0.append(index) } }
