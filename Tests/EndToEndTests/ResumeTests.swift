@@ -391,7 +391,7 @@ import Testing
     }
 
     @Test func survivesKillsAtRandomMoments() throws {
-        let work = try Interrupted(count: 100_000)
+        let work = try Interrupted(count: 1_000_000)
         var random = SeededRandom(seed: UInt64(getpid()))
         var count = 0
         for _ in 0..<8 where try SystemCall.status(work.destination) == nil {
