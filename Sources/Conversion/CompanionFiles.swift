@@ -18,7 +18,7 @@ public struct CompanionFiles: Sendable {
     private let configuration: String?
 
     static let configurationName = "config.json"
-    package static let certificateName = "certificate.json"
+    package static let certificateName = StagedOutput.certificateName
     /// What follows the name of a file in that of its certificate.
     package static let certificateSuffix = ".certificate.json"
     /// A signature of OpenSSF model signing, which is of these very files.

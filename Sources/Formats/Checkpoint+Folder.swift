@@ -75,7 +75,7 @@ extension Checkpoint {
         guard let name = names.count == 1 ? names[0] : usual.count == 1 ? usual[0] : nil else {
             throw ambiguous(folder, group.names)
         }
-        if !group.numbersParts, let part = PartName(name), part.count > 1 {
+        if !group.numbersParts, let part = PartName.ofSeveral(name) {
             throw StructureError(
                 "\(folder.forDisplay): \(name.escapedForDisplay) is one of \(part.count) files by its name; the others and"
                     + " the index that joins them are missing: download them, or name the file to read it alone")

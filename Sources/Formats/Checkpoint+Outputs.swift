@@ -41,11 +41,11 @@ extension Checkpoint {
     public func refuse(conversion output: FilePath, isFolder: Bool) throws {
         try refuse(output: output)
         guard let folder, let place = try placeInside(folder, output) else { return }
-        let certificate = folder.appending(Self.certificateName)
-        guard try SystemCall.status(certificate) == nil else {
+        let certificateName = StagedOutput.certificateName
+        guard try SystemCall.status(folder.appending(certificateName)) == nil else {
             throw UsageError(
                 "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)), which would be no longer what its"
-                    + " \(Self.certificateName) says; name another place")
+                    + " \(certificateName) says; name another place")
         }
         guard try !isFolder && changesEntrance(to: folder, place) else { return }
         throw Self.taken(output, folder)
@@ -65,8 +65,6 @@ extension Checkpoint {
         throw Self.taken(output, folder)
     }
 
-    private static let certificateName = "certificate.json"
-
     private static func taken(_ output: FilePath, _ folder: FilePath) -> UsageError {
         UsageError(
             "\(output.forDisplay): lies in the source's folder (\(folder.forDisplay)) and would be taken for one of its files;"
@@ -85,8 +83,10 @@ extension Checkpoint {
             return false
         }
         let names = try SystemCall.names(in: folder)
-        let (before, after) = (try? Self.entrance(to: folder, names), try? Self.entrance(to: folder, names + [name]))
-        return before.map { before in after.map { $0.entrance != before.entrance } ?? true } ?? true
+        guard let before = try? Self.entrance(to: folder, names),
+            let after = try? Self.entrance(to: folder, names + [name])
+        else { return true }
+        return before.entrance != after.entrance
     }
 
     /// Whether a path, links followed, is a folder or lies somewhere in it.

@@ -51,9 +51,14 @@ public struct Checkpoint: Sendable {
             statuses: try statuses(of: files, opened: path, before))
     }
 
-    /// A sentence about a file that is one of several by its name and says nothing of the others.
+    /// Of a file that was opened alone, and whose name says that there are others.
+    public var lonePart: PartName? {
+        guard folder == nil, index == nil, files.count == 1 else { return nil }
+        return PartName.ofSeveral(path.lastComponent?.string ?? "")
+    }
+
     private static func loneness(of path: FilePath) -> [String] {
-        guard let part = PartName(path.lastComponent?.string ?? ""), part.count > 1 else { return [] }
+        guard let part = PartName.ofSeveral(path.lastComponent?.string ?? "") else { return [] }
         return [
             "by its name this is file \(part.number + 1) of \(part.count), and it alone is read; name the folder or the index"
                 + " for all"

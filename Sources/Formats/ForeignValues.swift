@@ -94,7 +94,7 @@ enum ForeignNumber {
         }
     }
 
-    private static func double(_ word: UInt64, _ bits: Int) -> Double {
+    static func double(_ word: UInt64, _ bits: Int) -> Double {
         switch bits {
         case 16: Double(Float16(bitPattern: UInt16(word)))
         case 32: Double(Float(bitPattern: UInt32(word)))

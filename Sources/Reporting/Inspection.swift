@@ -25,7 +25,7 @@ public struct Inspection {
         case refused(String)
     }
 
-    /// - Throws: what reading throws; `UsageError` where the pattern matches no tensor.
+    /// - Throws: what reading throws; `UsageError` where the pattern matches no tensor, or there is no model to explain.
     public init(
         of checkpoint: Checkpoint, pattern: NamePattern?, computesDigest: Bool, computesStatistics: Bool,
         explains: Bool = false, threads: Int
@@ -40,6 +40,10 @@ public struct Inspection {
         } else {
             selected = Array(contents.tensors.indices)
         }
+        model = try ModelConfiguration.read(of: checkpoint).map { try Self.model(checkpoint, $0) }
+        guard !explains || model != nil else {
+            throw UsageError("--explain: says nothing of \(checkpoint.path.forDisplay), which has no config.json")
+        }
         if let stored = contents.storedDigests {
             contentDigest = ContentDigest.of(contents.tensors, stored)
         } else if computesDigest {
@@ -49,7 +53,6 @@ public struct Inspection {
             contentDigest = nil
         }
         statistics = computesStatistics ? try Self.statistics(of: checkpoint.reader, selected, threads: threads) : nil
-        model = try ModelConfiguration.read(of: checkpoint).map { try Self.model(checkpoint, $0) }
         certificate = try CertificateFile.lying(by: checkpoint)
     }
 
@@ -79,9 +82,6 @@ public struct Inspection {
         }
         return results.all
     }
-
-    /// Whether there is a configuration that says what is computed, be it one that is understood or not.
-    public var isOfModel: Bool { model != nil }
 
     /// 2 where the checkpoint is not what its configuration says.
     public var exitStatus: ExitStatus {
@@ -137,7 +137,9 @@ public struct Inspection {
 
     /// What can be said without a configuration. A tensor whose data is cut off is refused when the file is opened.
     private var completeness: String {
-        part.map { "no: this is part \($0.number + 1) of \($0.count); name the folder or the index of all" }
+        checkpoint.lonePart.map {
+            "no: this is part \($0.number + 1) of \($0.count); name the folder or the index of all"
+        }
             ?? "every tensor's data is there; "
             + (hasConfiguration
                 ? "name the folder to see what its config.json says"
@@ -147,12 +149,6 @@ public struct Inspection {
     private var hasConfiguration: Bool {
         let folder = (checkpoint.index ?? checkpoint.path).removingLastComponent()
         return (try? SystemCall.status(folder.appending("config.json"))) != nil
-    }
-
-    /// Of a file that was opened alone, and whose name says that there are others.
-    private var part: PartName? {
-        guard checkpoint.folder == nil, checkpoint.index == nil, checkpoint.files.count == 1 else { return nil }
-        return PartName(checkpoint.path.lastComponent?.string ?? "").flatMap { $0.count > 1 ? $0 : nil }
     }
 
     private func metadataLine(_ key: String, _ value: String) -> String {
@@ -298,7 +294,7 @@ public struct Inspection {
             ("warnings", .array(checkpoint.warnings.map { .string($0) })),
             ("certificate", JSONValue(certificate?.string)),
         ])
-        object["part"] = part.map { ["number": JSONValue($0.number + 1), "count": JSONValue($0.count)] }
+        object["part"] = checkpoint.lonePart.map { ["number": JSONValue($0.number + 1), "count": JSONValue($0.count)] }
         object["model"] = modelJSON
         if let fault = contents.fault {
             object["error"] = .string(fault.description)

@@ -186,9 +186,7 @@ extension Certificate.Transform {
         (overflowed, underflowed) = (counts[0], counts[1])
         quantization = object["quantization"]?.object
     }
-}
 
-extension Certificate.Transform {
     /// Whether it makes integers or blocks of numbers.
     fileprivate var quantizes: Bool {
         operation.hasPrefix("quantize ")

@@ -46,9 +46,6 @@ struct Inspect: ParsableCommand {
                 of: checkpoint, pattern: pattern.map { NamePattern($0) }, computesDigest: digest,
                 computesStatistics: stats, explains: explain, threads: common.threadCount)
         }
-        guard !explain || inspection.isOfModel else {
-            throw UsageError("--explain: says nothing of \(checkpoint.path.forDisplay), which has no config.json")
-        }
         try Terminal.write(common.json ? inspection.json : inspection.text(width: Terminal.outputWidth))
         if let fault = checkpoint.contents.fault { throw fault }
         if inspection.exitStatus != .done { throw ExitCode(inspection.exitStatus.rawValue) }

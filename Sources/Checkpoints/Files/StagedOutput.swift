@@ -110,11 +110,14 @@ public final class StagedOutput: Sendable {
         }
     }
 
+    /// What says of a folder that a conversion made it.
+    package static let certificateName = "certificate.json"
+
     /// A folder is replaced whole, so it must be one that a conversion could have made: nothing in it that is not known, and
     /// a certificate, a configuration, or nothing at all.
     private static func requireReplaceable(_ folder: FilePath, _ replaceable: NameSet) throws {
         let names = try SystemCall.names(in: folder)
-        guard names.isEmpty || names.contains("certificate.json") || names.contains("config.json") else {
+        guard names.isEmpty || names.contains(certificateName) || names.contains("config.json") else {
             throw UsageError(
                 "\(folder.forDisplay): does not look like a model folder (it holds '\(names[0].escapedForDisplay)');"
                     + " remove it yourself if it is not needed")

@@ -63,7 +63,7 @@ struct GGUFMetadataEdit {
     /// Whether a number became infinite, or 0 without being it.
     private static func isRoundedAway(_ value: JSONValue, _ word: UInt64, _ type: GGUFValueType) -> Bool {
         guard type.isFloating, case .number(let number) = value else { return false }
-        let result = type == .f32 ? Double(Float(bitPattern: UInt32(word))) : Double(bitPattern: word)
+        let result = ForeignNumber.double(word, 8 * type.byteCount!)
         let isZero = number.text.prefix { $0 != "e" && $0 != "E" }.allSatisfy { !("1"..."9").contains($0) }
         return !result.isFinite || result == 0 && !isZero
     }

@@ -29,6 +29,11 @@ public struct PartName: Sendable, Equatable {
             suffix: String(last[dot...]))
     }
 
+    /// The name of a file that has others beside it; nil where it is the only one, or its name is not of this form.
+    static func ofSeveral(_ fileName: String) -> PartName? {
+        PartName(fileName).flatMap { $0.count > 1 ? $0 : nil }
+    }
+
     private static func number(_ text: Substring) -> Int? {
         guard text.count >= minimumDigitCount, text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
         return Int(text)

@@ -180,9 +180,9 @@ struct AgainstCertifiedSource {
         statement.add("went nowhere", lost, .structureDiffers)
         statement.add("went nowhere in part", mapped.lostParts(certificate.whole.transforms), .structureDiffers)
         let dropped = certificate.whole.dropped.map(\.name)
-        let there = NameSet(source.contents.tensors.map(\.name))
         statement.add(
-            "dropped, the certificate says, and not there", dropped.filter { !there.contains($0) }, .structureDiffers)
+            "dropped, the certificate says, and not there", dropped.filter { mapped.info(named: $0) == nil },
+            .structureDiffers)
         if !dropped.isEmpty { statement.remark = "\(dropped.count) dropped by rule, the certificate says" }
         return statement
     }
