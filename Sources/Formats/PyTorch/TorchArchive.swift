@@ -83,9 +83,8 @@ struct TorchArchive {
 
     /// A number with white space around it, as PyTorch reads it.
     private static func number(_ text: String) -> Int? {
-        Int(
-            text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed().map(String.init).joined()
-        )
+        let words = text.split(whereSeparator: \.isWhitespace)
+        return words.count == 1 ? Int(words[0]) : nil
     }
 
     private static func checkVersion(_ archive: ZipArchive, _ folder: String) throws {

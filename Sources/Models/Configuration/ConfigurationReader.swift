@@ -160,15 +160,16 @@ public struct ConfigurationReader {
         return list.map { $0! }
     }
 
-    /// A reader of an object within.
+    /// Whether the key's value is an object without members.
     func isEmptyObject(_ key: String) -> Bool { object[key]?.object?.members.isEmpty ?? false }
 
     /// Whether two keys have the same value, whatever the order of members in it.
     func isSame(_ key: String, _ other: String) -> Bool {
         guard let a = object[key], let b = object[other] else { return false }
-        return a.canonicalText == b.canonicalText
+        return a.isSame(as: b)
     }
 
+    /// A reader of an object within.
     mutating func object(_ key: String) throws(StructureError) -> ConfigurationReader? {
         guard let value = take(key) else { return nil }
         guard let object = value.object else { throw error(key, expected: "an object", found: Self.show(value)) }
