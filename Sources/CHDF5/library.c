@@ -48,6 +48,8 @@ void chdf5_silence(void) {
     *first_message = 0;
 }
 
+int chdf5_has_failed(void) { return *first_message != 0; }
+
 void chdf5_error_text(char *text, size_t capacity) {
     snprintf(text, capacity, "%s", *first_message ? first_message : "no message");
     *first_message = 0;

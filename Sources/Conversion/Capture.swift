@@ -14,10 +14,11 @@ public enum Capture {
     ///
     /// - Parameters:
     ///   - source: what the model is read from, which must not change meanwhile.
+    ///   - progress: called after each step of the pass.
     ///   - observe: sees the same taps; for figures on the way.
     public static func run(
         _ runner: BlockRunner, taps pattern: TapPattern, to destination: FilePath, overwrite: Bool,
-        source: Checkpoint? = nil, observe: (TapValues) throws -> Void = { _ in }
+        source: Checkpoint? = nil, progress: () -> Void = {}, observe: (TapValues) throws -> Void = { _ in }
     ) throws {
         try pattern.requireMatches(among: runner.model.tapNames)
         let taps = ForwardPass.plannedTaps(of: runner, taps: pattern)
@@ -30,7 +31,7 @@ public enum Capture {
         let writer = try format.makeWriter(plan, output, WritingOptions())
         let positions = Dictionary(uniqueKeysWithValues: taps.enumerated().map { ($1.name, $0) })
         func pass() throws {
-            try ForwardPass.run(runner, taps: pattern) { values in
+            try ForwardPass.run(runner, taps: pattern, progress: progress) { values in
                 try write(values, positions[values.tap.name]!, writer)
                 try observe(values)
             }

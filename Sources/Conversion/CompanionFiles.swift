@@ -17,7 +17,7 @@ public struct CompanionFiles: Sendable {
     /// The new text of `config.json`, where it changes.
     private let configuration: String?
 
-    static let configurationName = "config.json"
+    package static let configurationName = "config.json"
     package static let certificateName = StagedOutput.certificateName
     /// What follows the name of a file in that of its certificate.
     package static let certificateSuffix = ".certificate.json"
@@ -72,7 +72,7 @@ public struct CompanionFiles: Sendable {
     }
 
     /// A folder of links, as hubs keep them, of which a file was not downloaded or was removed.
-    static func refuseDanglingLink(_ path: FilePath) throws {
+    package static func refuseDanglingLink(_ path: FilePath) throws {
         guard try SystemCall.status(path, followingLinks: false)?.kind == .link, try SystemCall.status(path) == nil
         else { return }
         throw CheckpointError(

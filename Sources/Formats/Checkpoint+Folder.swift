@@ -12,20 +12,16 @@ extension Checkpoint {
         guard let chosen = groups.first(where: { $0.formatName == entrance.formatName }) else {
             return try openTree(folder.appending(entrance.name), options, folder: folder)
         }
-        var warnings: [String] = []
-        for other in groups where other.formatName != chosen.formatName {
-            warnings.append(
-                "\(chosen.formatName) files are read; \((other.indexNames + other.names).listed(first: 10)) beside them not"
-            )
-        }
         let name = entrance.name
         if chosen.indexNames.contains(name) {
             return try openIndex(
-                folder.appending(name), options, folder: folder, beside: chosen.names, warnings: warnings)
+                folder.appending(name), options, folder: folder, beside: chosen.names, others: groups)
         }
         let before = try SystemCall.status(folder.appending(name))
         let (reader, files) = try openParts(folder.appending(name), options)
-        warnings += unread(chosen.indexNames + chosen.names, beside: name, files, in: folder)
+        let warnings =
+            unread(groups, chosen.formatName, files, in: folder)
+            + unread(chosen.indexNames + chosen.names, beside: name, files, in: folder)
         return Checkpoint(
             path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings,
@@ -55,6 +51,17 @@ extension Checkpoint {
             return ((index, chosen.formatName), groups)
         }
         return ((try onlyFile(of: chosen, in: folder), chosen.formatName), groups)
+    }
+
+    /// A sentence for every other format of which there are files in the folder that are not among those that are read.
+    static func unread(
+        _ groups: [WeightGroup], _ formatName: String, _ files: [FilePath], in folder: FilePath
+    ) -> [String] {
+        let read = NameSet(files.map(\.string))
+        return groups.filter { $0.formatName != formatName }.compactMap { group in
+            let names = (group.indexNames + group.names).filter { !read.contains(folder.appending($0).string) }
+            return names.isEmpty ? nil : "\(formatName) files are read; \(names.listed(first: 10)) beside them not"
+        }
     }
 
     /// A sentence about files of a folder that are not among those that are read.

@@ -89,7 +89,7 @@ public struct Checkpoint: Sendable {
 
     static func openIndex(
         _ path: FilePath, _ options: ReadingOptions, folder: FilePath?, beside names: [String] = [],
-        warnings: [String] = []
+        others groups: [WeightGroup] = []
     ) throws -> Checkpoint {
         let index = try ShardIndex(of: InputFile(path))
         let parent = path.removingLastComponent()
@@ -97,10 +97,12 @@ public struct Checkpoint: Sendable {
         let before = try statuses(of: shards)
         let reader = try ShardedReader(index, path, threads: options.threads) { try Self.reader(of: $0, options) }
         let others = reader.contents.otherFiles
+        let files = shards + others
         return Checkpoint(
-            path: folder ?? path, reader: reader, files: shards + others, index: path, folder: folder,
-            warnings: warnings + unread(names, beside: path.lastComponent?.string ?? "", shards + others, in: parent)
-                + reader.contents.warnings, statuses: before + (try statuses(of: others)))
+            path: folder ?? path, reader: reader, files: files, index: path, folder: folder,
+            warnings: unread(groups, reader.contents.formatName, files, in: parent)
+                + unread(names, beside: path.lastComponent?.string ?? "", files, in: parent) + reader.contents.warnings,
+            statuses: before + (try statuses(of: others)))
     }
 
     static func openTree(

@@ -46,10 +46,10 @@ public protocol CheckpointFormat: Sendable {
         between first: CheckpointContents, and other: CheckpointContents
     ) -> (key: String, first: String, other: String)?
 
-    /// The value of a metadata key that shards have with different values; the first where nothing of all can be said.
+    /// What is said of all shards where they have different values under a metadata key; nil where nothing can be.
     ///
     /// - Parameter values: at least one, in the order of the shards.
-    static func joined(_ key: String, _ values: [String]) -> String
+    static func joined(_ key: String, _ values: [String]) -> String?
 
     /// The member under `CheckpointContents.foreignKey` that holds this format's own metadata; its name, unless it contains
     /// another format's files.
@@ -95,7 +95,7 @@ extension CheckpointFormat {
 
     public static func nameInShard(ofIndexed name: String) -> String? { nil }
 
-    public static func joined(_ key: String, _ values: [String]) -> String { values[0] }
+    public static func joined(_ key: String, _ values: [String]) -> String? { nil }
 
     public static func conflict(
         between first: CheckpointContents, and other: CheckpointContents

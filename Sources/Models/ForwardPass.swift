@@ -4,18 +4,22 @@ public enum ForwardPass {
     ///
     /// Logits come in pieces of rows, everything else whole.
     ///
+    /// - Parameter progress: called after each step of `BlockRunner.steps`; the logits are one more.
     /// - Throws: what the steps throw, and what `observe` throws.
     public static func run(
-        _ runner: BlockRunner, taps pattern: TapPattern = .everything, _ observe: (TapValues) throws -> Void
+        _ runner: BlockRunner, taps pattern: TapPattern = .everything, progress: () -> Void = {},
+        _ observe: (TapValues) throws -> Void
     ) throws {
         try withoutActuallyEscaping(observe) { observe in
-            try walk(runner, pattern) { _, values in
+            try walk(runner, pattern, progress) { _, values in
                 if pattern.matches(values.tap.name) { try observe(values) }
             }
         }
     }
 
-    private static func walk(_ runner: BlockRunner, _ pattern: TapPattern, _ observe: @escaping TapObserver) throws {
+    private static func walk(
+        _ runner: BlockRunner, _ pattern: TapPattern, _ progress: () -> Void, _ observe: @escaping TapObserver
+    ) throws {
         var remaining = plannedTaps(of: runner, taps: pattern).count
         func isDone(after step: ForwardStep) -> Bool {
             remaining -= runner.plannedTaps(of: step).filter { pattern.matches($0.name) }.count
@@ -25,6 +29,7 @@ public enum ForwardPass {
         var state: [HiddenState] = []
         for step in runner.steps {
             state = try runner.advance(step, state, observe)
+            progress()
             if isDone(after: step) { return }
         }
         let tap = runner.plannedTaps(of: .logits)[0]

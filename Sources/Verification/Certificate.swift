@@ -71,12 +71,8 @@ public struct Certificate: Sendable, Equatable {
     public var wasReread: Bool
     /// What `diff` found, where it was asked to put it here.
     public var comparisons: [ComparisonRecord] = []
-    /// Members of the predicate that this version does not know; they are not written again.
+    /// Members that this version does not know; they are not written again.
     var unknownMembers: [String] = []
-    static let members: Set<String> = [
-        "tool", "arithmeticVersion", "operation", "source", "destination", "transforms", "dropped", "checks",
-        "metadataEdits", "comparisons",
-    ]
 
     public var sourceContentDigest: Digest { ContentDigest.of(sourceTensors.map(\.info), sourceTensors.map(\.digest)) }
     public var destinationContentDigest: Digest {

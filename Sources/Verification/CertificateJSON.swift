@@ -218,7 +218,16 @@ extension Certificate {
             }
             return part
         }
-        let statement = try require(value.object, "file", "a JSON object")
+        guard let statement = value.object else {
+            throw CheckpointError(path, .file, expected: "a certificate, a JSON object", found: value.kind)
+        }
+        guard statement["payload"] == nil, statement["dsseEnvelope"] == nil else {
+            throw CheckpointError(
+                path, .file, expected: "a certificate as assay wrote it",
+                found:
+                    "an envelope that somebody signed; give what is in it, and the envelope to --signature if that is"
+                    + " a manifest")
+        }
         for (key, text) in [("_type", Self.statementType), ("predicateType", Self.predicateType)] {
             guard statement[key]?.string == text else {
                 throw CheckpointError(
@@ -259,15 +268,18 @@ extension Certificate {
         metadataEdits =
             try predicate["metadataEdits"] == nil ? [] : list(predicate, "metadataEdits") { MetadataEdit($0) }
         comparisons = try predicate["comparisons"] == nil ? [] : list(predicate, "comparisons") { ComparisonRecord($0) }
-        unknownMembers = predicate.members.map(\.key).filter { !Self.members.contains($0) }
         wasReread = try require(predicate["checks"]?.object?["reread"]?.bool, "checks.reread", "a boolean")
         try checkStatedDigests(source, destination, path)
+        let own = json
         // The subjects repeat what the predicate says; whoever reads only them must not be misled.
-        guard let subject = statement["subject"], subject.isSame(as: json.object!["subject"]!) else {
+        guard let subject = statement["subject"], subject.isSame(as: own.object!["subject"]!) else {
             throw CheckpointError(
                 path, .part("subject"), expected: "the files and tensors of the predicate, with their digests",
                 found: "something else")
         }
+        var strange = StrangeMembers()
+        try strange.compare(value, own, path)
+        unknownMembers = strange.names
         try requireDistinctNames(path)
         try requireAliases(path)
         try requireTransforms(path)
@@ -371,5 +383,65 @@ extension Certificate {
                 path, .part("\(name).contentDigest"), expected: "\(digest), which its tensors give",
                 found: side["contentDigest"]?.string?.escapedForDisplay ?? "none")
         }
+    }
+}
+
+/// What a certificate says beside what was understood of it.
+private struct StrangeMembers {
+    /// Of members under names that this version does not know: "predicate.source.licence".
+    private(set) var names: [String] = []
+    private var place: [String] = []
+
+    /// Every name that has a meaning somewhere. Where it has none, or another value than it can have, it is a mistake.
+    private static let known = NameSet([
+        "_type", "aliasOf", "arithmeticVersion", "assayContent1", "axis", "checks", "comparisons", "contentDigest",
+        "destination", "digest", "dropped", "file", "files", "format", "kind", "mapping", "metadataDigest",
+        "metadataEdits", "name", "operation", "outputs", "overflowed", "predicate", "predicateType", "quantization",
+        "remove", "reread", "rule", "set", "sha256", "shape", "slice", "source", "sources", "subject", "tensors",
+        "tool",
+        "transforms", "transpose", "type", "underflowed", "value",
+    ])
+
+    /// - Parameters:
+    ///   - found: what stands in the file.
+    ///   - own: what would be written of what was understood.
+    mutating func compare(_ found: JSONValue, _ own: JSONValue, _ path: FilePath) throws(CheckpointError) {
+        switch (found, own) {
+        case (.object(let object), .object(let understood)):
+            for (key, value) in object.members {
+                place.append(key)
+                defer { place.removeLast() }
+                if let other = understood[key] {
+                    try compare(value, other, path)
+                } else if Self.known.contains(key) {
+                    throw CheckpointError(
+                        path, .part(shownPlace), expected: "nothing of this kind there", found: value.kind)
+                } else {
+                    names.append(shownPlace)
+                }
+            }
+        case (.array(let list), .array(let understood)) where list.count == understood.count:
+            for (index, (value, other)) in zip(list, understood).enumerated() {
+                place.append("[\(index)]")
+                defer { place.removeLast() }
+                try compare(value, other, path)
+            }
+        default:
+            guard !found.isSame(as: own) else { return }
+            throw CheckpointError(
+                path, .part(shownPlace), expected: own.shortText, found: found.shortText)
+        }
+    }
+
+    private var shownPlace: String {
+        place.reduce("") { $1.hasPrefix("[") || $0.isEmpty ? $0 + $1 : "\($0).\($1)" }.escapedForDisplay
+    }
+}
+
+extension JSONValue {
+    /// As far as it fits into a sentence.
+    fileprivate var shortText: String {
+        let text = canonicalText
+        return (text.count > 60 ? text.prefix(60) + "..." : text).escapedForDisplay
     }
 }

@@ -1,4 +1,5 @@
 import AssayCheckpoints
+import AssayConversion
 import AssayFormats
 import SystemPackage
 
@@ -37,11 +38,11 @@ public struct CertificateOnHand: Sendable {
     public static func find(for checkpoint: Checkpoint) throws -> CertificateOnHand? {
         let isFolder = checkpoint.folder != nil
         let own = CertificateFile.path(for: checkpoint.folder ?? checkpoint.path, isFolder: isFolder)
-        if try SystemCall.status(own) != nil { return try CertificateOnHand(reading: own, of: checkpoint) }
+        if try isThere(own) { return try CertificateOnHand(reading: own, of: checkpoint) }
         if !isFolder {
             let around = CertificateFile.path(
                 for: checkpoint.path.settled().removingLastComponent(), isFolder: true)
-            if try SystemCall.status(around) != nil {
+            if try isThere(around) {
                 let (whole, digest) = try Certificate.read(around)
                 if let part = whole.part(of: checkpoint) {
                     return CertificateOnHand([Document(path: around, digest: digest)], part, whole: whole)
@@ -49,6 +50,12 @@ public struct CertificateOnHand: Sendable {
             }
         }
         return try ofItsFiles(checkpoint)
+    }
+
+    /// - Throws: `CheckpointError` where it is a link that leads nowhere: somebody meant it to be there.
+    private static func isThere(_ path: FilePath) throws -> Bool {
+        try CompanionFiles.refuseDanglingLink(path)
+        return try SystemCall.status(path) != nil
     }
 
     /// The certificate in a file, whatever its place.
@@ -73,11 +80,31 @@ public struct CertificateOnHand: Sendable {
     /// Certificates beside the single files of a checkpoint, joined.
     private static func ofItsFiles(_ checkpoint: Checkpoint) throws -> CertificateOnHand? {
         let found = try checkpoint.files.map { (file: $0, path: CertificateFile.path(for: $0, isFolder: false)) }
-            .filter { try SystemCall.status($0.path) != nil }
+            .filter { try isThere($0.path) }
         let read = try found.map { try Certificate.read($0.path) }
         let documents = zip(found, read).map { Document(path: $0.path, digest: $1.digest) }
         let claims = zip(found, read).map { $1.certificate.naming($0.file) }
+        try requireAgreement(claims, found.map(\.path))
         return Certificate(joining: claims).map { CertificateOnHand(documents, $0, whole: $0, claims: claims) }
+    }
+
+    /// What several say of a tensor of the source, they say alike.
+    private static func requireAgreement(_ certificates: [Certificate], _ paths: [FilePath]) throws(CheckpointError) {
+        var known = NameMap<(tensor: Certificate.Tensor, path: FilePath)>()
+        for (certificate, path) in zip(certificates, paths) {
+            for tensor in certificate.sourceTensors {
+                guard let (other, place) = known[tensor.info.name] else {
+                    known[tensor.info.name] = (tensor, path)
+                    continue
+                }
+                guard other.digest == tensor.digest, other.info.isShaped(like: tensor.info) else {
+                    throw CheckpointError(
+                        path, .part("source.tensors"),
+                        expected: "what \(place.forDisplay) says of '\(tensor.info.name.escapedForDisplay)'",
+                        found: "another digest, type or shape")
+                }
+            }
+        }
     }
 }
 
@@ -105,14 +132,22 @@ extension Certificate {
         return renamed
     }
 
+    /// The certificate of a single file among several: its tensors lie in that.
+    private var placed: Certificate {
+        guard !isFolder else { return self }
+        var placed = self
+        for index in destinationTensors.indices { placed.destinationTensors[index].file = files[0].name }
+        return placed
+    }
+
     /// Certificates of files that are one checkpoint together.
     ///
     /// - Returns: nil where there are none.
     init?(joining certificates: [Certificate]) {
-        guard var joined = certificates.first else { return nil }
-        for other in certificates.dropFirst() {
-            let known = NameSet(joined.sourceTensors.map(\.info.name))
-            joined.sourceTensors += other.sourceTensors.filter { !known.contains($0.info.name) }
+        guard var joined = certificates.first?.placed else { return nil }
+        var known = NameSet(joined.sourceTensors.map(\.info.name))
+        for other in certificates.dropFirst().map(\.placed) {
+            joined.sourceTensors += other.sourceTensors.filter { known.insert($0.info.name) }
             joined.destinationTensors += other.destinationTensors
             joined.files += other.files
             joined.transforms += other.transforms

@@ -54,7 +54,8 @@ public struct Verifier {
         }
         if let signature = evidence.signature {
             let files = SignedFiles(checkpoint: checkpoint, signature: signature, threads: options.threads)
-            report.statements.append(try files.check())
+            let isAlone = evidence.certificate == nil && evidence.source == nil && !holdsDigests
+            report.statements.append(try files.check(isAlone: isAlone))
             report.notes += try files.notes()
         }
         if let certificate = evidence.certificate {
@@ -68,7 +69,7 @@ public struct Verifier {
                 "what this was made from is not recorded; give --certificate PATH or --against SRC to check that too")
         }
         if let source = evidence.source {
-            report.statements += try against(source, evidence, tensors)
+            try against(source, evidence, tensors, &report)
             if evidence.certificate == nil { report.notes.append(AgainstPlainSource.scope(source, checkpoint)) }
             if let format = evidence.certificate?.part.sourceFormat, format != source.contents.formatName {
                 report.notes.append(
@@ -99,8 +100,8 @@ public struct Verifier {
     }
 
     private func against(
-        _ source: Checkpoint, _ evidence: Evidence, _ tensors: DigestedTensors
-    ) throws -> [VerifiedStatement] {
+        _ source: Checkpoint, _ evidence: Evidence, _ tensors: DigestedTensors, _ report: inout VerificationReport
+    ) throws {
         var statements: [VerifiedStatement]
         let map = evidence.map
         if let certificate = evidence.certificate {
@@ -109,11 +110,18 @@ public struct Verifier {
         } else {
             statements = try AgainstPlainSource(source, map, checkpoint, tensors, options, progress).check()
         }
+        report.statements += statements
         // Of a source that has nothing to do with it, one statement said it all.
-        if statements.count > 1, let same = try SourceConfiguration(source: source, checkpoint: checkpoint).check() {
-            statements.append(same)
+        guard statements.count > 1 else { return }
+        if let same = try SourceConfiguration(source: source, checkpoint: checkpoint).check() {
+            report.statements.append(same)
         }
-        return statements
+        // Certificates of several files may each record changes of their own.
+        if let certificate = evidence.certificate, certificate.claims.count == 1 {
+            let around = SourceSurroundings(source: source, checkpoint: checkpoint, certificate: certificate.part)
+            report.statements += try around.check()
+            report.unchecked += around.unchecked
+        }
     }
 
     /// What the container says of its tensors' bytes, which was checked when they were read; nil where it says nothing.

@@ -114,12 +114,13 @@ struct Diff: ParsableCommand {
         let certifying = try certify ? certifying(checkpoints, isCapture: reference.isCapture || test.isCapture) : nil
         let total = Comparison(reference, test, options).byteCount
         let bar = Progress("comparing", total: total, quiet: common.quiet)
-        let result = try checkpoints[0].whileUnchanged {
-            try checkpoints[1].whileUnchanged {
-                try Comparison(reference, test, options) { bar.advance($0) }.run()
+        let result = try bar.whileShown {
+            try checkpoints[0].whileUnchanged {
+                try checkpoints[1].whileUnchanged {
+                    try Comparison(reference, test, options) { bar.advance($0) }.run()
+                }
             }
         }
-        bar.finish()
         let finished = DiffReport(result)
         if let destination { try HTMLReport(finished).write(to: destination) }
         if let certifying {

@@ -66,12 +66,18 @@ struct Run: ParsableCommand {
         if let note = tokens.noteOfLength(for: opened.model.spec) { common.note("note: \(note)") }
         for note in opened.model.notes { common.note("note: \(note)") }
         let summary = RunSummary(runner)
-        if let capture {
-            try Capture.run(
-                runner, taps: pattern, to: FilePath(argument: capture), overwrite: overwrite,
-                source: opened.checkpoint, observe: summary.observe)
-        } else {
-            try opened.checkpoint.whileUnchanged { try ForwardPass.run(runner, taps: pattern, summary.observe) }
+        let bar = Progress("running", steps: opened.model.spec.steps.count, quiet: common.quiet)
+        let advance = { bar.advance(1) }
+        try bar.whileShown {
+            if let capture {
+                try Capture.run(
+                    runner, taps: pattern, to: FilePath(argument: capture), overwrite: overwrite,
+                    source: opened.checkpoint, progress: advance, observe: summary.observe)
+            } else {
+                try opened.checkpoint.whileUnchanged {
+                    try ForwardPass.run(runner, taps: pattern, progress: advance, summary.observe)
+                }
+            }
         }
         let captured = capture.map { FilePath(argument: $0).string }
         try Terminal.write(common.json ? summary.json(captured) : summary.text(captured, width: Terminal.outputWidth))

@@ -77,28 +77,34 @@ struct Verify: ParsableCommand {
             try InputOptions.refuse([tokens, map.path, certificate, signature], output: manifest)
             try FileManifest.check(FilePath(argument: manifest), of: checkpoint, overwrite: overwrite)
         }
-        var options = ConversionOptions(destination: "")
-        options.threads = common.threadCount
-        options.reading = common.reading
-        let tensors = checkpoint.contents.tensors + (evidence.source?.contents.tensors ?? [])
-        let bar = Progress("verifying", total: tensors.reduce(0) { $0 + $1.byteCount }, quiet: common.quiet)
-        // What is signed is what was verified.
-        let (report, signed) = try FileManifest.whileUnchanged(manifest == nil ? nil : checkpoint) {
-            try checkpoint.whileUnchanged {
-                try (evidence.source ?? checkpoint).whileUnchanged {
-                    let report = try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
-                    guard manifest != nil, report.exitStatus == .done else { return (report, FileManifest?.none) }
-                    return (report, try FileManifest(of: checkpoint, threads: common.threadCount))
-                }
-            }
-        }
-        bar.finish()
+        let (report, signed) = try check(checkpoint, evidence)
         try Terminal.write(
             common.json
                 ? VerificationText.json(report, checkpoint)
                 : VerificationText.text(report, checkpoint, width: Terminal.outputWidth ?? 80))
         if report.exitStatus != .done { throw ExitCode(report.exitStatus.rawValue) }
         if let manifest, let signed { try signed.write(to: FilePath(argument: manifest), overwrite: overwrite) }
+    }
+
+    /// What is signed is what was verified: it must not change before both are done.
+    private func check(
+        _ checkpoint: Checkpoint, _ evidence: Verifier.Evidence
+    ) throws -> (VerificationReport, FileManifest?) {
+        var options = ConversionOptions(destination: "")
+        options.threads = common.threadCount
+        options.reading = common.reading
+        let tensors = checkpoint.contents.tensors + (evidence.source?.contents.tensors ?? [])
+        let bar = Progress("verifying", total: tensors.reduce(0) { $0 + $1.byteCount }, quiet: common.quiet)
+        func verify() throws -> (VerificationReport, FileManifest?) {
+            let report = try Verifier(checkpoint, options) { bar.advance($0) }.verify(evidence)
+            guard manifest != nil, report.exitStatus == .done else { return (report, nil) }
+            return (report, try FileManifest(of: checkpoint, threads: common.threadCount))
+        }
+        return try bar.whileShown {
+            try FileManifest.whileUnchanged(manifest == nil ? nil : checkpoint) {
+                try checkpoint.whileUnchanged { try (evidence.source ?? checkpoint).whileUnchanged(verify) }
+            }
+        }
     }
 
     private func evidence(of checkpoint: Checkpoint) throws -> Verifier.Evidence {

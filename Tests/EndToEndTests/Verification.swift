@@ -100,6 +100,8 @@ extension Trials {
             "the digest that was shown was the certificate's, not that of what was read",
             "other bytes passed as the second name of a tensor, and a tensor that was left out as joined with another",
             "a file without a digest, a figure, and the file of a tensor were claimed and neither checked nor listed",
+            "parts of a tensor along two axes passed as all of it",
+            "metadata, tokenizer and packing other than the source's went unmentioned",
         ])
     static let maps = Trials(
         "Proof", "maps that do not fit, and tensors that came from elsewhere than a map or a certificate says")

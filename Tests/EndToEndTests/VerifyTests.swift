@@ -50,6 +50,75 @@ private let unrelated = TestFiles.fixtures.appending("golden").appending("safete
         }
     }
 
+    /// How weights are packed is part of what they are, where nothing was packed or unpacked.
+    @Test(arguments: [[], ["--certificate", "none"]])
+    func anotherPackingIsAnotherSource(_ options: [String]) throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let (quantized, copy) = (work.path.appending("q"), work.path.appending("copy").string)
+        try make("quantize", model.path, quantized.string, "--scheme", "int8")
+        try make("convert", quantized.string, copy)
+        if options.isEmpty {
+            let made = try Verification(quantized.string, "--against", model.path)
+            #expect(made.exitCode == 0, "\(made.text)")
+            #expect(made.text.contains("not compared, as conversions change it: quantization_config"), "\(made.text)")
+        }
+        #expect(try Verification([copy, "--against", quantized.string] + options).exitCode == 0)
+        let config = quantized.appending("config.json")
+        var object = try #require(JSONValue(parsing: TestFiles.bytes(config)).object)
+        object["quantization_config"] = nil
+        try TestFiles.write(Array(JSONValue.object(object).prettyText.utf8), to: config)
+        let verification = try Verification([copy, "--against", quantized.string] + options)
+        #expect(verification.exitCode == 2, "\(verification.text)")
+        #expect(verification.names("other values") == ["quantization_config"])
+        SystemCall.removeIfPresent(config)
+        let without = try Verification([copy, "--against", quantized.string] + options)
+        #expect(without.exitCode == 2 && without.names("there is none") == [quantized.string], "\(without.text)")
+    }
+
+    /// The source's tokenizer may be another than the one that came along.
+    @Test func otherFilesBesideTheWeightsAreAnotherSource() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let copy = work.path.appending("copy").string
+        let tokenizer = FilePath(model.path).appending("tokenizer.json")
+        try TestFiles.write(Array("{}".utf8), to: tokenizer)
+        try make("convert", model.path, copy)
+        let whole = try Verification(copy, "--against", model.path)
+        #expect(
+            whole.exitCode == 0 && whole.text.contains("the files beside the weights are those of"), "\(whole.text)")
+        try TestFiles.write(Array("{ }".utf8), to: tokenizer)
+        let other = try Verification(copy, "--against", model.path)
+        #expect(other.exitCode == 2 && other.names("other bytes") == ["tokenizer.json"], "\(other.text)")
+        SystemCall.removeIfPresent(tokenizer)
+        let absent = try Verification(copy, "--against", model.path)
+        #expect(absent.exitCode == 2 && absent.names("not there") == ["tokenizer.json"], "\(absent.text)")
+    }
+
+    /// What another format makes of metadata is not followed, and what comes and goes is named.
+    @Test func metadataOfTheSourceIsCompared() throws {
+        let work = try TemporaryFolder()
+        let (source, target) = (work.path.appending("a.safetensors"), work.path.appending("b.safetensors").string)
+        var checkpoint = MemoryCheckpoint(metadata: [("note", "yes")])
+        checkpoint.set("a", [2], [1, 2])
+        try checkpoint.write(to: source)
+        try make("convert", source.string, target)
+        let same = try Verification(target, "--against", source.string)
+        #expect(same.exitCode == 0 && same.text.contains("the metadata is that of"), "\(same.text)")
+        for (metadata, code, words) in [
+            ([("note", "no")], 2, "other values: note"), ([], 0, "not checked its metadata says what that of"),
+            ([("note", "yes"), ("more", "1")], 0, "(only one has more)"),
+        ] as [([(String, String)], Int32, String)] {
+            var other = MemoryCheckpoint(metadata: metadata)
+            other.set("a", [2], [1, 2])
+            try other.write(to: source)
+            let verification = try Verification(target, "--against", source.string)
+            #expect(verification.exitCode == code && verification.text.contains(words), "\(verification.text)")
+        }
+        let tree = work.path.appending("b.h5").string
+        try make("convert", source.string, tree)
+        let unfollowed = try Verification(tree, "--against", source.string)
+        #expect(unfollowed.exitCode == 0 && unfollowed.text.contains("in another format"), "\(unfollowed.text)")
+    }
+
     @Test func aContainerAloneProvesOnlyThatItIsWhole() throws {
         let model = try TestModel()
         let target = model.folder.path.appending("x.zplanes").string
@@ -326,6 +395,9 @@ extension String {
             let verification = try Verification(folder.appending(name).string, "--against", model.path)
             #expect(verification.exitCode == 0, "\(verification.text)")
             #expect(verification.certificates == [certificate])
+            // What lies in other files was not looked at.
+            let isShard = !name.hasSuffix(".json")
+            #expect(verification.text.contains(" more went into other files, the certificate says") == isShard)
         }
         // A bit of the last shard is nobody else's fault.
         try flipBit(at: -1, of: folder.appending(names[3]))
@@ -385,8 +457,18 @@ extension String {
             let end = "of \(name) (safetensors), whose content digest is \(digest?.string ?? "")"
             #expect(alone.contains { $0.hasSuffix(end) }, "\(alone)")
         }
-        let first = try #require(SystemCall.names(in: folder).first { $0.hasSuffix(".certificate.json") })
-        SystemCall.removeIfPresent(folder.appending(first))
+        let written = try SystemCall.names(in: folder).filter { $0.hasSuffix(".certificate.json") }.sorted()
+        let (first, second) = (folder.appending(written[0]), folder.appending(written[1]))
+        // Each speaks of its own file.
+        let bytes = try (TestFiles.bytes(first), TestFiles.bytes(second))
+        try TestFiles.write(bytes.1, to: first)
+        try TestFiles.write(bytes.0, to: second)
+        let exchanged = try Verification(folder.string)
+        #expect(exchanged.exitCode == 3, "\(exchanged.text)")
+        #expect(!exchanged.names("in another file than the certificate says").isEmpty, "\(exchanged.text)")
+        try TestFiles.write(bytes.0, to: first)
+        try TestFiles.write(bytes.1, to: second)
+        SystemCall.removeIfPresent(first)
         let partly = try Verification(folder.string, "--against", model.path)
         #expect(partly.exitCode == 2)
         #expect(!partly.names("not in the certificate").isEmpty, "\(partly.text)")

@@ -296,6 +296,36 @@ import Testing
         #expect(checkpoint.warnings == ["m.safetensors.index.json is read; m-3.safetensors beside it not"])
     }
 
+    /// A shard may be of another format than its index's name says.
+    @Test func whatIsReadIsNotSaidToBePassedOver() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("m-1.safetensors", tensorA)
+        try folder.write("pytorch_model-2.bin", tensorB)
+        try folder.write(
+            "m.safetensors.index.json", Array(#"{"weight_map":{"a":"m-1.safetensors","b":"pytorch_model-2.bin"}}"#.utf8)
+        )
+        #expect(try Checkpoint.open(folder.path).warnings == [])
+        try folder.write("other.bin", tensorB)
+        #expect(
+            try Checkpoint.open(folder.path).warnings == ["safetensors files are read; other.bin beside them not"])
+    }
+
+    /// One value can be kept, and that another was there is said.
+    @Test func metadataThatDiffersBetweenThemIsNamed() throws {
+        let folder = try folder(sound)
+        for (name, value) in [("a", "1"), ("b", "2")] {
+            let shape = name == "a" ? 2 : 1
+            let header =
+                #"{"__metadata__":{"k":"\#(value)","same":"x"},"\#(name)":{"dtype":"U8","shape":[\#(shape)],"data_offsets":[0,\#(shape)]}}"#
+            try folder.write(
+                name == "a" ? "m-1.safetensors" : "m-2.safetensors",
+                SafetensorsBytes.file(header, data: [UInt8](repeating: 7, count: shape)))
+        }
+        let checkpoint = try Checkpoint.open(folder.path)
+        #expect(checkpoint.warnings == ["the files say different things under k; the first is taken"])
+        #expect(checkpoint.contents.metadata.map(\.value) == ["1", "x"])
+    }
+
     @Test func whichOfSeveralFormatsIsReadIsSaid() throws {
         let folder = try folder(sound)
         try folder.write("pytorch_model.bin", [0x80])

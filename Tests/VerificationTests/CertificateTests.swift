@@ -62,7 +62,21 @@ import Testing
         (#""https://in-toto.io/Statement/v1""#, #""https://in-toto.io/Statement/v9""#, "_type"),
         (#""operation":"convert""#, #""operation":"pray""#, "operation"),
         (#""outputs":["a"]"#, #""outputs":["a"],"overflowed":"none""#, "transforms"),
-        ("{", "[", "byte"),
+        (#""outputs":["a"]"#, #""outputs":["a"],"overflowed":0"#, "transforms[0].overflowed: expected nothing"),
+        (#""source":"a""#, #""source":"a","sources":["b"]"#, "transforms[0].sources: expected nothing of this kind"),
+        (#""source":"a""#, #""source":"a","mapping":7"#, "transforms[0]"),
+        (
+            #""name":"a","sha256""#, #""aliasOf":7,"name":"a","sha256""#,
+            "aliasOf: expected nothing of this kind there, found the"
+        ),
+        (
+            #""metadataDigest":""#, #""file":"x","metadataDigest":""#,
+            "files[0].file: expected nothing of this kind there"
+        ),
+        (#""transforms":"#, #""metadataEdits":[],"transforms":"#, "metadataEdits: expected nothing of this kind there"),
+        (#""transforms":"#, #""comparisons":[],"transforms":"#, "comparisons: expected nothing of this kind there"),
+        (#""reread":true"#, #""reread":true,"set":1"#, "checks.set: expected nothing of this kind there"),
+        ("{", "[", "byte"), (#"{"_type""#, #"{"payload":"e30=","_type""#, "an envelope that somebody signed"),
     ])
     func damagedOnesAreRefused(_ old: String, _ new: String, _ place: String) throws {
         let folder = try TemporaryFolder()
@@ -74,6 +88,24 @@ import Testing
         try TestFiles.write(Array(text.utf8), to: path)
         let error = #expect(throws: CheckpointError.self) { try Certificate(reading: path) }
         #expect(error?.description.contains(place) == true, "\(error?.description ?? "")")
+    }
+
+    /// What later versions say beside what this one knows.
+    @Test(arguments: [
+        (#""source":"a""#, #""source":"a","noise":1"#, "predicate.transforms[0].noise"),
+        (#""reread":true"#, #""reread":true,"evaluated":"MMLU""#, "predicate.checks.evaluated"),
+        (#""predicate":{"#, #""verifiedBy":"me","predicate":{"#, "verifiedBy"),
+        (#""predicate":{"#, #""predicate":{"remark":{"name":1},"#, "predicate.remark"),
+    ])
+    func membersOfOtherVersionsAreNamed(_ old: String, _ new: String, _ place: String) throws {
+        let folder = try TemporaryFolder()
+        _ = try certificate(folder, to: nil)
+        let path = folder.path.appending("made.safetensors.certificate.json")
+        let pieces = String(decoding: try TestFiles.bytes(path), as: UTF8.self).split(
+            separator: old, maxSplits: 1, omittingEmptySubsequences: false)
+        try #require(pieces.count == 2)
+        try TestFiles.write(Array(pieces.joined(separator: new).utf8), to: path)
+        #expect(try Certificate(reading: path).unknownMembers == [place])
     }
 
     /// From hashlib: sha256 of `assay-metadata/1`, a newline, and the lines `["a\"","2"]`, `["b","é"]`.

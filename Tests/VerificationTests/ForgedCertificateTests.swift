@@ -50,6 +50,13 @@ struct Made {
         return checkpoint
     }
 
+    /// Two rows of two.
+    static var square: MemoryCheckpoint {
+        var checkpoint = MemoryCheckpoint()
+        checkpoint.set("w", .u8, [2, 2], [0xE1, 0xE2, 0xE3, 0xE4])
+        return checkpoint
+    }
+
     /// Floats, "l.weight" can be quantized; "huge" is beyond float16.
     static var weights: MemoryCheckpoint {
         var checkpoint = MemoryCheckpoint()
@@ -141,6 +148,19 @@ struct Forgery: Sendable, CustomTestStringConvertible {
 private let cast = { @Sendable (source: Checkpoint, options: ConversionOptions) in
     try ConversionPlan.convert(source, options, to: .f16)
 }
+
+private let halved = { @Sendable (source: Checkpoint, options: ConversionOptions) in
+    let rules = #"{"assayMap":1,"rules":[{"from":"w","to":["top","bottom"],"axis":0}]}"#
+    let path = options.destination.removingLastComponent().appending("map.json")
+    try TestFiles.write(Array(rules.utf8), to: path)
+    return try ConversionPlan.convert(source, options, to: nil, map: TensorMap(reading: path))
+}
+
+private let noted: MemoryCheckpoint = {
+    var checkpoint = MemoryCheckpoint(metadata: [("note", "yes")])
+    checkpoint.set("a", .u8, [4], [0xA1, 0xA2, 0xA3, 0xA4])
+    return checkpoint
+}()
 
 private let leavingOut = { @Sendable (source: Checkpoint, options: ConversionOptions) in
     var options = options
@@ -317,6 +337,36 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
             try made.forge { $0.dropped += $0.dropped }
             return made
         },
+        .making("a row and a column for all", .structureDiffers, #"went nowhere in part: ["w"]"#) {
+            let made = try Made(Made.square, halved)
+            try made.alter([0xE3, 0xE4], [0xE2, 0xE4])
+            try made.forge { certificate in
+                certificate.destinationTensors[certificate.index("bottom")].digest = .of([0xE2, 0xE4])
+                let index = certificate.transforms.firstIndex { $0.outputs == ["bottom"] }!
+                certificate.transforms[index].origin.arrangement = .init(axes: [1, 0], axis: 0, slice: 1..<2)
+            }
+            return made
+        },
+        .making("that metadata was not changed", .structureDiffers, #"other values: ["note"]"#) {
+            let made = try Made(noted) { source, options in
+                var options = options
+                options.metadataEdits = [MetadataEdit(key: "note", value: "no")]
+                return try .convert(source, options, to: nil)
+            }
+            try made.forge { $0.metadataEdits = [] }
+            return made
+        },
+        .making("that metadata was changed", .structureDiffers, #"other values: ["note"]"#) {
+            let made = try Made(noted)
+            try made.forge { $0.metadataEdits = [MetadataEdit(key: "note", value: "no")] }
+            return made
+        },
+        .forging("that metadata was added", .structureDiffers, #"not as the certificate says: ["licence"]"#) {
+            $0.metadataEdits = [MetadataEdit(key: "licence", value: "MIT")]
+        },
+        .forging("a change of what is not there", .structureDiffers, #"do not fit its metadata: ["licence"]"#) {
+            $0.metadataEdits = [MetadataEdit(key: "licence", value: nil)]
+        },
         .forging("how well nothing was quantized", .invalidFile, #"other figures: ["a"]"#) { certificate in
             let index = certificate.transforms.firstIndex { $0.outputs == ["a"] }!
             certificate.transforms[index].quantization = JSONObject([("relativeL2", 0)])
@@ -333,12 +383,58 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
     @Test func holdUnlessTheyAreForged() throws {
         let made = try [
             Made(), Made(shards: 4), Made(Made.weights, cast),
-            Made(Made.weights, quantized), Made(Made.withMore, leavingOut),
+            Made(Made.weights, quantized), Made(Made.withMore, leavingOut), Made(Made.square, halved),
         ]
         for made in made {
             let (status, words) = try made.verify()
             #expect(status == .done, "\(words)")
         }
+    }
+
+    /// Several beside the files of one checkpoint say of a source's tensor what the others say.
+    @Test(arguments: [[0xA1, 0xA2, 0xA3, 0xA4], [0xA1, 0xA2, 0xA3, 0xA5]] as [[UInt8]])
+    func doNotContradictEachOther(_ bytes: [UInt8]) throws {
+        let folder = try TemporaryFolder()
+        var files: [String: String] = [:]
+        for (number, name) in ["a", "b"].enumerated() {
+            let made = try Made { source, options in
+                var options = options
+                options.include = [NamePattern(name)]
+                return try .convert(source, options, to: nil)
+            }
+            try made.forge { certificate in
+                guard name == "b" else { return }
+                let info = try #require(TensorInfo(name: "a", elementType: .u8, shape: Shape([4])!))
+                certificate.sourceTensors.append(.init(info: info, digest: .of(bytes)))
+                certificate.dropped.removeAll { $0.name == "a" }
+            }
+            let file = "model-0000\(number + 1)-of-00002.safetensors"
+            files[name] = file
+            try folder.write(file, TestFiles.bytes(made.target))
+            try folder.write(file + ".certificate.json", TestFiles.bytes(made.certificate))
+        }
+        let map = JSONValue.object(JSONObject(files.map { ($0.key, .string($0.value)) }))
+        let index: JSONValue = ["metadata": ["total_size": 8], "weight_map": map]
+        try folder.write("model.safetensors.index.json", Array(index.canonicalText.utf8))
+        let checkpoint = try Checkpoint.open(folder.path)
+        guard bytes.last == 0xA5 else {
+            return #expect(try CertificateOnHand.find(for: checkpoint)?.documents.count == 2)
+        }
+        let error = #expect(throws: CheckpointError.self) { try CertificateOnHand.find(for: checkpoint) }
+        #expect(
+            error?.description.contains("says of 'a', found another digest") == true, "\(String(describing: error))")
+    }
+
+    @Test func areNotAbsentWhereALinkLeadsNowhere() throws {
+        let made = try Made()
+        let bytes = try TestFiles.bytes(made.certificate)
+        let elsewhere = try made.folder.write("elsewhere.json", bytes)
+        SystemCall.removeIfPresent(made.certificate)
+        try SystemCall.link(made.certificate, to: elsewhere)
+        #expect(try made.verify().status == .done)
+        SystemCall.removeIfPresent(elsewhere)
+        let (status, words) = try made.verify()
+        #expect(status == .invalidFile && words.contains("expected what the link leads to"), "\(words)")
     }
 
     /// Its tensors are what counts.
@@ -377,7 +473,8 @@ private let quantized = { @Sendable (source: Checkpoint, options: ConversionOpti
             $0.arithmeticVersion = 99
         }
         let (status, words) = try made.verify(against: against)
-        #expect(status == .done)
+        // The source's metadata, changed that way, would be others.
+        #expect(status == (against ? .structureDiffers : .done))
         for claim in [
             "licence set to MIT, x removed", "tensors were dropped by rule: 1 (--exclude n*)", "read again",
             "it was made with arithmetic version 99, this is",
@@ -414,7 +511,19 @@ extension Certificate {
         var evidence = Verifier.Evidence()
         evidence.signature = try SignatureOnHand(reading: path)
         let report = try Verifier(checkpoint, ConversionOptions(destination: "")).verify(evidence)
-        #expect(report.exitStatus == .done)
+        // Nothing else speaks of the tensors.
+        #expect(report.exitStatus == .structureDiffers)
+        #expect(report.statements.flatMap(\.findings).map(\.what) == ["tensors of which it does not speak"])
+        #expect(report.statements.flatMap(\.findings).flatMap(\.items).map(\.name) == ["model.safetensors"])
         #expect(report.notes.contains("manifest.json does not speak of model.safetensors"), "\(report.notes)")
+        // A rule that is none is no rule.
+        let text = String(decoding: try TestFiles.bytes(path), as: UTF8.self)
+        for wrong in [#""ignore_paths":"model.safetensors""#, #""ignore_paths":[7]"#] {
+            let pieces = text.split(separator: #""ignore_paths":["#, maxSplits: 1)
+            let rest = pieces[1].split(separator: "]", maxSplits: 1)[1]
+            try TestFiles.write(Array((pieces[0] + wrong + rest).utf8), to: path)
+            let error = #expect(throws: CheckpointError.self) { try SignatureOnHand(reading: path) }
+            #expect(error?.description.contains("ignore_paths: expected a list of paths") == true)
+        }
     }
 }

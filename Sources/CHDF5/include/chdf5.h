@@ -39,6 +39,9 @@ void chdf5_end_with_parent(void);
 /// Keeps the library's messages off standard error and notes them; every thread has its own setting.
 void chdf5_silence(void);
 
+/// Whether a call failed on this thread since the last question.
+int chdf5_has_failed(void);
+
 /// The innermost message of the first failure on this thread since the last question, or "no message".
 void chdf5_error_text(char *text, size_t capacity);
 

@@ -27,10 +27,8 @@ extension GGUF {
     }
 
     /// What later parts add stands behind what the first says.
-    public static func joined(_ key: String, _ values: [String]) -> String {
-        guard key == CheckpointContents.foreignKey, var object = JSONObject(foreign: values[0]) else {
-            return values[0]
-        }
+    public static func joined(_ key: String, _ values: [String]) -> String? {
+        guard key == CheckpointContents.foreignKey, var object = JSONObject(foreign: values[0]) else { return nil }
         var entries = object[GGUFMetadata.member]?.object ?? JSONObject()
         for (key, value) in values.dropFirst().flatMap({ member(of: $0)?.members ?? [] }) where entries[key] == nil {
             entries[key] = value

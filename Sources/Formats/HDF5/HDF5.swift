@@ -147,8 +147,8 @@ public enum HDF5: CheckpointFormat {
         }
     }
 
-    public static func joined(_ key: String, _ values: [String]) -> String {
-        key == CheckpointContents.foreignKey ? HDF5Metadata.joined(values) : values[0]
+    public static func joined(_ key: String, _ values: [String]) -> String? {
+        key == CheckpointContents.foreignKey ? HDF5Metadata.joined(values) : nil
     }
 
     public static func makeWriter(

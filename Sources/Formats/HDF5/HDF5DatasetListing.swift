@@ -26,7 +26,7 @@ enum HDF5DatasetListing {
             output.warn("'\(path.escapedForDisplay)' has a null dataspace and is left out")
             return nil
         }
-        let storage = H5Dget_storage_size(dataset)
+        let storage = try storedByteCount(of: dataset, place)
         var text = "{\"dataset\":\(JSONValue.quoted(path)),\"type\":\(HDF5TypeDescription.json(of: type.raw))"
         text += ",\"shape\":\(shape),\"stored\":\(storage),"
         let size = H5Tget_size(type.raw)
@@ -70,6 +70,14 @@ enum HDF5DatasetListing {
 
     // MARK: Layouts
 
+    /// libhdf5 answers 0 too where an index of chunks cannot be read: then nothing is known of what is stored.
+    private static func storedByteCount(of dataset: hid_t, _ place: String) throws -> hsize_t {
+        HDF5Library.forgetFailure()
+        let count = H5Dget_storage_size(dataset)
+        guard count > 0 || !HDF5Library.hasFailed else { throw ListingFailure.damaged(place) }
+        return count
+    }
+
     private static func declaredByteCount(_ shape: [hsize_t], _ size: Int) -> Int? {
         var product = size
         for dimension in shape {
@@ -85,8 +93,8 @@ enum HDF5DatasetListing {
     private static func contiguous(_ dataset: hid_t, _ storage: hsize_t) -> String {
         guard storage > 0 else { return "null" }
         let offset = H5Dget_offset(dataset)
-        // No place is no failure: its message is thrown away.
-        _ = HDF5Library.errorText()
+        // No place is no failure.
+        HDF5Library.forgetFailure()
         return offset == chdf5_undefined_address() ? "null" : "\(offset)"
     }
 

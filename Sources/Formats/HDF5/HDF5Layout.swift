@@ -133,6 +133,12 @@ struct HDF5LayoutChecker {
             return .inFile(offset)
         case .chunked(let chunks):
             let table = try table(chunks, type, shape, name)
+            // An index that lost a chunk, or has one in a place that is none, says so in no other way.
+            guard table.storedByteCount == dataset.storedByteCount else {
+                throw refuse(
+                    name, "\(dataset.storedByteCount.inBytes) in chunks, as the index counts",
+                    "\(table.storedByteCount)")
+            }
             try spend(declared: byteCount, stored: table.storedByteCount, name)
             // Nobody walks over chunks of which none is there: there may be as many as elements.
             return table.places.isEmpty ? .filled : .chunks(table)

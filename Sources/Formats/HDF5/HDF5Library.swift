@@ -20,6 +20,11 @@ enum HDF5Library {
         }
     }
 
+    static func forgetFailure() { _ = errorText() }
+
+    /// Whether a call failed since the last question.
+    static var hasFailed: Bool { chdf5_has_failed() != 0 }
+
     /// The innermost message of the library's first failure since the last question.
     static func errorText() -> String {
         var text = [CChar](repeating: 0, count: 200)

@@ -104,6 +104,7 @@ struct ListingFailure: Error {
         return ListingFailure(
             .init(place), "what libhdf5 can read",
             (isPerhapsLater ? "a version that is not read yet, or damage" : "damage") + " ('\(message)')"
+                + (isPerhapsLater ? "; what h5py writes with libver='v110' is read" : "")
                 + (NamePattern("truncated file*").matches(message) ? ": the file is cut off; download it again" : ""))
     }
 

@@ -1,8 +1,8 @@
 import AssayCHDF5
 import AssayCheckpoints
 
-/// The walk over a file's objects, in the helper's process. Only hard links are followed, every object is visited
-/// once, and nothing is recursive.
+/// The walk over a file's objects, in the helper's process. Only hard links are followed, a group is visited under every
+/// path that does not lead through itself, and nothing is recursive.
 struct HDF5Walk {
     private let file: hid_t
     private var pending: [Group]
@@ -15,13 +15,14 @@ struct HDF5Walk {
         var address: haddr_t
         /// Without a final slash; empty for the root.
         var path: String
-        var depth: Int
+        /// Those that it lies in, and itself.
+        var chain: [haddr_t]
     }
 
     init(file: hid_t, byteCount: UInt64, root: haddr_t) {
         self.file = file
         budget = HDF5ListingBudget(fileByteCount: Int(clamping: byteCount))
-        pending = [Group(address: root, path: "", depth: 0)]
+        pending = [Group(address: root, path: "", chain: [root])]
         firstPath = [root: "/"]
     }
 
@@ -118,7 +119,7 @@ struct HDF5Walk {
             throw ListingFailure.damaged(place)
         }
         switch H5Iget_type(object.raw) {
-        case H5I_GROUP: try push(link.address, path, depth: group.depth + 1, into: &output)
+        case H5I_GROUP: try push(link.address, path, chain: group.chain, into: &output)
         case H5I_DATASET:
             if let first = firstPath[link.address] {
                 let text = "{\"alias\":\(JSONValue.quoted(path)),\"of\":\(JSONValue.quoted(first))}"
@@ -133,19 +134,22 @@ struct HDF5Walk {
         }
     }
 
-    private mutating func push(_ address: haddr_t, _ path: String, depth: Int, into output: inout ListingOutput) throws
-    {
-        if let first = firstPath[address] {
+    private mutating func push(
+        _ address: haddr_t, _ path: String, chain: [haddr_t], into output: inout ListingOutput
+    ) throws {
+        guard !chain.contains(address) else {
+            let first = firstPath[address] ?? "/"
             return output.warn(
-                "'\(path.escapedForDisplay)' is the group '\(first.escapedForDisplay)' again and was visited once")
+                "'\(path.escapedForDisplay)' is the group '\(first.escapedForDisplay)', which it lies in, and is left out"
+            )
         }
-        guard depth <= HDF5Limits.depth else {
+        guard chain.count <= HDF5Limits.depth else {
             throw ListingFailure(
                 .init("group '\(path.escapedForDisplay)'"), "at most \(HDF5Limits.depth) groups inside each other",
                 "more")
         }
         firstPath[address] = path
-        pending.append(Group(address: address, path: path, depth: depth))
+        pending.append(Group(address: address, path: path, chain: chain + [address]))
     }
 }
 

@@ -58,8 +58,12 @@ struct NumPyHeader {
     ) throws -> (begin: Int, bytes: [UInt8]) {
         // Every byte is read once, so that an archive can take its checksum on the way.
         let start = try source.bytes(0..<min(source.byteCount, 8))
-        guard start.starts(with: magic), source.byteCount >= 12 else {
+        guard start.starts(with: magic.prefix(start.count)), source.byteCount > 0 else {
             throw refuse("byte 0", "the mark of a NumPy array and a header", "other bytes")
+        }
+        guard source.byteCount >= 12 else {
+            throw refuse(
+                "byte \(source.byteCount)", "a header", "the end of the file: the file is cut off; download it again")
         }
         guard (1...3).contains(start[6]), start[7] == 0 else {
             throw refuse("byte 6", "version 1.0, 2.0 or 3.0", "\(start[6]).\(start[7])")

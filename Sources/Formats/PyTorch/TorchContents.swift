@@ -84,7 +84,7 @@ struct TorchContents {
         let (key, value) = pairs[level.position]
         guard let name = heap.name(ofKey: key) else {
             let place = level.name.isEmpty ? "the outermost dictionary" : "'\(level.name.escapedForDisplay)'"
-            throw Self.fault("keys that are text or numbers in \(place)", key.kind)
+            throw Self.fault("keys that are text, numbers of 64 bits or tuples of such in \(place)", key.kind)
         }
         return (name, value)
     }

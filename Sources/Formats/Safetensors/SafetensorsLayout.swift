@@ -70,8 +70,10 @@ enum SafetensorsLayout {
     private static func metadata(of plan: WritePlan) throws -> [(String, String)] {
         var metadata: [(String, String)] = plan.metadata.map { ($0.key, $0.value) }
         let names = NameSet(plan.tensors.map(\.name))
+        // A second name of a second name is none.
+        let owners = NameSet(plan.tensors.filter { $0.aliasOf == nil }.map(\.name))
         if let (key, value) = metadata.first(where: {
-            $0.0 != "format" && names.contains($0.1) && !names.contains($0.0)
+            $0.0 != "format" && owners.contains($0.1) && !names.contains($0.0)
         }) {
             throw UsageError(
                 "metadata '\(key.escapedForDisplay)': its text is the name of a tensor, '\(value.escapedForDisplay)', which"

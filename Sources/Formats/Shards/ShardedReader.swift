@@ -101,7 +101,12 @@ struct ShardedReader: CheckpointReader {
             contents.otherFiles += reader.contents.otherFiles
             contents.fault = contents.fault ?? reader.contents.fault
         }
-        contents.metadata = Self.joined(shards.lazy.flatMap(\.contents.metadata), of: contents.formatName)
+        let (metadata, others) = Self.joined(shards.lazy.flatMap(\.contents.metadata), of: contents.formatName)
+        contents.metadata = metadata
+        if !others.isEmpty {
+            contents.warnings.append(
+                "the files say different things under \(others.listed(first: 10)); the first is taken")
+        }
         contents.details = shards.first?.contents.details ?? []
         contents.shownMetadata = shards.first?.contents.shownMetadata ?? []
         contents.tensors = tensors
@@ -113,9 +118,11 @@ struct ShardedReader: CheckpointReader {
     }
 
     /// The metadata of all shards: of a key that several have what the format makes of their values.
+    ///
+    /// - Returns: also the keys of which it makes nothing, so that the first value counts.
     private static func joined(
         _ metadata: some Sequence<(key: String, value: String)>, of formatName: String
-    ) -> [(key: String, value: String)] {
+    ) -> (metadata: [(key: String, value: String)], differing: [String]) {
         var entries: [(key: String, values: [String])] = []
         var positions = NameMap<Int>()
         for (key, value) in metadata {
@@ -127,9 +134,16 @@ struct ShardedReader: CheckpointReader {
             }
         }
         let format = FormatRegistry.format(named: formatName)
-        return entries.map { key, values in
-            (key, values.count > 1 ? format?.joined(key, values) ?? values[0] : values[0])
+        var differing: [String] = []
+        let metadata = entries.map { key, values in
+            guard values.count > 1 else { return (key, values[0]) }
+            guard let joined = format?.joined(key, values) else {
+                differing.append(key)
+                return (key, values[0])
+            }
+            return (key, joined)
         }
+        return (metadata, differing)
     }
 
     /// The index with the names that the shards have, where their format lets an index have others.

@@ -175,24 +175,40 @@ struct AgainstCertifiedSource {
     }
 
     private func coverage() -> VerifiedStatement {
+        let elsewhere = usedElsewhere.count
         var statement = VerifiedStatement(
-            "every tensor of the source is accounted for", checked: source.contents.tensors.count)
+            "every tensor of the source is accounted for", checked: source.contents.tensors.count - elsewhere)
         statement.add("went nowhere", lost, .structureDiffers)
         statement.add("went nowhere in part", mapped.lostParts(certificate.whole.transforms), .structureDiffers)
         let dropped = certificate.whole.dropped.map(\.name)
         statement.add(
             "dropped, the certificate says, and not there", dropped.filter { mapped.info(named: $0) == nil },
             .structureDiffers)
-        if !dropped.isEmpty { statement.remark = "\(dropped.count) dropped by rule, the certificate says" }
+        let remarks = [
+            dropped.isEmpty ? nil : "\(dropped.count) dropped by rule, the certificate says",
+            elsewhere == 0 ? nil : "\(elsewhere) more went into other files, the certificate says",
+        ].compactMap { $0 }
+        statement.remark = remarks.isEmpty ? nil : remarks.joined(separator: "; ")
         return statement
+    }
+
+    /// Tensors of the source of which something was made, but nothing in these files.
+    private var usedElsewhere: [String] {
+        let here = Self.used(certificate.part)
+        let anywhere = Self.used(certificate.whole)
+        return source.contents.tensors.map(\.name).filter { anywhere.contains($0) && !here.contains($0) }
+    }
+
+    private static func used(_ certificate: Certificate) -> NameSet {
+        var used = NameSet(certificate.transforms.flatMap(\.origin.sources))
+        used.formUnion(certificate.silentAliases.map(\.info.name))
+        return used
     }
 
     /// Tensors of the source that neither went anywhere nor were dropped by a rule.
     private var lost: [String] {
-        let whole = certificate.whole
-        var used = NameSet(whole.transforms.flatMap(\.origin.sources))
-        used.formUnion(whole.dropped.map(\.name))
-        used.formUnion(whole.silentAliases.map(\.info.name))
+        var used = Self.used(certificate.whole)
+        used.formUnion(certificate.whole.dropped.map(\.name))
         return source.contents.tensors.map(\.name).filter { !used.contains($0) }
     }
 }
@@ -233,7 +249,7 @@ extension Certificate.Transform {
 }
 
 extension TensorInfo {
-    fileprivate func isShaped(like other: TensorInfo) -> Bool {
+    func isShaped(like other: TensorInfo) -> Bool {
         shape == other.shape && elementType == other.elementType
     }
 }
@@ -291,27 +307,32 @@ private struct MappedTensors {
     /// The tensors of the source that mappings make others of.
     var arranged: [Int] { Set(parts[source.contents.tensors.count...].flatMap(\.sources)).sorted() }
 
-    /// Tensors that are cut, and whose parts are not all of them.
+    /// Tensors that are cut, and whose parts are not all of them: along no axis do the cuts go from end to end.
     func lostParts(_ transforms: [Certificate.Transform]) -> [String] {
-        var taken: [Int: [Range<Int>]] = [:]
-        var lengths: [Int: Int] = [:]
+        var taken: [Int: [Int: [Range<Int>]]] = [:]
+        var whole = Set<Int>()
         for origin in transforms.map(\.origin) {
-            guard let slice = origin.arrangement.slice, let axis = origin.arrangement.axis,
-                let index = positions[origin.sources[0]]
-            else { continue }
-            let dimensions = infos[index].shape.dimensions
+            guard let slice = origin.arrangement.slice, let axis = origin.arrangement.axis else {
+                whole.formUnion(origin.sources.compactMap { positions[$0] })
+                continue
+            }
+            guard let index = positions[origin.sources[0]] else { continue }
             let place = origin.arrangement.axes.map { $0.indices.contains(axis) ? $0[axis] : -1 } ?? axis
-            guard dimensions.indices.contains(place) else { continue }
-            taken[index, default: []].append(slice)
-            lengths[index] = dimensions[place]
+            taken[index, default: [:]][place, default: []].append(slice)
         }
         return taken.keys.sorted().filter { index in
-            var end = 0
-            for slice in taken[index]!.sorted(by: { $0.lowerBound < $1.lowerBound }) where slice.lowerBound <= end {
-                end = max(end, slice.upperBound)
-            }
-            return end < lengths[index]!
+            let dimensions = infos[index].shape.dimensions
+            return !whole.contains(index)
+                && !taken[index]!.contains { dimensions.indices.contains($0) && Self.covers($1, dimensions[$0]) }
         }.map { infos[$0].name }
+    }
+
+    private static func covers(_ slices: [Range<Int>], _ length: Int) -> Bool {
+        var end = 0
+        for slice in slices.sorted(by: { $0.lowerBound < $1.lowerBound }) where slice.lowerBound <= end {
+            end = max(end, slice.upperBound)
+        }
+        return end >= length
     }
 }
 

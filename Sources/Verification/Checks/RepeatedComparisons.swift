@@ -23,8 +23,18 @@ struct RepeatedComparisons {
                     + " \(tokens.digest)")
         }
         var (statements, unchecked) = ([VerifiedStatement](), [UncheckedStatement]())
+        /// What nobody asked for fails nothing; what these tokens ask for does.
+        func leave(_ record: ComparisonRecord, _ missing: [String]) {
+            guard let tokens, record.tokensDigest == tokens.digest else {
+                return unchecked.append(UncheckedStatement(statement: Self.sentence(record), missing: missing))
+            }
+            var statement = VerifiedStatement(Self.sentence(record), checked: 0, "tap")
+            statement.add("it takes", missing, nil)
+            statements.append(statement)
+        }
         if let scope {
-            return (statements, records.map { UncheckedStatement(statement: Self.sentence($0), missing: [scope]) })
+            for record in records { leave(record, [scope]) }
+            return (statements, unchecked)
         }
         let reference = try records.isEmpty ? nil : source.map { try ComparisonRecord.Reference($0, threads: threads) }
         for record in records {
@@ -32,7 +42,7 @@ struct RepeatedComparisons {
             if missing.isEmpty, let source {
                 statements.append(try again(record, source, tokens))
             } else {
-                unchecked.append(UncheckedStatement(statement: Self.sentence(record), missing: missing))
+                leave(record, missing)
             }
         }
         return (statements, unchecked)

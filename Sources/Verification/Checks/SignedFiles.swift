@@ -32,7 +32,8 @@ struct SignedFiles {
     private var manifest: FileManifest { signature.manifest }
     private var label: String { (signature.path.lastComponent?.string ?? "").escapedForDisplay }
 
-    func check() throws -> VerifiedStatement {
+    /// - Parameter isAlone: whether nothing else says anything of the tensors.
+    func check(isAlone: Bool) throws -> VerifiedStatement {
         let tree = try ModelFiles(in: checkpoint.signedRoot())
         let (there, signed) = (NameSet(tree.files), NameSet(manifest.resources.map(\.file)))
         let present = manifest.resources.filter { there.contains($0.file) }
@@ -51,10 +52,20 @@ struct SignedFiles {
         statement.add("missing", manifest.resources.filter { !there.contains($0.file) }.map(\.label), .structureDiffers)
         statement.add("not in the manifest", others, .structureDiffers)
         statement.add("not whole in the manifest", try cut(present, tree), .structureDiffers)
+        if isAlone { statement.add("tensors of which it does not speak", try unsigned(tree), nil) }
         if !manifest.serialization.allowsLinks {
             statement.add("links, which the manifest does not allow", tree.links, .structureDiffers)
         }
         return statement
+    }
+
+    /// Files of tensors that the manifest leaves out by a rule.
+    private func unsigned(_ tree: ModelFiles) throws -> [String] {
+        let own = try checkpoint.files.compactMap { try SystemCall.status($0) }
+        return try tree.files.filter { manifest.serialization.ignores($0) }.filter { file in
+            let status = try SystemCall.status(tree.path(of: file))
+            return own.contains { own in status.map { own.isSameFile(as: $0) } ?? false }
+        }
     }
 
     /// Whether a file does not belong to the model: it is ignored, is the signature itself, or has no bytes of which a

@@ -66,16 +66,22 @@ extension FileManifest {
             how["method"]?.string.flatMap { methods[$0] }, "serialization.method", "'files' or 'shards'", how["method"])
         let allowsLinks = try require(
             how["allow_symlinks"]?.bool, "serialization.allow_symlinks", "true or false", how["allow_symlinks"])
+        let ignored = how["ignore_paths"] ?? []
+        let paths = ignored.array?.map(\.string) ?? [nil]
         serialization = Serialization(
             isInRanges: isInRanges, allowsLinks: allowsLinks,
-            ignoredPaths: (how["ignore_paths"]?.array ?? []).compactMap(\.string))
+            ignoredPaths: try require(
+                paths.contains(nil) ? nil : paths.compactMap { $0 }, "serialization.ignore_paths", "a list of paths",
+                ignored))
         resources = try require(
             predicate["resources"]?.array, "resources", "a list", predicate["resources"]
         ).enumerated().map { try require(Resource($1, isInRanges), "resources[\($0)]", "a file with its SHA-256", $1) }
         let subjects = try require(
             statement["subject"]?.array, "subject", "a list of one", statement["subject"])
-        let subject = try require(
-            subjects.count == 1 ? subjects[0].object : nil, "subject", "a list of one", statement["subject"])
+        guard subjects.count == 1, let subject = subjects[0].object else {
+            throw CheckpointError(
+                path, .part("subject"), expected: "a list of one object", found: "\(subjects.count) entries")
+        }
         name = subject["name"]?.string ?? ""
         try requireConsistent(subject["digest"]?.object?["sha256"], path)
     }

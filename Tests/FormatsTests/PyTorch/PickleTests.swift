@@ -125,7 +125,7 @@ import Testing
         Case("]q\\x00h\\x00a.", "holds itself"), Case("}q\\x00U\\x01ah\\x00s.", "holds itself"),
         Case("}(]U\\x01as.", "a value on the stack"),
         Case("K\\x01.", "tensors by names"), Case("}]K\\x01s.", "keys that are text"),
-        Case("}K\\x01]\\x86K\\x01s.", "keys that are text or numbers"),
+        Case("}K\\x01]\\x86K\\x01s.", "keys that are text, numbers of 64 bits or tuples of such"),
         Case("}(U\\x03a.b\(tensor())U\\x01a}U\\x01b\(tensor())su.", "each name once"),
         Case(
             "}U\\x01w" + String(repeating: "]", count: 1) + String(repeating: "\\x85", count: 5000) + "s.",
