@@ -64,6 +64,9 @@ struct WeightComparison: Sendable {
         kernels = RowComparison.KernelPointer(table: ck_math_at(DispatchLevel.current.kernelLevel))
     }
 
+    /// Elements of a square matrix that are compared with the columns of another.
+    private static let turnedElementCount = 1 << 22
+
     /// Elements that are compared at a time; the parts' order fixes the bits of the sums.
     private static let blockElementCount = 1 << 17
 
@@ -239,8 +242,10 @@ struct WeightComparison: Sendable {
         guard dimensions.count == 2, dimensions[0] == dimensions[1], dimensions[0] > 1, !pair.isTransposed else {
             return false
         }
-        let turned = try WideValues.turned(pair.test)
-        let reference = try WideValues.of(pair.reference, rows: 0..<dimensions[0])
+        // Some rows tell: of a matrix that is not turned, none is anywhere near the column.
+        let count = min(dimensions[0], max(1, Self.turnedElementCount / dimensions[0]))
+        let turned = try WideValues.turned(pair.test, columns: count)
+        let reference = try WideValues.of(pair.reference, rows: 0..<count)
         defer { withExtendedLifetime((turned, reference)) {} }
         let values = reference.bytes.bindMemory(to: Double.self)
         var sums = ck_comparison()

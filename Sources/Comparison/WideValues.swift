@@ -31,16 +31,32 @@ enum WideValues {
         return result
     }
 
-    /// All values of a matrix, [columns, rows].
-    static func turned(_ tensor: any LogicalTensor) throws -> ByteBuffer {
+    /// Values that are held at a time beside a result.
+    private static let blockElementCount = 1 << 20
+
+    /// The first columns of a matrix, all where no number is given, as rows: [columns, rows].
+    static func turned(_ tensor: any LogicalTensor, columns count: Int? = nil) throws -> ByteBuffer {
         let rowCount = tensor.shape.rowCount
         let columnCount = tensor.shape.rowElementCount
-        let whole = try of(tensor, rows: 0..<rowCount)
-        defer { withExtendedLifetime(whole) {} }
-        let result = try ByteBuffer(byteCount: whole.bytes.count)
-        ck_transpose_f64(
-            whole.bytes.bindMemory(to: Double.self).baseAddress, rowCount, columnCount,
-            result.bytes.bindMemory(to: Double.self).baseAddress)
+        let kept = min(count ?? columnCount, columnCount)
+        let result = try ByteBuffer(byteCount: rowCount * kept * 8)
+        let values = result.bytes.bindMemory(to: Double.self)
+        let step = max(1, blockElementCount / max(1, columnCount))
+        for begin in stride(from: 0, to: rowCount, by: step) {
+            let rows = begin..<min(begin + step, rowCount)
+            let block = try of(tensor, rows: rows)
+            defer { withExtendedLifetime(block) {} }
+            let turned = try ByteBuffer(byteCount: block.bytes.count)
+            defer { withExtendedLifetime(turned) {} }
+            ck_transpose_f64(
+                block.bytes.bindMemory(to: Double.self).baseAddress, rows.count, columnCount,
+                turned.bytes.bindMemory(to: Double.self).baseAddress)
+            let columns = turned.bytes.bindMemory(to: Double.self)
+            for column in 0..<kept {
+                (values.baseAddress! + column * rowCount + begin).update(
+                    from: columns.baseAddress! + column * rows.count, count: rows.count)
+            }
+        }
         return result
     }
 }

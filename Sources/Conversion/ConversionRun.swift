@@ -157,6 +157,9 @@ extension ConversionPlan {
             at: partial?.place(of: self))
     }
 
+    /// Whether the digests of what is written are taken, for whatever needs them.
+    var takesDigests: Bool { options.takesDigests || options.verifies || format.capabilities.storesDigests }
+
     private func write(
         _ index: Int, to path: FilePath, _ partial: PartialRun?, _ seconds: inout ConversionOutcome.PhaseSeconds,
         progress: @escaping @Sendable (Int) -> Void
@@ -177,7 +180,6 @@ extension ConversionPlan {
         var writing = options.writing
         writing.threads = options.threads
         let writer = try format.makeWriter(file.plan, output, writing)
-        let takesDigests = options.takesDigests || options.verifies || format.capabilities.storesDigests
         let pipeline = Pipeline(
             reader: source.reader, steps: file.steps, positions: file.positions, writer: writer,
             threads: options.threads, pieceTarget: options.pieceByteCount, takesDigests: takesDigests,

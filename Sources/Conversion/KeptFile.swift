@@ -29,17 +29,27 @@ struct KeptFile: Sendable {
             ("steps", .array(outcome.steps.map(\.keptJSON))),
         ])
         object["digests"] = outcome.file.digests.map { .array($0.map { .string("\($0)") }) }
+        object[Self.recordKey] = Self.digest(of: object)
         return .object(object)
+    }
+
+    /// What the record says of itself, so that nobody goes on with a damaged one.
+    private static let recordKey = "recordDigest"
+
+    private static func digest(of object: JSONObject) -> JSONValue {
+        .string("\(Digest.of(JSONValue.object(object).canonicalText))")
     }
 
     /// - Returns: nil where it does not speak of the plan's file.
     private init?(_ value: JSONValue, _ file: ConversionPlan.PlannedFile, _ plan: ConversionPlan) {
-        guard let object = value.object, let digest = object["sha256"]?.string.flatMap({ Digest(hexadecimal: $0) }),
+        guard var object = value.object, let record = object[Self.recordKey] else { return nil }
+        object[Self.recordKey] = nil
+        guard record == Self.digest(of: object), let digest = object["sha256"]?.string.flatMap({ Digest(hexadecimal: $0) }),
             let byteCount = object["byteCount"]?.int, let steps = object["steps"]?.array,
             steps.count == file.steps.count
         else { return nil }
         let digests = object["digests"]?.array?.compactMap { $0.string.flatMap { Digest(hexadecimal: $0) } }
-        guard digests == nil || digests!.count == file.plan.tensors.count else { return nil }
+        guard plan.takesDigests ? digests?.count == file.plan.tensors.count : digests == nil else { return nil }
         let found = zip(file.steps, steps).compactMap { step, value in
             ConversionOutcome.Step(step, plan.source.contents.tensors[step.source].name, kept: value)
         }
@@ -69,8 +79,9 @@ extension ConversionOutcome.Step {
     }
 
     fileprivate init?(_ step: any TensorStep, _ source: String, kept value: JSONValue) {
-        guard let object = value.object, let overflowed = object["overflowed"]?.int,
-            let underflowed = object["underflowed"]?.int
+        let counts = 0...step.outputs.reduce(0) { $0 + $1.shape.elementCount }
+        guard let object = value.object, let overflowed = object["overflowed"]?.int, counts.contains(overflowed),
+            let underflowed = object["underflowed"]?.int, counts.contains(underflowed)
         else { return nil }
         var findings = StepFindings()
         findings.tally = ConversionTally(overflowed: overflowed, underflowed: underflowed)

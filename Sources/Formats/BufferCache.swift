@@ -20,7 +20,8 @@ final class BufferCache<Key: Hashable & Sendable>: Sendable {
         let mutex = Mutex(())
     }
 
-    /// Bytes that are kept at most.
+    /// Bytes that are kept at most; one entry may be larger, and is then the only one: whoever reads it in ranges would make it
+    /// for each.
     private let limit: Int
     private let state = Mutex(State())
 
@@ -53,7 +54,6 @@ final class BufferCache<Key: Hashable & Sendable>: Sendable {
 
     func keep(_ bytes: ByteBuffer, as key: Key) {
         let size = bytes.bytes.count
-        guard size <= limit else { return }
         state.withLock { state in
             guard state.entries[key] == nil else { return }
             while state.byteCount + size > limit,

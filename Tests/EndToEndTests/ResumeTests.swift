@@ -131,6 +131,24 @@ import Testing
         try work.requireWhole()
     }
 
+    /// What was found when a file was made goes into the certificate: a record of it that was changed is no record.
+    @Test(arguments: [
+        (#""digests""#, #""digest""#), (#""overflowed":0"#, #""overflowed":9223372036854775807"#),
+        (#""underflowed":0"#, #""underflowed":-1"#), (#""sourceDigest":""#, #""sourceDigest":"0"#),
+        (#""recordDigest":""#, #""recordDigest":"0"#), (#"{"#, #"{"recordDigest":1,"more":{"#),
+    ])
+    func makesAFileAgainOfWhichTheRecordWasChanged(_ old: String, _ new: String) throws {
+        let work = try Interrupted()
+        let record = work.partial.appending("finished").appending("1.json")
+        let pieces = String(decoding: try TestFiles.bytes(record), as: UTF8.self).split(
+            separator: old, maxSplits: 1, omittingEmptySubsequences: false)
+        try #require(pieces.count == 2)
+        try TestFiles.write(Array(pieces.joined(separator: new).utf8), to: record)
+        let outcome = try work.run()
+        #expect(outcome.exitCode == 0, "\(outcome.errors)")
+        try work.requireWhole()
+    }
+
     @Test func makesALostFileAgainAndRemovesAStranger() throws {
         let work = try Interrupted()
         SystemCall.removeIfPresent(work.output.appending(Interrupted.shard(1)))

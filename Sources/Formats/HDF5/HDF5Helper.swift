@@ -15,8 +15,8 @@ struct HDF5Helper {
     /// Has a file listed.
     ///
     /// - Parameter take: gets the listing piece by piece. What it throws is thrown at the end, unless the helper died.
-    /// - Throws: `CheckpointError` where the helper died, hung or printed too much over the file; `SystemError` where
-    ///   it could not be started.
+    /// - Throws: `CheckpointError` where the helper died, span or printed too much over the file; `SystemError` where
+    ///   it could not be started, or the system did not let it come to an end.
     func list(_ file: InputFile, _ take: (UnsafeRawBufferPointer) throws -> Void) throws {
         let seconds = seconds ?? HDF5Limits.helperSeconds(fileByteCount: file.byteCount)
         let output = try Pipe()
@@ -246,7 +246,12 @@ struct HDF5Helper {
             CheckpointError(file.path, .file, expected: "a HDF5 file that libhdf5 can read", found: found)
         }
         switch end {
-        case .tooLate: throw refuse("damage over which it did not end within \(seconds) seconds")
+        case .tooLate:
+            // Damage over which it turns in circles takes processor time, which is limited by itself.
+            throw SystemError(
+                "look at it within \(seconds) seconds", file.path, .timedOut,
+                advice: "the process that does so got \(Int(used)) s of processor time; try again when the machine or the disk"
+                    + " is less busy")
         case .tooLong:
             let limit = HDF5Limits.listingByteCount(fileByteCount: file.byteCount)
             throw refuse("names and attributes whose listing has more than \(limit) bytes")

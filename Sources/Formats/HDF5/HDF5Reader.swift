@@ -131,22 +131,20 @@ final class HDF5Reader: CheckpointReader {
             return try workers.with { try decode(tensor, table, need.index, into: part, $0) }
         }
         let key = ChunkKey(tensor: index, chunk: need.index)
-        if let kept = cache.bytes(key) {
-            defer { withExtendedLifetime(kept) {} }
-            return table.scatter(kept.readOnly, need.index, elements, into: buffer)
-        }
-        if need.isWhole {
+        if need.isWhole, cache.bytes(key) == nil {
             return try workers.with { worker in
                 let bytes = try worker.chunk.bytes(table.chunkByteCount)
                 try decode(tensor, table, need.index, into: bytes, worker)
                 table.scatter(UnsafeRawBufferPointer(bytes), need.index, elements, into: buffer)
             }
         }
-        let bytes = try ByteBuffer(byteCount: table.chunkByteCount)
-        defer { withExtendedLifetime(bytes) {} }
-        try workers.with { try decode(tensor, table, need.index, into: bytes.bytes, $0) }
-        table.scatter(bytes.readOnly, need.index, elements, into: buffer)
-        cache.keep(bytes, as: key)
+        let chunk = try cache.bytes(key) {
+            let bytes = try ByteBuffer(byteCount: table.chunkByteCount)
+            try workers.with { try decode(tensor, table, need.index, into: bytes.bytes, $0) }
+            return bytes
+        }
+        defer { withExtendedLifetime(chunk) {} }
+        table.scatter(chunk.readOnly, need.index, elements, into: buffer)
     }
 
     private func decode(

@@ -12,11 +12,15 @@ struct CertifiedFiles {
     private let home: FilePath
     /// Files of the folder that the certificate does not name.
     private let strangers: [String]
+    /// The files of tensors by their names. The name of a path that is not UTF-8 stands in a certificate, which is text, as
+    /// nearly as text can have it.
+    private let own: NameMap<FilePath>
 
     init(_ checkpoint: Checkpoint, _ certificate: Certificate, _ reading: ReadingOptions) throws {
         self.checkpoint = checkpoint
         self.certificate = certificate
         self.reading = reading
+        own = NameMap(checkpoint.files.map { ($0.lastComponent?.string ?? "", $0) })
         home = checkpoint.folder ?? checkpoint.path.removingLastComponent()
         strangers = try checkpoint.folder.map { try Self.strangers(in: $0, certificate) } ?? []
     }
@@ -26,9 +30,7 @@ struct CertifiedFiles {
     }
 
     private func path(_ file: Certificate.File) throws -> FilePath? {
-        // The name of a path that is not UTF-8 stands in a certificate, which is text, as nearly as text can have it.
-        let own = checkpoint.files.first { ExactName($0.lastComponent?.string ?? "") == ExactName(file.name) }
-        let path = own ?? home.appending(file.name)
+        let path = own[file.name] ?? home.appending(file.name)
         return try SystemCall.status(path)?.kind == .file ? path : nil
     }
 
