@@ -44,7 +44,8 @@ struct KeptFile: Sendable {
     private init?(_ value: JSONValue, _ file: ConversionPlan.PlannedFile, _ plan: ConversionPlan) {
         guard var object = value.object, let record = object[Self.recordKey] else { return nil }
         object[Self.recordKey] = nil
-        guard record == Self.digest(of: object), let digest = object["sha256"]?.string.flatMap({ Digest(hexadecimal: $0) }),
+        guard record == Self.digest(of: object),
+            let digest = object["sha256"]?.string.flatMap({ Digest(hexadecimal: $0) }),
             let byteCount = object["byteCount"]?.int, let steps = object["steps"]?.array,
             steps.count == file.steps.count
         else { return nil }

@@ -250,8 +250,8 @@ struct HDF5Helper {
             // Damage over which it turns in circles takes processor time, which is limited by itself.
             throw SystemError(
                 "look at it within \(seconds) seconds", file.path, .timedOut,
-                advice: "the process that does so got \(Int(used)) s of processor time; try again when the machine or the disk"
-                    + " is less busy")
+                advice: "the process that does so got \(Int(used)) s of processor time; try again when the machine or"
+                    + " the disk is less busy")
         case .tooLong:
             let limit = HDF5Limits.listingByteCount(fileByteCount: file.byteCount)
             throw refuse("names and attributes whose listing has more than \(limit) bytes")
@@ -261,7 +261,8 @@ struct HDF5Helper {
         }
         let signal = status & 0x7F
         let limit = HDF5Limits.helperProcessorSeconds(fileByteCount: file.byteCount)
-        if signal == SIGXCPU || signal == SIGKILL, used > Double(limit) - 0.5 {
+        // Limits are held against ticks of the clock, of which a busy machine counts more than were used.
+        if signal == SIGXCPU || signal == SIGKILL, used > Double(limit) / 2 {
             throw refuse("damage over which it did not end within \(limit) seconds of processor time")
         }
         if Self.crashes.contains(signal) { throw refuse("damage over which it crashed (signal \(signal))") }

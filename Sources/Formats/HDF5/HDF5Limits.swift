@@ -43,7 +43,9 @@ package enum HDF5Limits {
     static func helperProcessorSeconds(fileByteCount: Int) -> Int { min(5 + fileByteCount >> 22, 60) }
 
     /// How long we wait for it, where others have the processor or the disk.
-    static func helperSeconds(fileByteCount: Int) -> Int { 30 + 10 * helperProcessorSeconds(fileByteCount: fileByteCount) }
+    static func helperSeconds(fileByteCount: Int) -> Int {
+        30 + 10 * helperProcessorSeconds(fileByteCount: fileByteCount)
+    }
 
     /// Whether `declared` bytes are believable where `stored` bytes are there.
     package static func allows(declared: Int, stored: Int) -> Bool {

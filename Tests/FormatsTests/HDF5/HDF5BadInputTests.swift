@@ -579,6 +579,16 @@ import Testing
         #expect(error?.description.contains("got 0 s of processor time; try again") == true)
     }
 
+    /// The system counts processor time by ticks, and may end it before the time is used that it says was used.
+    @Test func aHelperThatSpinsIsDamageHoweverItsTimeIsCounted() throws {
+        let folder = try TemporaryFolder()
+        let file = try InputFile(HDF5GoldenTests.folder.appending("types.h5"))
+        let program = try HDF5Tests.standIn(
+            "exec 2>&2\nulimit -t 3\nwhile :; do :; done", named: "helper", in: folder)
+        let error = #expect(throws: CheckpointError.self) { try HDF5Helper(program: program).listing(of: file) }
+        #expect(error?.found == "damage over which it did not end within 5 seconds of processor time")
+    }
+
     /// Somebody, or a system without memory, kills it: the file is not to blame.
     @Test(arguments: ["KILL", "TERM", "INT", "XCPU"]) func aHelperThatIsEndedFromOutsideIsNoDamage(_ signal: String)
         throws
