@@ -103,7 +103,8 @@ struct WeightComparison: Sendable {
         var beyondBySlice: [Int]
     }
 
-    private func compareBlocks(_ pair: WeightPair) throws -> [Block] {
+    private func compareBlocks(_ whole: WeightPair) throws -> [Block] {
+        let pair = whole.folded(toRowsOf: Self.blockElementCount)
         let shape = pair.test.shape
         guard shape.elementCount > 0 else { return [] }
         // A packed test fixes the rows; a packed reference turns the test.
@@ -114,15 +115,32 @@ struct WeightComparison: Sendable {
         let step = max(1, Self.blockElementCount / max(1, rowsShape.rowElementCount))
         let count = (rowsShape.rowCount + step - 1) / step
         let results = ResultSlots<Block>(count: count)
-        try Parallel.forEach(count, threads: threads) { index in
-            let rows = index * step..<min((index + 1) * step, rowsShape.rowCount)
-            let block = BlockOfRows(
-                pair: pair, rows: rows, columnCount: rowsShape.rowElementCount,
-                turnedReference: turnsReference ? turned : nil, turnedTest: turnsTest ? turned : nil)
-            results.set(index, try compare(block))
+        func compare(_ blocks: Range<Int>, of pair: WeightPair) throws {
+            try Parallel.forEach(blocks.count, threads: threads) { number in
+                let index = blocks.lowerBound + number
+                let rows = index * step..<min((index + 1) * step, rowsShape.rowCount)
+                let block = BlockOfRows(
+                    pair: pair, rows: rows, columnCount: rowsShape.rowElementCount,
+                    turnedReference: turnsReference ? turned : nil, turnedTest: turnsTest ? turned : nil)
+                results.set(index, try self.compare(block))
+            }
+        }
+        // The blocks stay the same, and so do the sums.
+        let group = (pair.granuleRowCount + step - 1) / step
+        guard group >= Self.heldBlockCount else {
+            try compare(0..<count, of: pair)
+            return results.all
+        }
+        for begin in stride(from: 0, to: count, by: group) {
+            let blocks = begin..<min(begin + group, count)
+            let rows = begin * step..<min(blocks.upperBound * step, rowsShape.rowCount)
+            try compare(blocks, of: pair.holding(rows))
         }
         return results.all
     }
+
+    /// From so many blocks on, what is best read together is.
+    private static let heldBlockCount = 8
 
     private struct BlockOfRows: Sendable {
         let pair: WeightPair

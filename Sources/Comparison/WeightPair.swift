@@ -1,3 +1,4 @@
+import AssayCheckpoints
 import AssayModels
 import AssayPackings
 import AssayTensors
@@ -21,6 +22,86 @@ struct WeightPair: Sendable {
 
     /// Whether the declared storages differ, so that some difference is to be expected.
     var hasOtherStorage: Bool { reference.storage != test.storage }
+}
+
+extension WeightPair {
+    private init(_ pair: WeightPair, _ reference: any LogicalTensor, _ test: any LogicalTensor) {
+        name = pair.name
+        (self.reference, self.test) = (reference, test)
+        slot = pair.slot
+        isTransposed = pair.isTransposed
+        slices = pair.slices
+        referenceOrientation = pair.referenceOrientation
+        referenceRounding = pair.referenceRounding
+        testRounding = pair.testRounding
+    }
+
+    /// The same elements in rows of no more than `count`, where nobody needs to know which row they are of.
+    func folded(toRowsOf count: Int) -> WeightPair {
+        guard !isTransposed, slices.isEmpty, let a = reference as? PlainTensor, let b = test as? PlainTensor,
+            !a.storage.isBlock, !b.storage.isBlock
+        else { return self }
+        return WeightPair(self, a.folded(toRowsOf: count), b.folded(toRowsOf: count))
+    }
+
+    /// Rows that are best read together: reading them block by block would decode, or walk over, the same bytes for each.
+    var granuleRowCount: Int {
+        isTransposed ? 1 : [reference, test].reduce(1) { max($0, ($1 as? PlainTensor)?.granuleRowCount ?? 1) }
+    }
+
+    /// The same, with the values of some rows at hand.
+    func holding(_ rows: Range<Int>) throws -> WeightPair {
+        func held(_ tensor: any LogicalTensor) throws -> any LogicalTensor {
+            guard let plain = tensor as? PlainTensor, plain.granuleRowCount > 1 else { return tensor }
+            return try HeldRows(of: plain, rows)
+        }
+        return WeightPair(self, try held(reference), try held(test))
+    }
+}
+
+extension TensorStorage {
+    fileprivate var isBlock: Bool { if case .plain(let type) = self { type.isBlock } else { false } }
+}
+
+/// A tensor of which some rows were read together, to be handed out in smaller ranges.
+private struct HeldRows: LogicalTensor {
+    private let base: PlainTensor
+    private let rows: Range<Int>
+    /// As wide as what is stored calls for.
+    private let values: ByteBuffer
+    private var isWide: Bool { base.storage == .plain(.f64) }
+
+    init(of base: PlainTensor, _ rows: Range<Int>) throws {
+        self.base = base
+        self.rows = rows
+        let isWide = base.storage == .plain(.f64)
+        values = try isWide ? WideValues.of(base, rows: rows) : WideValues.narrow(base, rows: rows)
+    }
+
+    var name: String { base.name }
+    var shape: Shape { base.shape }
+    var orientation: WeightOrientation? { base.orientation }
+    var storage: TensorStorage { base.storage }
+    var parts: [Int] { base.parts }
+    func readScales(rows: Range<Int>) throws -> [Float]? { try base.readScales(rows: rows) }
+
+    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
+        guard let held = held(rows), !isWide else { return try base.read(rows: rows, into: values) }
+        UnsafeMutableRawBufferPointer(values).copyMemory(from: held)
+    }
+
+    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Double>) throws {
+        guard let held = held(rows), isWide else { return try base.read(rows: rows, into: values) }
+        UnsafeMutableRawBufferPointer(values).copyMemory(from: held)
+    }
+
+    /// The bytes of some rows; nil where they are not at hand.
+    private func held(_ wanted: Range<Int>) -> UnsafeRawBufferPointer? {
+        guard rows.lowerBound <= wanted.lowerBound, wanted.upperBound <= rows.upperBound else { return nil }
+        let rowByteCount = shape.rowElementCount * (isWide ? 8 : 4)
+        let begin = (wanted.lowerBound - rows.lowerBound) * rowByteCount
+        return UnsafeRawBufferPointer(rebasing: values.readOnly[begin..<begin + wanted.count * rowByteCount])
+    }
 }
 
 extension WeightPair {

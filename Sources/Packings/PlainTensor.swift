@@ -5,15 +5,41 @@ import AssayTensors
 package struct PlainTensor: LogicalTensor {
     let reader: any CheckpointReader
     let index: Int
+    /// As it is stored, or with the same elements in other rows.
+    package let shape: Shape
 
     package init(reader: any CheckpointReader, index: Int) {
+        self.init(reader, index, reader.contents.tensors[index].shape)
+    }
+
+    private init(_ reader: any CheckpointReader, _ index: Int, _ shape: Shape) {
         self.reader = reader
         self.index = index
+        self.shape = shape
+    }
+
+    /// The same elements in more and shorter rows: leading dimensions are joined until a row has no more than `count`
+    /// elements, as far as dimensions go. Itself where rows are short enough.
+    package func folded(toRowsOf count: Int) -> PlainTensor {
+        guard shape.rank > 2, shape.rowElementCount > count else { return self }
+        let dimensions = shape.dimensions
+        var (axis, columns) = (dimensions.count - 1, dimensions.last!)
+        while axis > 1, columns * dimensions[axis - 1] <= count {
+            axis -= 1
+            columns *= dimensions[axis]
+        }
+        guard columns > 0, let shape = Shape([shape.elementCount / columns, columns]) else { return self }
+        return PlainTensor(reader, index, shape)
+    }
+
+    /// Rows that are best read together, as `CheckpointReader.granularity(of:)` has it; 1 where that is all the same.
+    package var granuleRowCount: Int {
+        let rowByteCount = info.elementType.byteRange(of: 0..<max(1, shape.rowElementCount)).count
+        return max(1, reader.granularity(of: index) / max(1, rowByteCount))
     }
 
     private var info: TensorInfo { reader.contents.tensors[index] }
     package var name: String { info.name }
-    package var shape: Shape { info.shape }
     package var orientation: WeightOrientation? { nil }
     package var storage: TensorStorage { .plain(info.elementType) }
     package var parts: [Int] { [index] }
