@@ -70,7 +70,7 @@ struct HDF5LayoutChecker {
         do {
             return try HDF5StoredType(dataset.type, attributes: dataset.attributes)
         } catch let refusal as HDF5StoredType.Refusal {
-            throw refuse(name, "plain integers or floating-point numbers", refusal.found)
+            throw refuse(name, "plain integers or floating-point numbers", refusal.found.escapedForDisplay)
         }
     }
 

@@ -83,6 +83,12 @@ import Testing
         Claim(
             "a fill value of another size", [dataset("/x", "[1]", #""stored":0,"contiguous":null,"fill":"0102""#)],
             "tensor 'x': expected a fill value of 4 bytes, found 2"),
+        Claim(
+            "a type that would speak to a terminal",
+            [
+                #"{"dataset":"/x","type":{"class":"flo\t","size":4},"shape":[1],"stored":4,"contiguous":0,"attributes":{}}"#
+            ],
+            "tensor 'x': expected plain integers or floating-point numbers, found the type 'flo\\u0009' of 4 bytes"),
         Claim("two chunks", [dataset("/x", "[4]", chunked("[2]", "[0,8]", "[8,8]"))], nil),
         Claim(
             "a chunk missing from the table", [dataset("/x", "[6]", chunked("[2]", "[0,8]", "[8,8]"))],
