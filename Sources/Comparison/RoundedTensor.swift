@@ -9,8 +9,8 @@ import AssayTensors
 ///
 /// Where both sides are roundings of one weight, this is near the test's weight; where the test's was changed by more than
 /// half a step, the change is not in it.
-struct RoundedTensor: LogicalTensor {
-    private let base: any LogicalTensor
+struct RoundedTensor: DerivedTensor {
+    let base: any LogicalTensor
     private let pair: WeightPair
     private let turned: TurnedMatrix
 
@@ -19,14 +19,6 @@ struct RoundedTensor: LogicalTensor {
         self.pair = pair
         self.turned = turned
     }
-
-    var name: String { base.name }
-    var shape: Shape { base.shape }
-    var orientation: WeightOrientation? { base.orientation }
-    var storage: TensorStorage { base.storage }
-    var parts: [Int] { base.parts }
-
-    func readScales(rows: Range<Int>) throws -> [Float]? { try base.readScales(rows: rows) }
 
     func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
         try base.read(rows: rows, into: values)

@@ -1,4 +1,3 @@
-import AssayCheckpoints
 import AssayModels
 import AssayPackings
 import AssayTensors
@@ -61,47 +60,6 @@ extension WeightPair {
 
 extension TensorStorage {
     fileprivate var isBlock: Bool { if case .plain(let type) = self { type.isBlock } else { false } }
-}
-
-/// A tensor of which some rows were read together, to be handed out in smaller ranges.
-private struct HeldRows: LogicalTensor {
-    private let base: PlainTensor
-    private let rows: Range<Int>
-    /// As wide as what is stored calls for.
-    private let values: ByteBuffer
-    private var isWide: Bool { base.storage == .plain(.f64) }
-
-    init(of base: PlainTensor, _ rows: Range<Int>) throws {
-        self.base = base
-        self.rows = rows
-        let isWide = base.storage == .plain(.f64)
-        values = try isWide ? WideValues.of(base, rows: rows) : WideValues.narrow(base, rows: rows)
-    }
-
-    var name: String { base.name }
-    var shape: Shape { base.shape }
-    var orientation: WeightOrientation? { base.orientation }
-    var storage: TensorStorage { base.storage }
-    var parts: [Int] { base.parts }
-    func readScales(rows: Range<Int>) throws -> [Float]? { try base.readScales(rows: rows) }
-
-    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Float>) throws {
-        guard let held = held(rows), !isWide else { return try base.read(rows: rows, into: values) }
-        UnsafeMutableRawBufferPointer(values).copyMemory(from: held)
-    }
-
-    func read(rows: Range<Int>, into values: UnsafeMutableBufferPointer<Double>) throws {
-        guard let held = held(rows), isWide else { return try base.read(rows: rows, into: values) }
-        UnsafeMutableRawBufferPointer(values).copyMemory(from: held)
-    }
-
-    /// The bytes of some rows; nil where they are not at hand.
-    private func held(_ wanted: Range<Int>) -> UnsafeRawBufferPointer? {
-        guard rows.lowerBound <= wanted.lowerBound, wanted.upperBound <= rows.upperBound else { return nil }
-        let rowByteCount = shape.rowElementCount * (isWide ? 8 : 4)
-        let begin = (wanted.lowerBound - rows.lowerBound) * rowByteCount
-        return UnsafeRawBufferPointer(rebasing: values.readOnly[begin..<begin + wanted.count * rowByteCount])
-    }
 }
 
 extension WeightPair {

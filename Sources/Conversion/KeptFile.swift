@@ -52,7 +52,7 @@ struct KeptFile: Sendable {
         let digests = object["digests"]?.array?.compactMap { $0.string.flatMap { Digest(hexadecimal: $0) } }
         guard plan.takesDigests ? digests?.count == file.plan.tensors.count : digests == nil else { return nil }
         let found = zip(file.steps, steps).compactMap { step, value in
-            ConversionOutcome.Step(step, plan.source.contents.tensors[step.source].name, kept: value)
+            ConversionOutcome.Step(step, plan.source.contents.tensors[step.source], kept: value)
         }
         guard found.count == steps.count else { return nil }
         self.digest = digest
@@ -79,8 +79,8 @@ extension ConversionOutcome.Step {
         return .object(object)
     }
 
-    fileprivate init?(_ step: any TensorStep, _ source: String, kept value: JSONValue) {
-        let counts = 0...step.outputs.reduce(0) { $0 + $1.shape.elementCount }
+    fileprivate init?(_ step: any TensorStep, _ source: TensorInfo, kept value: JSONValue) {
+        let counts = 0...source.shape.elementCount
         guard let object = value.object, let overflowed = object["overflowed"]?.int, counts.contains(overflowed),
             let underflowed = object["underflowed"]?.int, counts.contains(underflowed)
         else { return nil }
@@ -88,7 +88,7 @@ extension ConversionOutcome.Step {
         findings.tally = ConversionTally(overflowed: overflowed, underflowed: underflowed)
         findings.quantization = object["quantization"]?.object
         self.init(
-            source: source, sourceDigest: object["sourceDigest"]?.string.flatMap { Digest(hexadecimal: $0) },
+            source: source.name, sourceDigest: object["sourceDigest"]?.string.flatMap { Digest(hexadecimal: $0) },
             transform: step.transform, outputs: step.outputs.map(\.name), findings: findings)
     }
 }

@@ -57,10 +57,9 @@ extension Checkpoint {
     static func unread(
         _ groups: [WeightGroup], _ formatName: String, _ files: [FilePath], in folder: FilePath
     ) -> [String] {
-        let read = NameSet(files.map(\.string))
-        return groups.filter { $0.formatName != formatName }.compactMap { group in
-            let names = (group.indexNames + group.names).filter { !read.contains(folder.appending($0).string) }
-            return names.isEmpty ? nil : "\(formatName) files are read; \(names.listed(first: 10)) beside them not"
+        groups.filter { $0.formatName != formatName }.compactMap { group in
+            let others = others(group.indexNames + group.names, than: files, in: folder)
+            return others.isEmpty ? nil : "\(formatName) files are read; \(others.listed(first: 10)) beside them not"
         }
     }
 
@@ -68,10 +67,14 @@ extension Checkpoint {
     static func unread(
         _ names: [String], beside name: String, _ files: [FilePath], in folder: FilePath
     ) -> [String] {
-        let read = NameSet(files.map(\.string))
-        let others = names.filter { !read.contains(folder.appending($0).string) }
+        let others = others(names, than: files, in: folder)
         guard !others.isEmpty else { return [] }
         return ["\(name.escapedForDisplay) is read; \(others.listed(first: 10)) beside it not"]
+    }
+
+    private static func others(_ names: [String], than files: [FilePath], in folder: FilePath) -> [String] {
+        let read = NameSet(files.map(\.string))
+        return names.filter { !read.contains(folder.appending($0).string) }
     }
 
     /// The only file, or among several the one with the usual name. Parts of one checkpoint count as their first.

@@ -277,8 +277,10 @@ extension Certificate {
                 path, .part("subject"), expected: "the files and tensors of the predicate, with their digests",
                 found: "something else")
         }
+        var rest = statement
+        rest["subject"] = nil
         var strange = StrangeMembers()
-        try strange.compare(value, own, path)
+        try strange.compare(.object(rest), own, path)
         unknownMembers = strange.names
         try requireDistinctNames(path)
         try requireAliases(path)
@@ -398,8 +400,7 @@ private struct StrangeMembers {
         "destination", "digest", "dropped", "file", "files", "format", "kind", "mapping", "metadataDigest",
         "metadataEdits", "name", "operation", "outputs", "overflowed", "predicate", "predicateType", "quantization",
         "remove", "reread", "rule", "set", "sha256", "shape", "slice", "source", "sources", "subject", "tensors",
-        "tool",
-        "transforms", "transpose", "type", "underflowed", "value",
+        "tool", "transforms", "transpose", "type", "underflowed", "value",
     ])
 
     /// - Parameters:

@@ -54,8 +54,9 @@ public struct CertificateOnHand: Sendable {
 
     /// - Throws: `CheckpointError` where it is a link that leads nowhere: somebody meant it to be there.
     private static func isThere(_ path: FilePath) throws -> Bool {
+        if try SystemCall.status(path) != nil { return true }
         try CompanionFiles.refuseDanglingLink(path)
-        return try SystemCall.status(path) != nil
+        return false
     }
 
     /// The certificate in a file, whatever its place.

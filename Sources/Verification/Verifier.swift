@@ -118,7 +118,7 @@ public struct Verifier {
         }
         // Certificates of several files may each record changes of their own.
         if let certificate = evidence.certificate, certificate.claims.count == 1 {
-            let around = SourceSurroundings(source: source, checkpoint: checkpoint, certificate: certificate.part)
+            let around = SourceSurroundings(of: source, checkpoint, certificate.part)
             report.statements += try around.check()
             report.unchecked += around.unchecked
         }

@@ -34,16 +34,16 @@ enum Main {
     private static func command() throws -> any ParsableCommand {
         let arguments = Arguments.texts
         try Arguments.requireOnce(arguments)
+        if let type = Assay.configuration.subcommands.first(where: { $0.configuration.commandName == arguments.first }),
+            let command = try? type.parseAsRoot(Array(arguments.dropFirst()))
+        {
+            return command
+        }
         let asked = arguments.first == "help" ? arguments.dropFirst().first { !$0.hasPrefix("-") } : arguments.first
         let commands = Assay.configuration.subcommands.map { $0.configuration }
         if let asked, !asked.hasPrefix("-"), asked != "help", !commands.contains(where: { $0.commandName == asked }) {
             let shown = commands.filter(\.shouldDisplay).compactMap(\.commandName)
             throw ValidationError("there is no subcommand '\(asked)': choose one of \(shown.joined(separator: ", "))")
-        }
-        if let type = Assay.configuration.subcommands.first(where: { $0.configuration.commandName == arguments.first }),
-            let command = try? type.parseAsRoot(Array(arguments.dropFirst()))
-        {
-            return command
         }
         return try Assay.parseAsRoot(arguments)
     }

@@ -194,6 +194,7 @@ struct AgainstCertifiedSource {
 
     /// Tensors of the source of which something was made, but nothing in these files.
     private var usedElsewhere: [String] {
+        guard !certificate.isWhole else { return [] }
         let here = Self.used(certificate.part)
         let anywhere = Self.used(certificate.whole)
         return source.contents.tensors.map(\.name).filter { anywhere.contains($0) && !here.contains($0) }
@@ -323,16 +324,19 @@ private struct MappedTensors {
         return taken.keys.sorted().filter { index in
             let dimensions = infos[index].shape.dimensions
             return !whole.contains(index)
-                && !taken[index]!.contains { dimensions.indices.contains($0) && Self.covers($1, dimensions[$0]) }
+                && !taken[index]!.contains { dimensions.indices.contains($0) && $1.unbrokenEnd >= dimensions[$0] }
         }.map { infos[$0].name }
     }
+}
 
-    private static func covers(_ slices: [Range<Int>], _ length: Int) -> Bool {
+extension [Range<Int>] {
+    /// How far they reach from 0 on without a gap.
+    var unbrokenEnd: Int {
         var end = 0
-        for slice in slices.sorted(by: { $0.lowerBound < $1.lowerBound }) where slice.lowerBound <= end {
-            end = max(end, slice.upperBound)
+        for range in sorted(by: { $0.lowerBound < $1.lowerBound }) where range.lowerBound <= end {
+            end = Swift.max(end, range.upperBound)
         }
-        return end >= length
+        return end
     }
 }
 

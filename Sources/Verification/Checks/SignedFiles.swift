@@ -98,10 +98,7 @@ struct SignedFiles {
         guard manifest.serialization.isInRanges else { return [] }
         let ranges = Dictionary(grouping: resources) { ExactName($0.file) }
         return try ranges.filter { name, resources in
-            var end = 0
-            for range in resources.compactMap(\.range).sorted(by: { $0.lowerBound < $1.lowerBound })
-            where range.lowerBound <= end { end = max(end, range.upperBound) }
-            return try end < SystemCall.status(tree.path(of: name.text))?.byteCount ?? 0
+            try resources.compactMap(\.range).unbrokenEnd < SystemCall.status(tree.path(of: name.text))?.byteCount ?? 0
         }.keys.sorted().map(\.text)
     }
 

@@ -16,7 +16,8 @@ struct SourceConfiguration {
         guard let (mine, theirs) = try configurations() else { return nil }
         let keys = NameSet((mine?.members ?? []).map(\.key))
         let all = (mine?.members ?? []).map(\.key) + (theirs?.members ?? []).map(\.key).filter { !keys.contains($0) }
-        let exempt = NameSet(Self.types + (holdsTheSameTensors ? [] : [Self.packing]))
+        let isPacked = all.contains(Self.packing) && !holdsTheSameTensors
+        let exempt = NameSet(Self.types + (isPacked ? [Self.packing] : []))
         let compared = all.filter { !exempt.contains($0) }
         if compared.isEmpty, mine != nil, theirs != nil { return nil }
         var statement = VerifiedStatement(
@@ -40,7 +41,7 @@ struct SourceConfiguration {
     private var holdsTheSameTensors: Bool {
         let theirs = NameMap(source.contents.tensors.map { ($0.name, $0) })
         return checkpoint.contents.tensors.allSatisfy { tensor in
-            theirs[tensor.name].map { $0.elementType == tensor.elementType && $0.shape == tensor.shape } ?? false
+            theirs[tensor.name]?.isShaped(like: tensor) ?? false
         }
     }
 

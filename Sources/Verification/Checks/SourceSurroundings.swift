@@ -7,53 +7,56 @@ import SystemPackage
 ///
 /// `config.json`, which conversions change, is compared by `SourceConfiguration`.
 struct SourceSurroundings {
-    let source: Checkpoint
-    let checkpoint: Checkpoint
-    let certificate: Certificate
+    private let source: Checkpoint
+    private let checkpoint: Checkpoint
+    private let certificate: Certificate
+    private let holdsMetadata: Bool
+    private let keepsFormat: Bool
+    /// The metadata of the source with the recorded changes; nil where these do not fit it, or another format holds it.
+    private let expected: Entries?
+    private let found: Entries
+
+    init(of source: Checkpoint, _ checkpoint: Checkpoint, _ certificate: Certificate) {
+        self.source = source
+        self.checkpoint = checkpoint
+        self.certificate = certificate
+        let format = FormatRegistry.format(named: certificate.destinationFormat)
+        holdsMetadata = format?.capabilities.holdsMetadata ?? false
+        keepsFormat = source.contents.formatName == certificate.destinationFormat
+        let metadata = (holdsMetadata && keepsFormat ? format : nil).flatMap {
+            try? MetadataEditing.apply([], after: certificate.metadataEdits, to: source.contents, for: $0)
+        }
+        expected = metadata.map { Entries($0) }
+        found = Entries(checkpoint.contents.metadata)
+    }
 
     func check() throws -> [VerifiedStatement] { [metadata(), try files()].compactMap { $0 } }
 
     /// Entries that a format writes by itself come and go; what another format made of the metadata is not followed.
     var unchecked: [UncheckedStatement] {
-        guard format?.capabilities.holdsMetadata ?? false else { return [] }
+        guard holdsMetadata else { return [] }
         let said = "its metadata says what that of \(source.path.forDisplay) says"
         guard keepsFormat else {
             return source.contents.metadata.isEmpty
                 ? [] : [UncheckedStatement(statement: said + ", in another format", missing: [])]
         }
-        let (expected, found) = (
-            self.expected.map { Entries($0) } ?? Entries([]), Entries(checkpoint.contents.metadata)
-        )
-        let alone = found.keys.filter { expected[$0] == nil } + expected.keys.filter { found[$0] == nil }
+        let keys = expected?.keys ?? []
+        let alone = found.keys.filter { expected?[$0] == nil } + keys.filter { found[$0] == nil }
         return alone.isEmpty
             ? [] : [UncheckedStatement(statement: said + " (only one has \(alone.listed(first: 5)))", missing: [])]
     }
 
-    private var format: (any CheckpointFormat.Type)? { FormatRegistry.format(named: certificate.destinationFormat) }
-
-    private var keepsFormat: Bool { source.contents.formatName == certificate.destinationFormat }
-
-    /// The metadata of the source with the recorded changes; nil where these do not fit it.
-    private var expected: [(key: String, value: String)]? {
-        format.flatMap {
-            try? MetadataEditing.apply([], after: certificate.metadataEdits, to: source.contents, for: $0)
-        }
-    }
-
     /// Nil where there is nothing to compare.
     private func metadata() -> VerifiedStatement? {
-        guard keepsFormat, format?.capabilities.holdsMetadata ?? false else { return nil }
-        let (edits, found) = (certificate.metadataEdits, Entries(checkpoint.contents.metadata))
-        let expected = expected.map { Entries($0) }
+        guard holdsMetadata, keepsFormat else { return nil }
+        let edits = certificate.metadataEdits
         let common = found.keys.filter { expected?[$0] != nil }
         var statement = VerifiedStatement(
             "the metadata is that of \(source.path.forDisplay)" + (edits.isEmpty ? "" : ", with the recorded changes"),
             checked: common.count, "value")
         statement.add("other values", common.filter { expected?[$0] != found[$0] }, .structureDiffers)
         if let expected {
-            let changed = edits.map(\.key).filter { key in
-                (expected[key] == nil) != (found[key] == nil)
-            }
+            let changed = edits.map(\.key).filter { (expected[$0] == nil) != (found[$0] == nil) }
             statement.add("not as the certificate says", changed, .structureDiffers)
         } else {
             statement.add("changes that do not fit its metadata", edits.map(\.key), .structureDiffers)
