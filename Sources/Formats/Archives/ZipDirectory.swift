@@ -33,6 +33,9 @@ struct ZipDirectory {
     /// Deflate makes nothing smaller than by this factor.
     static let maximumRatio = 1032
     private static let signature: UInt32 = 0x0201_4B50
+    /// Encrypted, strongly encrypted, and a directory of which parts are hidden for that.
+    private static let encryptionFlags: UInt16 = 1 << 0 | 1 << 6 | 1 << 13
+    private static let patchFlag: UInt16 = 1 << 5
 
     /// In the order of the directory, folders left out.
     private(set) var members: [ZipMember] = []
@@ -80,8 +83,12 @@ struct ZipDirectory {
 
         let name = try self.name(bytes[begin + Self.entryByteCount..<nameEnd], at: begin)
         let place = CheckpointError.Place.member(name)
-        guard bytes.number(begin + 8, UInt16.self) & 1 == 0 else {
+        let flags = bytes.number(begin + 8, UInt16.self)
+        guard flags & Self.encryptionFlags == 0 else {
             throw CheckpointError(path, place, expected: "data that is not encrypted", found: "an encrypted member")
+        }
+        guard flags & Self.patchFlag == 0 else {
+            throw CheckpointError(path, place, expected: "whole data", found: "a patch to data of another archive")
         }
         let rawMethod = bytes.number(begin + 10, UInt16.self)
         guard let method = ZipMember.Method(rawValue: rawMethod) else {

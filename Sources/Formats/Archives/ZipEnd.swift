@@ -77,7 +77,9 @@ struct ZipEnd {
         var isSaturated: Bool { count == 0xFFFF || size == 0xFFFF_FFFF || offset == 0xFFFF_FFFF }
 
         func agrees(with wide: Numbers) -> Bool {
-            (count == 0xFFFF || count == wide.count) && (size == 0xFFFF_FFFF || size == wide.size)
+            (disk == 0xFFFF || disk == wide.disk) && (directoryDisk == 0xFFFF || directoryDisk == wide.directoryDisk)
+                && (countHere == 0xFFFF || countHere == wide.countHere) && (count == 0xFFFF || count == wide.count)
+                && (size == 0xFFFF_FFFF || size == wide.size)
                 && (offset == 0xFFFF_FFFF || offset == wide.offset)
         }
     }

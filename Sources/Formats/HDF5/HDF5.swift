@@ -103,7 +103,7 @@ public enum HDF5: CheckpointFormat {
             fileByteCount: archive?.byteCount ?? file.byteCount, warnings: warnings)
         contents.details = archive?.details ?? []
         contents.tellMetadataApart()
-        return HDF5Reader(file, contents, tensors, threads: options.threads)
+        return HDF5Reader(file, in: archive?.weights, contents, tensors, threads: options.threads)
     }
 
     /// Damaged groups may hold a name twice, and a listing is believed in nothing.

@@ -227,9 +227,15 @@ enum HDF5Dataspace {
         case H5S_SCALAR: return []
         case H5S_SIMPLE:
             var dimensions = [hsize_t](repeating: 0, count: 33)
+            var limits = dimensions
             let rank = H5Sget_simple_extent_ndims(space)
-            guard rank >= 0, rank <= 32, H5Sget_simple_extent_dims(space, &dimensions, nil) == rank else {
+            guard rank >= 0, rank <= 32, H5Sget_simple_extent_dims(space, &dimensions, &limits) == rank else {
                 throw ListingFailure.damaged(place)
+            }
+            // libhdf5 before 2.0 lets it pass, and fill values would stand for rows that never were.
+            guard zip(dimensions, limits).allSatisfy(<=) else {
+                throw ListingFailure(
+                    .init(place), "a shape of at most \(limits.prefix(Int(rank)))", "\(dimensions.prefix(Int(rank)))")
             }
             return Array(dimensions.prefix(Int(rank)))
         default: throw ListingFailure.damaged(place)

@@ -122,13 +122,17 @@ struct HDF5LayoutChecker {
             }
             return .inline(bytes)
         case .contiguous(nil):
+            guard dataset.storedByteCount == 0 else {
+                throw refuse(name, "a place for \(dataset.storedByteCount.inBytes) stored", "none")
+            }
             try spend(declared: byteCount, stored: 0, name)
             return .filled
         case .contiguous(let offset?):
-            guard byteCount > 0 else { return .filled }
+            // Without elements too: a shape that lost them has its data still.
             guard dataset.storedByteCount == byteCount else {
                 throw refuse(name, "\(byteCount.inBytes) stored", "\(dataset.storedByteCount)")
             }
+            guard byteCount > 0 else { return .filled }
             try check(offset, byteCount, byteCount.inBytes, name)
             return .inFile(offset)
         case .chunked(let chunks):

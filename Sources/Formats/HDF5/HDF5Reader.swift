@@ -10,10 +10,17 @@ final class HDF5Reader: CheckpointReader {
     /// One for every entry of `contents.tensors`; an alias has its target's.
     private let tensors: [HDF5Tensor]
     private let threads: Int
+    /// The member of an archive that the file is. Only parts of it are data, so that it is compared with its checksum before
+    /// the first of them is given.
+    private let member: CheckedSource?
     private let cache = BufferCache<ChunkKey>()
     private let workers = WorkerPool<HDF5ChunkWorker> { try HDF5ChunkWorker() }
 
-    init(_ file: InputFile, _ contents: CheckpointContents, _ tensors: [HDF5Tensor], threads: Int) {
+    init(
+        _ file: InputFile, in member: CheckedSource?, _ contents: CheckpointContents, _ tensors: [HDF5Tensor],
+        threads: Int
+    ) {
+        self.member = member
         self.file = file
         self.contents = contents
         self.tensors = tensors
@@ -32,6 +39,7 @@ final class HDF5Reader: CheckpointReader {
     func read(_ index: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         precondition(range.count == buffer.count)
         guard !range.isEmpty else { return }
+        try member?.check()
         let tensor = tensors[index]
         if let bits = tensor.type.bitsInByte {
             return try readPacked(tensor, index, range, bits, into: buffer)

@@ -6,8 +6,8 @@ import AssayCheckpoints
 struct HDF5Walk {
     private let file: hid_t
     private var pending: [Group]
-    /// The path under which an object was met first.
-    private var firstPath: [haddr_t: String]
+    /// The path under which a dataset was met first.
+    private var firstPath: [haddr_t: String] = [:]
     private var objectCount = 1
     private var budget: HDF5ListingBudget
 
@@ -23,7 +23,6 @@ struct HDF5Walk {
         self.file = file
         budget = HDF5ListingBudget(fileByteCount: Int(clamping: byteCount))
         pending = [Group(address: root, path: "", chain: [root])]
-        firstPath = [root: "/"]
     }
 
     mutating func run(into output: inout ListingOutput) throws {
@@ -108,8 +107,21 @@ struct HDF5Walk {
         }
         if let failure = collector.failure { throw failure }
         guard result >= 0 else { throw ListingFailure.damaged(place) }
+        try Self.requireOrder(of: collector.links, in: object, place)
         objectCount += collector.links.count
         return collector.links
+    }
+
+    /// The first form of a group has no checksum but the order of its names, by which libhdf5 looks them up.
+    private static func requireOrder(of links: [Link], in object: hid_t, _ place: String) throws {
+        var info = H5G_info_t()
+        guard H5Gget_info(object, &info) >= 0 else { throw ListingFailure.damaged(place) }
+        guard info.storage_type == H5G_STORAGE_TYPE_SYMBOL_TABLE else { return }
+        let misplaced = zip(links, links.dropFirst()).first { !$0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+        guard let (before, name) = misplaced.map({ ($0.name.escapedForDisplay, $1.name.escapedForDisplay) }) else {
+            return
+        }
+        throw ListingFailure(.init(place), "names in their order", "'\(name)' after '\(before)'")
     }
 
     private mutating func follow(_ link: Link, from group: Group, into output: inout ListingOutput) throws {
@@ -137,10 +149,11 @@ struct HDF5Walk {
     private mutating func push(
         _ address: haddr_t, _ path: String, chain: [haddr_t], into output: inout ListingOutput
     ) throws {
-        guard !chain.contains(address) else {
-            let first = firstPath[address] ?? "/"
+        if let depth = chain.firstIndex(of: address) {
+            // As many names lead to it as groups lie around it.
+            let outer = path.split(separator: "/").prefix(depth).joined(separator: "/")
             return output.warn(
-                "'\(path.escapedForDisplay)' is the group '\(first.escapedForDisplay)', which it lies in, and is left out"
+                "'\(path.escapedForDisplay)' is the group '/\(outer.escapedForDisplay)', which it lies in, and is left out"
             )
         }
         guard chain.count <= HDF5Limits.depth else {
@@ -148,7 +161,6 @@ struct HDF5Walk {
                 .init("group '\(path.escapedForDisplay)'"), "at most \(HDF5Limits.depth) groups inside each other",
                 "more")
         }
-        firstPath[address] = path
         pending.append(Group(address: address, path: path, chain: chain + [address]))
     }
 }

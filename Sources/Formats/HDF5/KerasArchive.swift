@@ -58,6 +58,11 @@ struct KerasArchive {
         return ["members of the archive that hold no weights are passed over: \(others.listed(first: 5))"]
     }
 
+    /// The weights with their checksum, where they are there and stored.
+    var weights: CheckedSource? {
+        archive.position(of: Self.weightsName).flatMap { archive.source(of: $0, isChecked: true) as? CheckedSource }
+    }
+
     /// Opens the weights.
     ///
     /// - Parameter open: is handed them as a file, where they lie.

@@ -31,15 +31,23 @@ struct TorchArchive {
                 found: pickles.isEmpty ? "none" : names.prefix(3).map(\.escapedForDisplay).joined(separator: ", "))
         }
         let folder = String(names[0].dropLast(Self.pickleName.count))
+        let source = Self.source(of: pickles[0], in: archive)
+        // First of all: damage shall not be taken for a name that is not allowed.
+        if source.byteCount <= PickleStream.maximumByteCount { try (source as? CheckedSource)?.check() }
         pickle = PickleStream(
-            archive.source(of: pickles[0], isChecked: false),
-            maximumByteCount: Self.believedByteCount(of: archive.members[pickles[0]]))
+            source, maximumByteCount: Self.believedByteCount(of: archive.members[pickles[0]]))
         try Self.refuseAmbiguousNames(archive)
         try Self.refuseProgram(archive, folder)
         try Self.checkVersion(archive, folder)
         isBigEndian = try Self.isBigEndian(archive, folder)
         self.archive = archive
         self.folder = folder
+    }
+
+    /// A member's bytes. PyTorch compares no checksum, and saves 0 where it is told to take none (`set_crc32_options`) or to
+    /// leave room for data that comes later (`skip_data`); every other one is that of what was saved.
+    private static func source(of position: Int, in archive: ZipArchive) -> any ByteSource {
+        archive.source(of: position, isChecked: archive.members[position].checksum != 0)
     }
 
     /// Whether a name is that of the pickle in a folder, which lies in none.
@@ -76,7 +84,7 @@ struct TorchArchive {
     /// The text of a small member, or nil.
     private static func text(_ name: String, of archive: ZipArchive) throws -> String? {
         guard let position = archive.position(of: name) else { return nil }
-        let source = archive.source(of: position, isChecked: false)
+        let source = Self.source(of: position, in: archive)
         guard source.byteCount <= 64 else { return "" }
         return String(decoding: try source.bytes(0..<source.byteCount), as: UTF8.self)
     }
@@ -116,7 +124,7 @@ struct TorchArchive {
             throw CheckpointError(
                 archive.file.path, place, expected: "a storage the pickle asks for", found: "no such member")
         }
-        let source = archive.source(of: position, isChecked: false)
+        let source = Self.source(of: position, in: archive)
         guard storage.byteCount == source.byteCount else {
             throw CheckpointError(
                 archive.file.path, place,
@@ -129,7 +137,7 @@ struct TorchArchive {
     /// What Assay wrote beside the pickle.
     func metadata() throws -> [(key: String, value: String)] {
         guard let position = archive.position(of: folder + Self.metadataName) else { return [] }
-        let source = archive.source(of: position, isChecked: false)
+        let source = Self.source(of: position, in: archive)
         let place = archive.members[position].place
         func refuse(_ found: String) -> CheckpointError {
             CheckpointError(archive.file.path, place, expected: "a JSON list of pairs of texts", found: found)

@@ -6,6 +6,8 @@ import SystemPackage
 struct TorchReader: CheckpointReader {
     let contents: CheckpointContents
     private let arrays: [StridedArray]
+    /// The storages of tensors that are not read in order and whole, so that their checksums are not those of the pieces.
+    private let scattered: [Int: CheckedSource]
 
     /// Opens the zip form.
     ///
@@ -48,6 +50,7 @@ struct TorchReader: CheckpointReader {
         var contents = CheckpointContents(
             formatName: PyTorch.name, tensors: [], metadata: metadata + found.metadata, fileByteCount: file.byteCount)
         var arrays: [StridedArray] = []
+        var scattered: [Int: CheckedSource] = [:]
         var storedByteCounts: [Int] = []
         var sources = NameMap<any ByteSource>()
         var first: [View: String] = [:]
@@ -62,8 +65,11 @@ struct TorchReader: CheckpointReader {
             let view = View(tensor, memory)
             info.aliasOf = first[view]
             if info.aliasOf == nil { first[view] = name }
+            let array = Self.array(tensor, memory, source, isBigEndian: isBigEndian)
+            let isWhole = array.isContiguous && info.byteCount == source.byteCount
+            if !isWhole { scattered[arrays.count] = source as? CheckedSource }
             contents.tensors.append(info)
-            arrays.append(Self.array(tensor, memory, source, isBigEndian: isBigEndian))
+            arrays.append(array)
         }
         var allowance = TorchAllowance(sources.pairs.map(\.value.byteCount))
         for (info, stored) in zip(contents.tensors, storedByteCounts) where info.aliasOf == nil {
@@ -77,6 +83,7 @@ struct TorchReader: CheckpointReader {
         }
         self.contents = contents
         self.arrays = arrays
+        self.scattered = scattered
     }
 
     /// Names the file, and the place in it, where a pickle is at fault.
@@ -147,6 +154,7 @@ struct TorchReader: CheckpointReader {
 
     func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         precondition(range.lowerBound >= 0 && range.upperBound <= contents.tensors[tensor].byteCount)
+        if !range.isEmpty { try scattered[tensor]?.check() }
         try arrays[tensor].read(range, into: buffer)
     }
 

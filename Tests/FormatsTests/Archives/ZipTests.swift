@@ -54,6 +54,9 @@ import Testing
         Case(words: "an overlap") { $0.members[1].headerOffset = 0 },
         Case(words: "local header of this name") { $0.members[1].localName = Array("größe/c".utf8) },
         Case(words: "not encrypted") { $0.members[0].flags = 1 },
+        Case(words: "not encrypted") { $0.members[0].flags = 1 << 6 },
+        Case(words: "not encrypted") { $0.members[0].flags = 1 << 13 },
+        Case(words: "a patch") { $0.members[0].flags = 1 << 5 },
         Case(words: "method 12") { $0.members[0].method = 12 },
         Case(words: "method 99") { $0.members[0].method = 99 },
         Case(words: "stored whole") { $0.members[0].byteCount = 4 },
@@ -91,6 +94,16 @@ import Testing
         let bytes = zip.bytes
         let error = #expect(throws: CheckpointError.self) { try open(bytes) }
         #expect(error?.description.contains(damage.words) == true, "\(error?.description ?? "none")")
+    }
+
+    @Test func bothEndRecordsSpeakOfOneFile() throws {
+        var bytes = try TestFiles.bytes(TestFiles.fixtures.appending("golden/pytorch/zip-views.pt"))
+        _ = try open(bytes)
+        // The number of its part, behind the signature of the narrow record.
+        bytes[bytes.count - 22 + 4] = 1
+        let damaged = bytes
+        let error = #expect(throws: CheckpointError.self) { try open(damaged) }
+        #expect(error?.description.contains("agrees with the zip64 end record") == true)
     }
 
     @Test func everyCutIsRefused() throws {

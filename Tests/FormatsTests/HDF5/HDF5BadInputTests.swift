@@ -212,7 +212,8 @@ import Testing
         let contents = try HDF5Tests.open(path).contents
         #expect(contents.tensors.map(\.name) == ["dec/w", "enc/w"])
         #expect(contents.tensors.map(\.aliasOf) == [nil, "dec/w"])
-        #expect(contents.warnings.count == 2 && contents.warnings.allSatisfy { $0.contains("which it lies in") })
+        let words = ["dec", "enc"].map { "'/\($0)/again' is the group '/\($0)', which it lies in, and is left out" }
+        #expect(contents.warnings == words)
     }
 
     @Test func tooManyLinksAreRefused() throws {
@@ -380,6 +381,54 @@ import Testing
         let sentence = try Self.sentence(folder.write("b.h5", bytes))
         let words = found.map { "tensor 'x': expected 16 bytes in chunks, as the index counts, found \($0)" }
         #expect(sentence == words)
+    }
+
+    private static let contradictions = Trials(
+        "Damage", "HDF5 files whose shapes or names contradict what stands beside them",
+        findings: [
+            "rows beyond the limit that a shape has in the file were made up of fill values",
+            "names out of the order in which libhdf5 looks them up were taken as they stood",
+            "a shape that had lost its elements made an empty tensor of one that had data",
+        ])
+
+    /// Rows behind the limit that the file itself states would be made up of fill values.
+    @Test func aShapeBeyondItsLimitIsRefused() throws {
+        let folder = try TemporaryFolder()
+        var bytes = try Self.golden("lzf.h5")
+        func words(_ numbers: [UInt8]) -> [UInt8] { numbers.flatMap { [$0, 0, 0, 0, 0, 0, 0, 0] } }
+        // The shape of 'incompressible-chunks', then its limit.
+        #expect(Self.replace(words([16, 4, 16, 4]), by: words([20, 4, 16, 4]), in: &bytes) == 1)
+        let sentence = try Self.sentence(folder.write("a.h5", bytes))
+        #expect(sentence == "tensor 'incompressible-chunks': expected a shape of at most [16, 4], found [20, 4]")
+        try Self.contradictions.record(1)
+    }
+
+    /// A shape that lost its elements has their data still, contiguous or in chunks.
+    @Test(arguments: [false, true]) func aShapeWithoutElementsHasNoData(_ isChunked: Bool) throws {
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
+            Self.dataset(file, "x", [4], values: [1, 2, 3, 4]) { if isChunked { H5Pset_chunk($0, 1, [2]) } }
+        }
+        var bytes = try TestFiles.bytes(folder.path.appending("a.h5"))
+        let shape = [UInt8](repeating: 0, count: 7) + [4] + [UInt8](repeating: 0, count: 7)
+        #expect(Self.replace([4] + shape, by: [0] + shape, in: &bytes) == 1)
+        let sentence = try Self.sentence(folder.write("b.h5", bytes))
+        let words = isChunked ? "16 bytes in chunks, as the index counts, found 0" : "0 bytes stored, found 16"
+        #expect(sentence == "tensor 'x': expected \(words)")
+        try Self.contradictions.record(1)
+    }
+
+    /// libhdf5 lists such a group and finds nothing in it by name.
+    @Test func namesOutOfOrderAreRefused() throws {
+        let folder = try TemporaryFolder()
+        try Self.make(folder.path.appending("a.h5")) { file in
+            for name in ["alpha", "beta", "gamma"] { Self.dataset(file, name, [1], values: [7]) }
+        }
+        var bytes = try TestFiles.bytes(folder.path.appending("a.h5"))
+        #expect(Self.replace(Array("beta\0".utf8), by: Array("a\0\0\0\0".utf8), in: &bytes) == 1)
+        let sentence = try Self.sentence(folder.write("b.h5", bytes))
+        #expect(sentence == "group '/': expected names in their order, found 'a' after 'alpha'")
+        try Self.contradictions.record(1)
     }
 
     // MARK: H15, H16, H19

@@ -135,6 +135,26 @@ import Testing
         }
     }
 
+    /// Keras reads the whole member, and Python compares its checksum.
+    @Test func changedWeightsInAnArchiveAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let path = Self.golden.folder.appending("keras3.keras")
+        let archive = try ZipArchive(InputFile(path))
+        let direct = try HDF5Tests.open(path)
+        let weights = archive.storedRange(of: try #require(archive.position(of: "model.weights.h5"))).range
+        var bytes = try TestFiles.bytes(path)
+        // A byte of data: the listing is as before.
+        let data = try HDF5Tests.bytes(direct, 0)
+        let place = try #require(weights.dropLast(data.count).first { Array(bytes[$0..<$0 + data.count]) == data })
+        bytes[place] ^= 1
+        let reader = try HDF5Tests.open(folder.write("m.keras", bytes))
+        #expect(reader.contents.tensors == direct.contents.tensors)
+        for index in reader.contents.tensors.indices {
+            let error = #expect(throws: CheckpointError.self) { try HDF5Tests.bytes(reader, index) }
+            #expect(error?.description.contains("member 'model.weights.h5': expected bytes with the CRC-32") == true)
+        }
+    }
+
     /// Keras writes its configuration with Python, which has numbers that JSON lacks.
     @Test func configurationsMayHoldPythonsNumbers() throws {
         let folder = try TemporaryFolder()

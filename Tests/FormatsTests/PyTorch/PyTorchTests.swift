@@ -58,6 +58,53 @@ import Testing
         try Mutations.run(TestFiles.bytes(Self.goldens.folder.appending(name)), named: name, count: 500, seed: 41)
     }
 
+    private static let checksums = Trials(
+        "Damage", "a byte changed in every member of PyTorch archives that is read, and the same without checksums",
+        findings: ["checksums of PyTorch archives were not compared, so that a changed byte became a changed weight"])
+
+    /// PyTorch itself loads all of these.
+    @Test(arguments: ["zip-all-types.pt", "zip-views.pt", "zip-nested.pt", "big-endian.pt"])
+    func aChangedByteInAMemberIsRefused(_ name: String) throws {
+        let path = Self.goldens.folder.appending(name)
+        let bytes = try TestFiles.bytes(path)
+        let archive = try ZipArchive(InputFile(path))
+        let folder = try TemporaryFolder()
+        var count = 0
+        for (position, member) in archive.members.enumerated() where member.byteCount > 0 {
+            let isData = member.name.contains("/data/")
+            guard isData || member.name.hasSuffix("/data.pkl") else { continue }
+            var damaged = bytes
+            damaged[archive.storedRange(of: position).range.upperBound - 1] ^= 1
+            let sentence = try Self.sentence(folder.write("x.pt", damaged))
+            #expect(sentence?.contains("\(member.place)") == true && sentence?.contains("CRC-32") == true)
+            // Without a checksum, nothing can be said of data.
+            if isData {
+                let place = Self.checksumOffset(of: position, in: damaged)
+                damaged.replaceSubrange(place..<place + 4, with: [0, 0, 0, 0])
+                #expect(try Self.sentence(folder.write("x.pt", damaged)) == nil)
+            }
+            count += 1
+        }
+        #expect(count > 2)
+        try Self.checksums.record(count)
+    }
+
+    private static func sentence(_ path: FilePath) throws -> String? {
+        do {
+            let reader = try Checkpoint.open(path).reader
+            for index in reader.contents.tensors.indices { _ = try reader.bytes(of: index) }
+            return nil
+        } catch let error as CheckpointError {
+            return error.description
+        }
+    }
+
+    /// Where the directory of an archive, in its order, holds the CRC-32 of a member.
+    private static func checksumOffset(of position: Int, in bytes: [UInt8]) -> Int {
+        let entries = bytes.indices.dropLast(3).filter { Array(bytes[$0..<$0 + 4]) == Array("PK\u{1}\u{2}".utf8) }
+        return entries[position] + 16
+    }
+
     @Test(arguments: ["stream-nested.pt", "zip-nested.pt"]) func everyCutIsRefused(_ name: String) throws {
         let bytes = try TestFiles.bytes(Self.goldens.folder.appending(name))
         let folder = try TemporaryFolder()
