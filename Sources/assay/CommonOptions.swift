@@ -150,7 +150,8 @@ struct ByteCount {
 
     init?(_ text: String) {
         let text = text.lowercased()
-        guard let unit = Self.units.first(where: { text.hasSuffix($0.suffix) }),
+        // Hexadecimal numbers are no sizes, though Swift reads them.
+        guard !text.contains("x"), let unit = Self.units.first(where: { text.hasSuffix($0.suffix) }),
             let number = Double(text.dropLast(unit.suffix.count)), number > 0,
             number * Double(unit.factor) < 9e18
         else { return nil }

@@ -54,6 +54,7 @@ import Testing
         ("convert WEIGHTS OUT/x.h5 --memory 1kB --threads 2", "the least for 2 threads is 524288"),
         ("convert WEIGHTS OUT/x.h5 --memory many", "expected a number with B, kB, MB"),
         ("convert WEIGHTS OUT/x.h5 --memory 0", "expected a number with B, kB, MB"),
+        ("convert WEIGHTS OUT/x.h5 --memory 0x10MB", "expected a number with B, kB, MB"),
         ("convert MODEL OUT/x --shard-size nan", "expected a number with B, kB, MB"),
         ("convert WEIGHTS OUT/x.h5 --dtype int4", "choose one of f8_e5m2, f8_e4m3, f8_e4m3fnuz, f8_e5m2fnuz, f16"),
         ("quantize MODEL OUT/q --scheme int8 --scale-type f64", "choose f32, bf16 or f16"),
