@@ -19,15 +19,20 @@ struct StridedArray: Sendable {
     /// Elements from one step of each axis to the next in the logical order.
     private let steps: [Int]
     private let byteOrder: StoredByteOrder
+    /// The source where it is compared with its checksum before a byte of it is given, since the pieces that are read do not
+    /// make up the whole of it.
+    private let checkedFirst: CheckedSource?
 
     /// What of the source is held at a time.
     private static let maximumSpanByteCount = 32 << 20
     /// What is read whole, even if little of it is wanted.
     private static let shortSpanByteCount = 64 << 10
 
+    /// - Parameter isRest: whether the array is all of the source but what was read of it before.
     /// - Precondition: all elements lie in the source.
     init(
-        _ source: any ByteSource, offset: Int, elementByteCount: Int, axes: [Axis], byteOrder: StoredByteOrder = .little
+        _ source: any ByteSource, isRest: Bool = true, offset: Int, elementByteCount: Int, axes: [Axis],
+        byteOrder: StoredByteOrder = .little
     ) {
         self.source = source
         self.offset = offset
@@ -35,6 +40,7 @@ struct StridedArray: Sendable {
         self.axes = axes.contains { $0.count == 0 } ? [] : Self.joined(axes)
         self.byteOrder = byteOrder
         steps = Shape.strides(of: self.axes.map(\.count))
+        checkedFirst = isRest && Self.isContiguous(self.axes) ? nil : source as? CheckedSource
     }
 
     private static func joined(_ axes: [Axis]) -> [Axis] {
@@ -50,7 +56,9 @@ struct StridedArray: Sendable {
     }
 
     /// Whether the bytes lie in the logical order, without holes.
-    var isContiguous: Bool { axes.isEmpty || axes.count == 1 && axes[0].stride == 1 }
+    var isContiguous: Bool { Self.isContiguous(axes) }
+
+    private static func isContiguous(_ axes: [Axis]) -> Bool { axes.isEmpty || axes.count == 1 && axes[0].stride == 1 }
 
     /// As `CheckpointReader.granularity(of:)`: as many whole rows as may be held.
     var granularity: Int {
@@ -62,6 +70,7 @@ struct StridedArray: Sendable {
     /// Fills `buffer` with the bytes `range` of the logical order.
     func read(_ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         guard !range.isEmpty else { return }
+        try checkedFirst?.check()
         if isContiguous {
             try source.read(at: offset + range.lowerBound, into: buffer)
         } else {

@@ -232,12 +232,12 @@ enum HDF5Dataspace {
             guard rank >= 0, rank <= 32, H5Sget_simple_extent_dims(space, &dimensions, &limits) == rank else {
                 throw ListingFailure.damaged(place)
             }
+            let shape = Array(dimensions.prefix(Int(rank)))
             // libhdf5 before 2.0 lets it pass, and fill values would stand for rows that never were.
-            guard zip(dimensions, limits).allSatisfy(<=) else {
-                throw ListingFailure(
-                    .init(place), "a shape of at most \(limits.prefix(Int(rank)))", "\(dimensions.prefix(Int(rank)))")
+            guard zip(shape, limits).allSatisfy(<=) else {
+                throw ListingFailure(.init(place), "a shape of at most \(limits.prefix(Int(rank)))", "\(shape)")
             }
-            return Array(dimensions.prefix(Int(rank)))
+            return shape
         default: throw ListingFailure.damaged(place)
         }
     }

@@ -15,14 +15,16 @@ struct HDF5Walk {
         var address: haddr_t
         /// Without a final slash; empty for the root.
         var path: String
-        /// Those that it lies in, and itself.
-        var chain: [haddr_t]
+        /// Those that it lies in, outermost first.
+        var outer: [Group]
+
+        var shownPath: String { path.isEmpty ? "/" : path.escapedForDisplay }
     }
 
     init(file: hid_t, byteCount: UInt64, root: haddr_t) {
         self.file = file
         budget = HDF5ListingBudget(fileByteCount: Int(clamping: byteCount))
-        pending = [Group(address: root, path: "", chain: [root])]
+        pending = [Group(address: root, path: "", outer: [])]
     }
 
     mutating func run(into output: inout ListingOutput) throws {
@@ -30,7 +32,7 @@ struct HDF5Walk {
     }
 
     private mutating func visit(_ group: Group, into output: inout ListingOutput) throws {
-        let place = "group '\(group.path.isEmpty ? "/" : group.path.escapedForDisplay)'"
+        let place = "group '\(group.shownPath)'"
         guard let object = HDF5Identifier(H5Oopen_by_addr(file, group.address)) else {
             throw ListingFailure.damaged(place)
         }
@@ -41,7 +43,8 @@ struct HDF5Walk {
         )
         // The last pushed is visited first, so that groups are listed in the order of their names.
         let firstPushed = pending.count
-        for link in links { try follow(link, from: group, into: &output) }
+        let outer = group.outer + [group]
+        for link in links { try follow(link, from: group, within: outer, into: &output) }
         pending[firstPushed...].reverse()
     }
 
@@ -117,21 +120,26 @@ struct HDF5Walk {
         var info = H5G_info_t()
         guard H5Gget_info(object, &info) >= 0 else { throw ListingFailure.damaged(place) }
         guard info.storage_type == H5G_STORAGE_TYPE_SYMBOL_TABLE else { return }
-        let misplaced = zip(links, links.dropFirst()).first { !$0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-        guard let (before, name) = misplaced.map({ ($0.name.escapedForDisplay, $1.name.escapedForDisplay) }) else {
-            return
+        for (before, link) in zip(links, links.dropFirst())
+        where !before.name.utf8.lexicographicallyPrecedes(link.name.utf8) {
+            throw ListingFailure(
+                .init(place), "names in their order",
+                "'\(link.name.escapedForDisplay)' after '\(before.name.escapedForDisplay)'")
         }
-        throw ListingFailure(.init(place), "names in their order", "'\(name)' after '\(before)'")
     }
 
-    private mutating func follow(_ link: Link, from group: Group, into output: inout ListingOutput) throws {
+    /// - Parameter outer: the group, and those that it lies in; all that it leads to share them.
+    private mutating func follow(
+        _ link: Link, from group: Group, within outer: [Group], into output: inout ListingOutput
+    ) throws {
         let path = group.path + "/" + link.name
         let place = "object '\(path.escapedForDisplay)'"
         guard let object = HDF5Identifier(H5Oopen_by_addr(file, link.address)) else {
             throw ListingFailure.damaged(place)
         }
         switch H5Iget_type(object.raw) {
-        case H5I_GROUP: try push(link.address, path, chain: group.chain, into: &output)
+        case H5I_GROUP:
+            try push(Group(address: link.address, path: path, outer: outer), into: &output)
         case H5I_DATASET:
             if let first = firstPath[link.address] {
                 let text = "{\"alias\":\(JSONValue.quoted(path)),\"of\":\(JSONValue.quoted(first))}"
@@ -146,22 +154,16 @@ struct HDF5Walk {
         }
     }
 
-    private mutating func push(
-        _ address: haddr_t, _ path: String, chain: [haddr_t], into output: inout ListingOutput
-    ) throws {
-        if let depth = chain.firstIndex(of: address) {
-            // As many names lead to it as groups lie around it.
-            let outer = path.split(separator: "/").prefix(depth).joined(separator: "/")
+    private mutating func push(_ group: Group, into output: inout ListingOutput) throws {
+        if let same = group.outer.first(where: { $0.address == group.address }) {
             return output.warn(
-                "'\(path.escapedForDisplay)' is the group '/\(outer.escapedForDisplay)', which it lies in, and is left out"
-            )
+                "'\(group.shownPath)' is the group '\(same.shownPath)', which it lies in, and is left out")
         }
-        guard chain.count <= HDF5Limits.depth else {
+        guard group.outer.count <= HDF5Limits.depth else {
             throw ListingFailure(
-                .init("group '\(path.escapedForDisplay)'"), "at most \(HDF5Limits.depth) groups inside each other",
-                "more")
+                .init("group '\(group.shownPath)'"), "at most \(HDF5Limits.depth) groups inside each other", "more")
         }
-        pending.append(Group(address: address, path: path, chain: chain + [address]))
+        pending.append(group)
     }
 }
 

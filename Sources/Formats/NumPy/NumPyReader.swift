@@ -5,13 +5,10 @@ import AssayTensors
 struct NumPyReader: CheckpointReader {
     let contents: CheckpointContents
     private let arrays: [StridedArray]
-    /// Members that are not read front to back, whose checksums therefore come first.
-    private let scattered: [Int: CheckedSource]
 
-    init(_ contents: CheckpointContents, _ arrays: [StridedArray], scattered: [Int: CheckedSource] = [:]) {
+    init(_ contents: CheckpointContents, _ arrays: [StridedArray]) {
         self.contents = contents
         self.arrays = arrays
-        self.scattered = scattered
     }
 
     /// Reads the headers of all arrays of an archive.
@@ -21,7 +18,6 @@ struct NumPyReader: CheckpointReader {
         var contents = CheckpointContents(
             formatName: NumPyArchive.name, tensors: [], fileByteCount: archive.file.byteCount)
         var arrays: [StridedArray] = []
-        var scattered: [Int: CheckedSource] = [:]
         var others: [String] = []
         let path = archive.file.path
         for (position, member) in archive.members.enumerated() {
@@ -33,18 +29,16 @@ struct NumPyReader: CheckpointReader {
             let header = try NumPyHeader(of: source, path, member: member.place)
             contents.tensors.append(header.tensor(named: name))
             arrays.append(header.array(in: source))
-            if !arrays[arrays.count - 1].isContiguous { scattered[arrays.count - 1] = source as? CheckedSource }
         }
         if !others.isEmpty {
             contents.warnings.append(
                 "members that are no arrays are passed over: \(others.listed(first: 5))")
         }
-        self.init(contents, arrays, scattered: scattered)
+        self.init(contents, arrays)
     }
 
     func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         precondition(range.lowerBound >= 0 && range.upperBound <= contents.tensors[tensor].byteCount)
-        try scattered[tensor]?.check()
         try arrays[tensor].read(range, into: buffer)
     }
 

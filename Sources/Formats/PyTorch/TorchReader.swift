@@ -6,8 +6,6 @@ import SystemPackage
 struct TorchReader: CheckpointReader {
     let contents: CheckpointContents
     private let arrays: [StridedArray]
-    /// The storages of tensors that are not read in order and whole, so that their checksums are not those of the pieces.
-    private let scattered: [Int: CheckedSource]
 
     /// Opens the zip form.
     ///
@@ -50,7 +48,6 @@ struct TorchReader: CheckpointReader {
         var contents = CheckpointContents(
             formatName: PyTorch.name, tensors: [], metadata: metadata + found.metadata, fileByteCount: file.byteCount)
         var arrays: [StridedArray] = []
-        var scattered: [Int: CheckedSource] = [:]
         var storedByteCounts: [Int] = []
         var sources = NameMap<any ByteSource>()
         var first: [View: String] = [:]
@@ -65,11 +62,8 @@ struct TorchReader: CheckpointReader {
             let view = View(tensor, memory)
             info.aliasOf = first[view]
             if info.aliasOf == nil { first[view] = name }
-            let array = Self.array(tensor, memory, source, isBigEndian: isBigEndian)
-            let isWhole = array.isContiguous && info.byteCount == source.byteCount
-            if !isWhole { scattered[arrays.count] = source as? CheckedSource }
             contents.tensors.append(info)
-            arrays.append(array)
+            arrays.append(Self.array(tensor, memory, source, info.byteCount, isBigEndian: isBigEndian))
         }
         var allowance = TorchAllowance(sources.pairs.map(\.value.byteCount))
         for (info, stored) in zip(contents.tensors, storedByteCounts) where info.aliasOf == nil {
@@ -83,7 +77,6 @@ struct TorchReader: CheckpointReader {
         }
         self.contents = contents
         self.arrays = arrays
-        self.scattered = scattered
     }
 
     /// Names the file, and the place in it, where a pickle is at fault.
@@ -143,18 +136,18 @@ struct TorchReader: CheckpointReader {
     }
 
     private static func array(
-        _ tensor: TorchTensor, _ storage: TorchStorage, _ source: any ByteSource, isBigEndian: Bool
+        _ tensor: TorchTensor, _ storage: TorchStorage, _ source: any ByteSource, _ byteCount: Int, isBigEndian: Bool
     ) -> StridedArray {
         let type = tensor.type.elementType
         return StridedArray(
-            source, offset: byteOffset(of: tensor, storage), elementByteCount: type.unitByteCount,
+            source, isRest: byteCount == source.byteCount, offset: byteOffset(of: tensor, storage),
+            elementByteCount: type.unitByteCount,
             axes: zip(tensor.sizes, tensor.strides).map { StridedArray.Axis(count: $0, stride: $1) },
             byteOrder: StoredByteOrder(isBigEndian: isBigEndian, type))
     }
 
     func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         precondition(range.lowerBound >= 0 && range.upperBound <= contents.tensors[tensor].byteCount)
-        if !range.isEmpty { try scattered[tensor]?.check() }
         try arrays[tensor].read(range, into: buffer)
     }
 
