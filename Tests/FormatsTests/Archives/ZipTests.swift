@@ -42,6 +42,25 @@ import Testing
         #expect(error?.description.contains("CRC-32") == true)
     }
 
+    /// Where the pieces that are read do not make up the whole, it is compared before the first is given: columns, or a part.
+    @Test(arguments: [([(2, 1), (3, 2)], true), ([(3, 1)], false)] as [([(Int, Int)], Bool)])
+    func whatIsNotReadWholeIsComparedFirst(_ axes: [(Int, Int)], _ isRest: Bool) throws {
+        var zip = ZipBytes([Member("a", Array(0..<24))])
+        func read() throws -> UInt8 {
+            let array = StridedArray(
+                try open(zip.bytes).source(of: 0, isChecked: true), isRest: isRest, offset: 0, elementByteCount: 4,
+                axes: axes.map { StridedArray.Axis(count: $0, stride: $1) })
+            let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 4, alignment: 4)
+            defer { bytes.deallocate() }
+            try array.read(4..<8, into: bytes)
+            return bytes[0]
+        }
+        #expect(try read() == (axes.count == 1 ? 4 : 8))
+        zip.members[0].checksum = 1
+        let error = #expect(throws: CheckpointError.self) { try read() }
+        #expect(error?.description.contains("CRC-32") == true)
+    }
+
     struct Case: Sendable, CustomTestStringConvertible {
         var words: String
         var change: @Sendable (inout ZipBytes) -> Void

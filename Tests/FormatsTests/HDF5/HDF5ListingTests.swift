@@ -52,6 +52,9 @@ import Testing
             "fewer bytes stored", [dataset("/x", "[4]", #""stored":12,"contiguous":0"#)],
             "tensor 'x': expected 16 bytes stored, found 12"),
         Claim(
+            "bytes stored nowhere", [dataset("/x", "[4]", #""stored":16,"contiguous":null"#)],
+            "tensor 'x': expected a place for 16 bytes stored, found none"),
+        Claim(
             "side by side",
             [
                 dataset("/x", "[4]", #""stored":16,"contiguous":0"#),
