@@ -22,6 +22,12 @@ public protocol CheckpointReader: Sendable {
     /// What the file says of a tensor's bytes beyond what every reading checks, to be checked while they pass by; nil where
     /// it says nothing.
     func contentCheck(of tensor: Int) -> (any ContentCheck)?
+
+    /// Compares a tensor with what the file says of its bytes where every reading of all of them does, for those who want
+    /// some of them alone.
+    ///
+    /// - Throws: `CheckpointError` where the bytes are others.
+    func requireIntact(_ tensor: Int) throws
 }
 
 extension CheckpointReader {
@@ -29,13 +35,15 @@ extension CheckpointReader {
 
     public func contentCheck(of tensor: Int) -> (any ContentCheck)? { nil }
 
+    public func requireIntact(_ tensor: Int) throws {}
+
     /// The pieces of a tensor of about `target` bytes each, on borders that suit this reader.
     ///
     /// - Returns: ranges that cover `0..<byteCount` in order; none for an empty tensor.
     public func pieces(of tensor: Int, target: Int) -> [Range<Int>] {
         let info = contents.tensors[tensor]
         let step = pieceByteCount(
-            target: target, units: [info.elementType.unitByteCount, granularity(of: tensor)])
+            target: target, units: [info.elementType.unitByteCount], preferred: granularity(of: tensor))
         return stride(from: 0, to: info.byteCount, by: step).map { $0..<min($0 + step, info.byteCount) }
     }
 
@@ -67,13 +75,24 @@ extension CheckpointReader {
     }
 }
 
-/// The multiple of every one of `units` that is nearest below `target`, at least their least common multiple.
-public func pieceByteCount(target: Int, units: [Int]) -> Int {
-    var common = 1
-    for unit in units where unit > 0 {
-        common = common / greatestCommonDivisor(common, unit) * unit
+/// The multiple of every one of `units` that is nearest below `target`, at least their least common multiple; of `preferred`
+/// too, unless that makes much more of it than either: then about as much is taken as the larger of both, and what lies on
+/// a border is read twice.
+///
+/// - Parameter preferred: 0 where nothing is.
+public func pieceByteCount(target: Int, units: [Int], preferred: Int) -> Int {
+    let needed = units.filter { $0 > 0 }.reduce(1) { leastCommonMultiple($0, $1) ?? .max }
+    let wanted = max(target, needed, preferred)
+    guard let common = leastCommonMultiple(needed, max(1, preferred)), common / 2 <= wanted else {
+        return wanted / needed * needed
     }
     return max(common, target / common * common)
+}
+
+/// - Returns: nil where it does not fit.
+private func leastCommonMultiple(_ a: Int, _ b: Int) -> Int? {
+    let (product, overflow) = (a / greatestCommonDivisor(a, b)).multipliedReportingOverflow(by: b)
+    return overflow ? nil : product
 }
 
 private func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {

@@ -42,18 +42,28 @@ public struct CompanionFiles: Sendable {
     /// - Parameters:
     ///   - changes: members that `config.json` gets.
     ///   - destination: what is made; it may lie in the folder, and is none of its files.
-    init(of source: Checkpoint, changes: [(key: String, value: JSONValue)], for destination: FilePath) throws {
+    package init(
+        of source: Checkpoint, changes: [(key: String, value: JSONValue)], for destination: FilePath
+    ) throws {
         guard let folder = source.folder else {
             self = try CompanionFiles(leaving: nil)
             return
         }
         let modules = try Self.modules(of: folder)
         let own = try Self.outputs(in: folder, of: destination)
+        let tree = try SystemCall.tree(in: folder)
+        // What was converted into the folder before is no part of it.
+        let made = NameSet(
+            tree.compactMap { file in
+                Self.innerFolder(of: file.name).flatMap { file.name == "\($0)/\(Self.certificateName)" ? $0 : nil }
+            })
         var copied: [String] = []
         var left: [String] = []
-        for (name, isFile) in try SystemCall.tree(in: folder) where !own(name) {
+        for (name, isFile) in tree where !own(name) {
             let inner = Self.innerFolder(of: name)
-            let isPart = !Self.isWeight(name) || inner.map { modules.contains($0) } ?? false
+            let isPart =
+                !(inner.map { made.contains($0) } ?? false)
+                && (!Self.isWeight(name) || inner.map { modules.contains($0) } ?? false)
             // Texts for people may be missing.
             if !isFile, isPart, !name.lowercased().hasSuffix(".md") {
                 try Self.refuseDanglingLink(folder.appending(name))
@@ -136,28 +146,14 @@ public struct CompanionFiles: Sendable {
         return JSONValue.object(configuration).prettyText + "\n"
     }
 
-    /// Writes them into a folder under construction.
-    func write(into target: FilePath) throws {
-        guard let folder else { return }
-        var made = NameSet()
-        for name in copied {
-            try Self.makeFolders(of: name, in: target, &made)
-            let output = try OutputFile(creating: target.appending(name))
+    /// What the destination folder gets.
+    var files: [SideFile] {
+        guard let folder else { return [] }
+        return copied.map { name in
             if name == Self.configurationName, let configuration {
-                try output.write(at: 0, Array(configuration.utf8))
-            } else {
-                try InputFile(folder.appending(name)).forEachPiece { try output.write(at: $0, $1) }
+                return SideFile(name: name, content: .text(configuration))
             }
-            try output.synchronize()
-        }
-    }
-
-    /// Makes the folders in which a file is to lie, as far as they are not made yet.
-    private static func makeFolders(of name: String, in target: FilePath, _ made: inout NameSet) throws {
-        var path = target
-        for component in FilePath(name).removingLastComponent().components {
-            path.append(component)
-            if made.insert(path.string) { try SystemCall.makeFolder(path) }
+            return SideFile(name: name, content: .copy(of: folder.appending(name)))
         }
     }
 }

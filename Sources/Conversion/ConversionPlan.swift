@@ -39,7 +39,9 @@ public struct ConversionPlan: Sendable {
 
     public var destination: FilePath { options.destination }
     /// Every file that is read: of tensors, the index, and what comes along.
-    var sourceFiles: [FilePath] { source.files + [source.index].compactMap { $0 } + companions.sources }
+    var sourceFiles: [FilePath] { source.files + otherSourceFiles }
+    /// Those that hold no tensors.
+    var otherSourceFiles: [FilePath] { [source.index].compactMap { $0 } + companions.sources }
     public var sourceByteCount: Int { files.reduce(0) { $0 + $1.steps.reduce(0) { $0 + $1.sourceByteCount } } }
     public var destinationByteCount: Int {
         files.reduce(0) { $0 + $1.plan.storedByteCount }
@@ -179,7 +181,9 @@ public struct ConversionPlan: Sendable {
                 "\(name) keeps a second name as a note, which load_model of its library understands and load_file does not:"
                     + " \(aliases.map(\.name).listed(first: 5))")
         }
-        if !capabilities.holdsNames, steps.count == 1, let output = steps[0].outputs.first, output.name != target.stem {
+        if !capabilities.holdsNames, steps.count == 1, let output = steps[0].outputs.first,
+            ExactName(output.name) != ExactName(target.stem)
+        {
             var renamed = output
             renamed.name = target.stem
             fitted.steps = [try step(like: steps[0], steps[0].source, contents, renamed)]

@@ -25,6 +25,8 @@ public struct ConversionOutcome: Sendable {
     }
 
     public var files: [File]
+    /// The other files of a folder: what they were meant to hold.
+    public var sideFiles: [(name: String, digest: Digest)] = []
     public var steps: [Step]
     /// Of the tensors that a map made others of; empty where there is no map, or digests were not taken.
     public var mappedDigests = NameMap<Digest>()
@@ -127,23 +129,17 @@ extension ConversionPlan {
                     ?? write(index, to: path, partial, &outcome.seconds) { progress?(.converting, $0) }
                 outcome.add(written)
             }
-            if let mapping, options.takesDigests {
+            if let mapping, options.takesDigests || mapping.source.holdsDigests {
                 outcome.mappedDigests = try mapping.sourceDigests(
                     of: files.flatMap { $0.steps.map(\.source) }, copies: outcome.steps.map(\.sourceDigest),
                     threads: options.threads)
             }
         }
+        outcome.sideFiles = try writeSideFiles(into: staged?.staging)
         let verification = try ContinuousClock().measure {
-            for (index, file) in outcome.files.enumerated() where options.verifies {
-                let path = isFolder ? place.appending(file.name) : place
-                outcome.files[index].metadata = try verify(file, at: path) { progress?(.verifying, $0) }
-            }
+            if options.verifies { try verify(&outcome, in: place) { progress?(.verifying, $0) } }
         }
         outcome.seconds.verifying = verification / .seconds(1)
-        if isFolder, let staged {
-            if files.count > 1, !format.capabilities.numbersParts { try writeIndex(into: staged.staging) }
-            try companions.write(into: staged.staging)
-        }
         for (path, status) in zip(sourceFiles, before) { try SystemCall.requireUnchanged(path, since: status) }
         try partial?.complete(at: place)
         return FinishedConversion(plan: self, outcome: outcome, place: place, staged: staged, partial: partial)
@@ -222,32 +218,109 @@ extension ConversionPlan {
         return plan.tensors.map { byName[$0.aliasOf ?? $0.name]! }
     }
 
-    /// Reads a written file with a new descriptor and compares every tensor with what was meant.
+    /// The files beside those of tensors, in the order in which folders are listed.
+    var sideFiles: [SideFile] {
+        func key(_ file: SideFile) -> String { file.name.replacing("/", with: "\0") }
+        let all = (isFolder ? [indexFile].compactMap { $0 } : []) + companions.files
+        return all.sorted { key($0).utf8.lexicographicallyPrecedes(key($1).utf8) }
+    }
+
+    /// - Parameter folder: nil where they were put in their places by an earlier run.
+    /// - Returns: their names, and SHA-256 of what is to be in them.
+    private func writeSideFiles(into folder: FilePath?) throws -> [(name: String, digest: Digest)] {
+        var made = NameSet()
+        return try sideFiles.map { file in
+            guard let folder else { return (file.name, try file.digest()) }
+            try Self.makeFolders(of: file.name, in: folder, &made)
+            return (file.name, try file.write(into: folder))
+        }
+    }
+
+    /// Makes the folders in which a file is to lie, as far as they are not made yet.
+    private static func makeFolders(of name: String, in target: FilePath, _ made: inout NameSet) throws {
+        var path = target
+        for component in FilePath(name).removingLastComponent().components {
+            path.append(component)
+            if made.insert(path.string) { try SystemCall.makeFolder(path) }
+        }
+    }
+
+    // MARK: Reading again
+
+    /// Reads every written file with a new descriptor and compares it with what was meant.
     private func verify(
-        _ file: ConversionOutcome.File, at path: FilePath,
+        _ outcome: inout ConversionOutcome, in place: FilePath, progress: @escaping @Sendable (Int) -> Void
+    ) throws {
+        for (index, file) in outcome.files.enumerated() {
+            let path = isFolder ? place.appending(file.name) : place
+            outcome.files[index].metadata = try verify(file, files[index].plan, at: path, progress: progress)
+        }
+        for (name, digest) in outcome.sideFiles {
+            guard try InputFile(place.appending(name)).digest() == digest else {
+                throw readOtherwise("'\(name.escapedForDisplay)'")
+            }
+        }
+    }
+
+    private func readOtherwise(_ what: String) -> SystemError {
+        SystemError(
+            "read \(what) back as it was written", destination, .ioError,
+            advice: "the disk or the memory may be faulty; nothing was published")
+    }
+
+    private func verify(
+        _ file: ConversionOutcome.File, _ plan: WritePlan, at path: FilePath,
         progress: @escaping @Sendable (Int) -> Void
     ) throws -> [(key: String, value: String)] {
-        let reader = try openWritten(file, at: path)
+        let reader = try openWritten(file, plan, at: path)
+        try requireStructure(plan, reader.contents)
         let found = reader.contents.indexByName()
         let stored = zip(file.tensors, file.digests!).filter { $0.0.aliasOf == nil }
             .sorted { $0.0.byteCount > $1.0.byteCount }
         try Parallel.forEach(stored.count, threads: options.threads) { index in
             let (info, digest) = stored[index]
+            let what = "tensor '\(info.name.escapedForDisplay)'"
             guard let position = found[info.name], reader.contents.tensors[position].shape == info.shape,
-                reader.contents.tensors[position].elementType == info.elementType,
-                try reader.digest(of: position) == digest
-            else {
-                throw SystemError(
-                    "read tensor '\(info.name.escapedForDisplay)' back as it was written", destination, .ioError,
-                    advice: "the disk or the memory may be faulty; nothing was published")
+                reader.contents.tensors[position].elementType == info.elementType
+            else { throw readOtherwise(what) }
+            do {
+                guard try reader.digest(of: position) == digest else { throw readOtherwise(what) }
+            } catch is CheckpointError {
+                throw readOtherwise(what)
             }
             progress(info.byteCount)
         }
         return reader.contents.metadata
     }
 
+    /// All that a file says beside the bytes of its tensors: names and what shares their bytes, metadata.
+    private func requireStructure(_ plan: WritePlan, _ found: CheckpointContents) throws {
+        let names = found.indexByName()
+        func stored(_ name: String) -> ExactName? {
+            names[name].map { ExactName(found.tensors[$0].aliasOf ?? found.tensors[$0].name) }
+        }
+        for info in plan.tensors {
+            guard let place = stored(info.name), info.aliasOf.map({ stored($0) == place }) ?? true else {
+                throw readOtherwise("tensor '\(info.name.escapedForDisplay)'")
+            }
+        }
+        guard found.tensors.count == plan.tensors.count else { throw readOtherwise("the list of tensors") }
+        // Of numbered parts only the first holds any.
+        guard plan.part?.number ?? 0 == 0 else { return }
+        let texts = NameMap(found.metadata)
+        for (key, value) in plan.metadata where key != CheckpointContents.foreignKey {
+            // The mark that safetensors puts in is left out of files that are to be what they were before.
+            if key == "format", value == "pt", texts[key] == nil { continue }
+            guard texts[key].map({ ExactName($0) }) == ExactName(value) else {
+                throw readOtherwise("metadata '\(key.escapedForDisplay)'")
+            }
+        }
+    }
+
     /// Its structure is our own, so that what cannot be read of it are metadata that came along, or the disk failed.
-    private func openWritten(_ file: ConversionOutcome.File, at path: FilePath) throws -> any CheckpointReader {
+    private func openWritten(
+        _ file: ConversionOutcome.File, _ plan: WritePlan, at path: FilePath
+    ) throws -> any CheckpointReader {
         var reading = options.reading
         reading.fileName = file.name
         let reason: String
@@ -258,13 +331,37 @@ extension ConversionPlan {
         } catch let error as StructureError {
             reason = error.description.replacing("\(path.forDisplay): ", with: "")
         }
+        guard try isMetadataUnreadable(plan, beside: path) else { throw readOtherwise("\(file.name) (\(reason))") }
         throw UsageError(
             "\(destination.forDisplay): what was written for it cannot be read again, and is not put there: \(reason);"
                 + " where metadata of the source are to blame, --remove-metadata leaves them out")
     }
 
+    /// Whether a file with nothing but the metadata cannot be read either.
+    private func isMetadataUnreadable(_ plan: WritePlan, beside path: FilePath) throws -> Bool {
+        guard !plan.metadata.isEmpty else { return false }
+        var alone = WritePlan(tensors: [], metadata: plan.metadata)
+        alone.removedMetadata = plan.removedMetadata
+        let probe = path.beside(".metadata")
+        Temporaries.add(probe)
+        defer { Temporaries.remove(probe) }
+        let output = try OutputFile(creating: probe)
+        try format.makeWriter(alone, output, options.writing).finish(digests: [])
+        do {
+            _ = try format.open(InputFile(probe), options.reading)
+            return false
+        } catch is CheckpointError {
+            return true
+        } catch is StructureError {
+            return true
+        }
+    }
+
     /// The index of a sharded checkpoint, as the Hugging Face libraries write it.
-    private func writeIndex(into folder: FilePath) throws {
+    ///
+    /// - Returns: nil where there is none.
+    private var indexFile: SideFile? {
+        guard files.count > 1, !format.capabilities.numbersParts else { return nil }
         var map: [(key: String, value: JSONValue)] = []
         // Every name in it must be one that the format's own library finds.
         let listsAliases = !format.capabilities.notesAliases
@@ -276,9 +373,7 @@ extension ConversionPlan {
         let index: JSONValue = [
             "metadata": ["total_size": JSONValue(destinationByteCount)], "weight_map": .object(JSONObject(map)),
         ]
-        let output = try OutputFile(creating: folder.appending(weightsFileName + ShardIndex.fileSuffix))
-        try output.write(at: 0, Array((index.prettyText + "\n").utf8))
-        try output.synchronize()
+        return SideFile(name: weightsFileName + ShardIndex.fileSuffix, content: .text(index.prettyText + "\n"))
     }
 }
 

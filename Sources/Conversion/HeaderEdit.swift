@@ -15,8 +15,9 @@ public struct HeaderEdit: Sendable {
     /// What the file begins with, as long as what it replaces.
     public let header: [UInt8]
     private let old: [UInt8]
+    private let source: Checkpoint
     /// Of the file as it was.
-    public let contents: CheckpointContents
+    public var contents: CheckpointContents { source.contents }
     private let metadata: [(key: String, value: String)]
     private let reading: ReadingOptions
 
@@ -38,13 +39,15 @@ public struct HeaderEdit: Sendable {
         plan.removedMetadata = NameSet(edits.filter { $0.value == nil }.map(\.key))
         header = try format.header(of: plan, fitting: file)
         old = try file.bytes(0..<min(header.count, file.byteCount))
+        // What was opened here must be what `contents` speaks of.
+        try source.whileUnchanged {}
         // A link stands for the file, beside which the old header and the certificate lie.
         givenPath = path
         self.path = try SystemCall.followed(path)
         self.format = format
         self.edits = edits
         self.reading = reading
-        contents = source.contents
+        self.source = source
     }
 
     /// Where the old header is kept meanwhile.
@@ -81,7 +84,9 @@ public struct HeaderEdit: Sendable {
     /// Writes the old header beside the place where it is kept.
     private func keepOldHeader() throws -> StagedOutput {
         try InterruptedEdit.refuse(path)
-        let staged = try StagedOutput(backup, isFolder: false, overwrite: false)
+        // Nobody may read it who may not read the file.
+        let staged = try StagedOutput(
+            backup, isFolder: false, overwrite: false, mode: SystemCall.status(path)?.mode)
         let output = try OutputFile(creating: staged.staging)
         try output.write(at: 0, old)
         try output.synchronize()
@@ -92,6 +97,7 @@ public struct HeaderEdit: Sendable {
     private func requireUnchanged(_ target: OutputFile) throws {
         var found = [UInt8](repeating: 0, count: old.count)
         try found.withUnsafeMutableBytes { try target.read(at: 0, into: $0) }
+        try source.whileUnchanged {}
         guard found == old else {
             throw SystemError("change its header", path, .ioError, advice: "somebody else changed it meanwhile")
         }
@@ -100,20 +106,19 @@ public struct HeaderEdit: Sendable {
     /// What was written must be there, and must be read as the same tensors with the new text.
     private func readBack() throws -> [(key: String, value: String)] {
         let file = try InputFile(path)
-        let found = try format.open(file, reading).contents
-        guard try file.bytes(0..<header.count) == header, found.tensors == contents.tensors,
-            Self.texts(found.metadata) == Self.texts(metadata)
-        else {
-            throw SystemError(
-                "read the new header back", path, .ioError, advice: "something else was found; the old one was put back"
-            )
+        if try file.bytes(0..<header.count) == header {
+            let found = try format.open(file, reading).contents
+            if found.tensors == contents.tensors, Self.texts(found.metadata) == Self.texts(metadata) {
+                return found.metadata
+            }
         }
-        return found.metadata
+        throw SystemError(
+            "read the new header back", path, .ioError, advice: "something else was found; the old one was put back")
     }
 
     /// What is not text is listed differently once it was written: with a place for every text.
-    private static func texts(_ metadata: [(key: String, value: String)]) -> [[String]] {
-        metadata.filter { $0.key != CheckpointContents.foreignKey }.map { [$0.key, $0.value] }
+    private static func texts(_ metadata: [(key: String, value: String)]) -> [[ExactName]] {
+        metadata.filter { $0.key != CheckpointContents.foreignKey }.map { [ExactName($0.key), ExactName($0.value)] }
             .sorted { $0.lexicographicallyPrecedes($1) }
     }
 }

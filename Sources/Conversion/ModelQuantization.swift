@@ -35,6 +35,7 @@ public struct ModelQuantization: Sendable {
         try exceptions.requireMatches(among: names, option: "--keep", noun: "tensor")
         let candidates = try Self.candidates(
             source, logical, configuration, options: options, exceptions: exceptions)
+        if case .integers = scheme { try Self.requireUnquantized(configuration, source) }
         switch scheme {
         case .integers(let scheme):
             let integers = try QuantizationError.naming(source.path.forDisplay) {
@@ -43,7 +44,7 @@ public struct ModelQuantization: Sendable {
             let decisions = integers.decisions(on: source.contents, quantization)
             plan = try Self.plan(
                 source, mapping, options, scheme.name, candidates, decisions,
-                changes: integers.configuration.map { [("quantization_config", .object($0))] } ?? [])
+                changes: Self.changes(integers, configuration))
         case .blocks(let type):
             let blocks = BlockQuantization(type, candidates)
             let options = try blocks.options(options, source)
@@ -51,6 +52,26 @@ public struct ModelQuantization: Sendable {
                 source, mapping, options, type.name, candidates, blocks.decisions(on: source.contents),
                 weightType: type, notes: blocks.notes)
         }
+    }
+
+    /// A configuration says one thing of all packed weights, so that a second quantization would make it untrue of the first.
+    private static func requireUnquantized(_ configuration: JSONObject?, _ source: Checkpoint) throws(UsageError) {
+        guard let value = configuration?["quantization_config"], value != .null else { return }
+        // What is said of caches and activations alone is said of no weights.
+        let isOurs = value.object?["quant_method"]?.string == "compressed-tensors"
+        if isOurs, value.object?["config_groups"]?.object?.members.isEmpty ?? true { return }
+        throw UsageError(
+            "\(source.path.forDisplay): is quantized already, as quantization_config in its config.json says; quantize the"
+                + " model that it was made of")
+    }
+
+    /// The new `quantization_config`, which keeps what the old one says of caches.
+    private static func changes(
+        _ integers: QuantizationPlan, _ old: JSONObject?
+    ) -> [(key: String, value: JSONValue)] {
+        guard var new = integers.configuration else { return [] }
+        if let scheme = old?["quantization_config"]?.object?["kv_cache_scheme"] { new["kv_cache_scheme"] = scheme }
+        return [("quantization_config", .object(new))]
     }
 
     private static func plan(

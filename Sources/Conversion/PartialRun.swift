@@ -99,6 +99,7 @@ public final class PartialRun: Sendable {
         isPublished =
             try finished.count == plan.files.count && Self.isComplete(plan.destination, by: folder)
             && Self.intact(finished, plan, in: plan.destination).count == finished.count
+            && Self.holdsSideFiles(plan)
         let place = isPublished ? plan.destination : folder.appending(Self.outputName)
         let kept = try isPublished ? finished : Self.intact(finished, plan, in: place)
         damaged = finished.keys.filter { kept[$0] == nil }.sorted().map { plan.files[$0].name }
@@ -256,6 +257,15 @@ public final class PartialRun: Sendable {
             intact.set(index, try isSameSize && InputFile(path, cache: plan.options.reading.cache).digest() == digest)
         }
         return Dictionary(uniqueKeysWithValues: zip(files, intact.all).filter(\.1).map { ($0.0.key, $0.0.value) })
+    }
+
+    /// Whether the destination holds the files beside those of tensors, as this run would make them.
+    private static func holdsSideFiles(_ plan: ConversionPlan) throws -> Bool {
+        try plan.sideFiles.allSatisfy { file in
+            let path = plan.destination.settled().appending(file.name)
+            guard try SystemCall.status(path, followingLinks: false)?.kind == .file else { return false }
+            return try InputFile(path).digest() == file.digest()
+        }
     }
 
     /// - Throws: `UsageError` where a tensor of the source is no longer what it was when it was read.

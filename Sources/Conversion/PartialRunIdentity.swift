@@ -28,10 +28,11 @@ public struct PartialRunIdentity: Sendable {
     public init(of plan: ConversionPlan, tool: String, command: String) throws {
         self.tool = tool
         self.command = command
-        source = try plan.sourceFiles.map { path in
-            guard let status = try SystemCall.status(path) else {
-                throw SystemError("look at it", path, .noSuchFileOrDirectory)
-            }
+        // Of what was opened, which need not be what lies there by now.
+        let opened = Array(zip(plan.source.files, plan.source.statuses))
+        let files = try opened + plan.otherSourceFiles.map { ($0, try SystemCall.status($0)) }
+        source = try files.map { path, status in
+            guard let status else { throw SystemError("look at it", path, .noSuchFileOrDirectory) }
             return SourceFile(
                 path: try SystemCall.resolved(path).string, byteCount: status.byteCount,
                 modified: [status.modifiedSeconds, status.modifiedNanoseconds],

@@ -60,6 +60,8 @@ struct Pipeline {
     /// The state of one step while its pieces run.
     private final class StepRun: Sendable {
         let pieces: [StepPiece]
+        /// Whether the source says of its bytes what they must be.
+        let isChecked: Bool
         let turns = Turnstile()
         let state: Mutex<State>
 
@@ -74,6 +76,7 @@ struct Pipeline {
 
         init(pieces: [StepPiece], check: (any ContentCheck)?, outputCount: Int) {
             self.pieces = pieces
+            isChecked = check != nil
             state = Mutex(State(check: check, outputs: Array(repeating: DigestHasher(), count: outputCount)))
         }
     }
@@ -121,7 +124,7 @@ struct Pipeline {
         var wasDelivered = false
         let findings = try steps[step].process(run.pieces[piece], reader) { delivery in
             wasDelivered = true
-            if takesDigests {
+            if takesDigests || run.isChecked {
                 try run.turns.pass(piece) { run.state.withLock { take(delivery, steps[step].isCopy, &$0) } }
             }
             try write(step, delivery, commitNumber, commits)
@@ -143,27 +146,27 @@ struct Pipeline {
 
     private func take(_ delivery: StepDelivery, _ isCopy: Bool, _ state: inout StepRun.State) {
         if let source = delivery.source {
-            state.source.update(source)
+            if takesDigests { state.source.update(source) }
             state.check?.update(source)
             state.tookSource = true
         }
-        if isCopy { return }
+        if isCopy || !takesDigests { return }
         for (output, _, bytes) in delivery.outputs { state.outputs[output].update(bytes) }
     }
 
     private func result(of step: Int, _ run: StepRun) throws -> StepResult {
         var state = run.state.withLock { $0 }
         state.findings.quantization = steps[step].figures(state.findings.errors)
+        let passedBy = state.tookSource || steps[step].sourceByteCount == 0
+        if passedBy { try state.check?.finish() }
+        // What was not read in order is read for its digest, or for what the file says of it.
+        let separate = passedBy || !(takesDigests || run.isChecked) ? nil : try reader.digest(of: steps[step].source)
         guard takesDigests else {
             return StepResult(
                 sourceDigest: nil, outputDigests: Array(repeating: nil, count: state.outputs.count),
                 findings: state.findings)
         }
-        let isSourceEmpty = steps[step].sourceByteCount == 0
-        if state.tookSource || isSourceEmpty { try state.check?.finish() }
-        let source =
-            state.tookSource || isSourceEmpty
-            ? state.source.finalize() : try reader.digest(of: steps[step].source)
+        let source = separate ?? state.source.finalize()
         let outputs = steps[step].isCopy ? [source] : state.outputs.map { $0.finalize() }
         return StepResult(sourceDigest: source, outputDigests: outputs, findings: state.findings)
     }

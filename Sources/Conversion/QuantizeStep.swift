@@ -40,7 +40,8 @@ struct QuantizeStep: TensorStep {
         guard let rowByteCount, let unit = plan.rowUnit(of: weight) else {
             return [StepPiece(sourceRange: 0..<sourceByteCount)]
         }
-        let step = pieceByteCount(target: target, units: [rowByteCount * unit, reader.granularity(of: source)])
+        let step = pieceByteCount(
+            target: target, units: [rowByteCount * unit], preferred: reader.granularity(of: source))
         return ranges(sourceByteCount, step: step).map { StepPiece(sourceRange: $0) }
     }
 

@@ -102,7 +102,12 @@ public enum Recomputation {
         else { return nil }
         let candidate = CandidateWeight(
             name: name, tensor: weight, orientation: operation.isTransposed ? .inputOutput : .outputInput)
-        let plan = try QuantizationPlan(operation.scheme, weights: [candidate], options: operation.options)
+        let plan: QuantizationPlan
+        do {
+            plan = try QuantizationPlan(operation.scheme, weights: [candidate], options: operation.options)
+        } catch is UsageError {
+            return nil
+        }
         guard case .quantize(let made, _) = plan.decisions[0], made == outputs else { return nil }
         return QuantizeStep(
             source: index, sourceByteCount: source.tensors[index].byteCount, outputs: made, plan, weight: 0,

@@ -83,8 +83,8 @@ public struct CopyStep: TensorStep {
 
     public func pieces(_ reader: any CheckpointReader, target: Int, granularity: Int) -> [StepPiece] {
         let step = pieceByteCount(
-            target: target,
-            units: [outputs[0].elementType.unitByteCount, reader.granularity(of: source), granularity])
+            target: target, units: [outputs[0].elementType.unitByteCount, granularity],
+            preferred: reader.granularity(of: source))
         return ranges(sourceByteCount, step: step).map { StepPiece(sourceRange: $0) }
     }
 
@@ -121,11 +121,10 @@ public struct CastStep: TensorStep {
         let (from, to) = (conversion.source, conversion.destination)
         // Borders are counted in elements, in which both sides agree.
         func elements(_ byteCount: Int, of type: ElementType) -> Int { type.elements(in: 0..<byteCount).count }
-        let units = [
-            from.elementsPerUnit, to.elementsPerUnit, elements(reader.granularity(of: source), of: from),
-            elements(granularity, of: to),
-        ]
-        let step = pieceByteCount(target: min(elements(target, of: from), elements(target, of: to)), units: units)
+        let step = pieceByteCount(
+            target: min(elements(target, of: from), elements(target, of: to)),
+            units: [from.elementsPerUnit, to.elementsPerUnit, elements(granularity, of: to)],
+            preferred: elements(reader.granularity(of: source), of: from))
         return ranges(outputs[0].shape.elementCount, step: step).map {
             StepPiece(sourceRange: from.byteRange(of: $0))
         }

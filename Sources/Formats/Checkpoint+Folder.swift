@@ -18,14 +18,14 @@ extension Checkpoint {
                 folder.appending(name), options, folder: folder, beside: chosen.names, others: groups)
         }
         let before = try SystemCall.status(folder.appending(name))
-        let (reader, files) = try openParts(folder.appending(name), options)
+        let (reader, files, statuses) = try openParts(folder.appending(name), options, before)
         let warnings =
             unread(groups, chosen.formatName, files, in: folder)
             + unread(chosen.indexNames + chosen.names, beside: name, files, in: folder)
         return Checkpoint(
             path: folder, reader: reader, files: files, index: nil, folder: folder,
             warnings: warnings + reader.contents.warnings,
-            statuses: try statuses(of: files, opened: folder.appending(name), before))
+            statuses: statuses)
     }
 
     /// The file by which a folder is opened, and of which format it is: nil of a debug tree.

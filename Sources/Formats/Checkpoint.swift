@@ -14,16 +14,22 @@ public struct Checkpoint: Sendable {
     public let folder: FilePath?
     /// What was seen and passed over.
     public let warnings: [String]
-    /// Of each file, what tells whether it was changed since.
-    let statuses: [SystemCall.Status?]
+    /// Of each file, what tells whether it was changed since it was opened.
+    package let statuses: [SystemCall.Status?]
+    /// The same of a folder's `config.json`, by which the tensors are understood.
+    var configuration: (path: FilePath, status: SystemCall.Status?)?
 
     public var contents: CheckpointContents { reader.contents }
+    /// Whether the container says anything of its tensors' bytes.
+    public var holdsDigests: Bool {
+        contents.storedDigests != nil || contents.tensors.indices.contains { reader.contentCheck(of: $0) != nil }
+    }
 
     /// The same files, whose tensors another reader arranges anew.
     package func read(through reader: any CheckpointReader) -> Checkpoint {
         Checkpoint(
             path: path, reader: reader, files: files, index: index, folder: folder, warnings: warnings,
-            statuses: statuses)
+            statuses: statuses, configuration: configuration)
     }
 
     /// Opens what a path names.
@@ -34,7 +40,12 @@ public struct Checkpoint: Sendable {
             throw UsageError("\(path.forDisplay): there is no such file or folder")
         }
         switch status.kind {
-        case .folder: return try openFolder(path, options)
+        case .folder:
+            let file = path.appending("config.json")
+            let status = try SystemCall.status(file)
+            var checkpoint = try openFolder(path, options)
+            checkpoint.configuration = (file, status)
+            return checkpoint
         default:
             if DebugTree.isNamed(path) { return try openTree(path, options, folder: nil) }
             return path.string.hasSuffix(ShardIndex.fileSuffix)
@@ -44,11 +55,11 @@ public struct Checkpoint: Sendable {
 
     private static func openFile(_ path: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
         let before = try SystemCall.status(path)
-        let (reader, files) = try openParts(path, options)
+        let (reader, files, statuses) = try openParts(path, options, before)
         return Checkpoint(
             path: path, reader: reader, files: files, index: nil, folder: nil,
             warnings: (files.count == 1 ? loneness(of: path) : []) + reader.contents.warnings,
-            statuses: try statuses(of: files, opened: path, before))
+            statuses: statuses)
     }
 
     /// Of a file that was opened alone, and whose name says that there are others.
@@ -65,26 +76,25 @@ public struct Checkpoint: Sendable {
         ]
     }
 
-    /// Of the one by which they were opened what was found before that.
-    static func statuses(
-        of files: [FilePath], opened path: FilePath, _ before: SystemCall.Status?
-    ) throws -> [SystemCall.Status?] {
-        try files.map { $0.lastComponent == path.lastComponent ? before : try SystemCall.status($0) }
-    }
-
     static func statuses(of files: some Sequence<FilePath>) throws -> [SystemCall.Status?] {
         try files.map { try SystemCall.status($0) }
     }
 
     /// A file, with the others where it says that it is one of several.
+    ///
+    /// - Parameter before: the file's status before it was opened; those of the others are taken before they are, too.
     static func openParts(
-        _ path: FilePath, _ options: ReadingOptions
-    ) throws -> (reader: any CheckpointReader, files: [FilePath]) {
+        _ path: FilePath, _ options: ReadingOptions, _ before: SystemCall.Status?
+    ) throws -> (reader: any CheckpointReader, files: [FilePath], statuses: [SystemCall.Status?]) {
         let reader = try reader(of: path, options)
-        guard let part = reader.contents.part else { return (reader, [path] + reader.contents.otherFiles) }
+        guard let part = reader.contents.part else {
+            let others = reader.contents.otherFiles
+            return (reader, [path] + others, [before] + (try statuses(of: others)))
+        }
         let suffix = FormatRegistry.format(named: reader.contents.formatName)?.fileExtensions[0] ?? ""
         let paths = try PartName.paths(of: path, part, suffix: suffix)
-        return (try ShardedReader(parts: paths) { try Self.reader(of: $0, options) }, paths)
+        let statuses = try paths.map { $0.lastComponent == path.lastComponent ? before : try SystemCall.status($0) }
+        return (try ShardedReader(parts: paths) { try Self.reader(of: $0, options) }, paths, statuses)
     }
 
     static func openIndex(
@@ -148,7 +158,7 @@ public struct Checkpoint: Sendable {
 
     // MARK: Changes
 
-    /// Does something with what is read of this checkpoint. Where a file of it is changed meanwhile, neither what comes of
+    /// Does something with what is read of this checkpoint. Where a file of it (its configuration too) is changed meanwhile, neither what comes of
     /// that nor what is found wrong can be trusted.
     ///
     /// - Throws: `SystemError` where a file is not what was opened: not the same, or not of the same size and time of change;
@@ -156,6 +166,7 @@ public struct Checkpoint: Sendable {
     public func whileUnchanged<R>(_ body: () throws -> R) throws -> R {
         let result = Result { () throws -> R in try body() }
         for (path, status) in zip(files, statuses) { try SystemCall.requireUnchanged(path, since: status) }
+        if let configuration { try SystemCall.requireUnchanged(configuration.path, since: configuration.status) }
         return try result.get()
     }
 }

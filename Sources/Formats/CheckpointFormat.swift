@@ -280,6 +280,14 @@ public struct ReadingOptions: Sendable {
         self.hdf5Helper = hdf5Helper
         self.threads = threads
     }
+
+    /// The largest header that is read of a file that is unpacked: not every ratio is believed.
+    ///
+    /// - Parameter ratio: more than headers of real files have.
+    func headerByteCount(atMost limit: Int, ratio: Int) -> Int {
+        guard let packedByteCount else { return limit }
+        return min(limit, ratio * min(packedByteCount, limit) + (4 << 20))
+    }
 }
 
 /// How files are written.

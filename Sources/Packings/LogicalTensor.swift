@@ -39,6 +39,13 @@ public protocol LogicalTensor: Sendable {
     /// The scales of the quantization steps for some rows, where the tensor is quantized: every group's scale as it is
     /// used for each element would be too much, so one a group, [rows, groups per row]; nil where it is not quantized.
     func readScales(rows: Range<Int>) throws -> [Float]?
+
+    /// Compares it with what its file says of its bytes, before some rows are read of those that no check would pass by.
+    func requireIntact() throws
+}
+
+extension LogicalTensor {
+    public func requireIntact() throws {}
 }
 
 /// How a logical tensor's values are stored.

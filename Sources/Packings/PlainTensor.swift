@@ -54,6 +54,8 @@ package struct PlainTensor: LogicalTensor {
 
     package func readScales(rows: Range<Int>) throws -> [Float]? { nil }
 
+    package func requireIntact() throws { try reader.requireIntact(index) }
+
     /// Reads rows in bounded pieces and converts each.
     private func read(rows: Range<Int>, as type: ElementType, into values: UnsafeMutableRawBufferPointer) throws {
         let stored = info.elementType

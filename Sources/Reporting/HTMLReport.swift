@@ -2,6 +2,7 @@ import AssayCheckpoints
 import AssayComparison
 import AssayModels
 import AssayPackings
+import SystemPackage
 
 /// The findings of a comparison as one HTML file: no outside references, no scripts, light and dark, wide and narrow.
 public struct HTMLReport {
@@ -20,9 +21,22 @@ public struct HTMLReport {
         try destination.publish()
     }
 
+    /// A report may take the place of a report, and of nothing else.
+    ///
+    /// - Throws: `UsageError` where some other file stands there.
+    public static func requireReplaceable(_ path: FilePath) throws {
+        guard try SystemCall.status(path)?.kind == .file else { return }
+        guard try InputFile(path).prefix(beginning.utf8.count) == Array(beginning.utf8) else {
+            throw UsageError(
+                "\(path.forDisplay): is in the way of the report and is none itself; name another place, or remove it")
+        }
+    }
+
+    private static let beginning = "<!DOCTYPE html>"
+
     public var html: String {
         """
-        <!DOCTYPE html>
+        \(Self.beginning)
         <html lang="en">
         <head>
         <meta charset="utf-8">

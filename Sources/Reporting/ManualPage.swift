@@ -52,7 +52,10 @@ public struct ManualPage {
         (
             "ENVIRONMENT",
             [
-                ("COLUMNS", "The width that text is fitted to: else that of the terminal; output to a file has none."),
+                (
+                    "COLUMNS",
+                    "The width that text is fitted to: else that of the terminal; output to a file has none, but that of verify 80."
+                ),
                 ("NO_COLOR", "Honoured by being needless: nothing is ever coloured."),
                 ("ASSAY_CPU", "scalar, avx2, avx512 or neon: the instructions to use, which change no bit."),
             ]
@@ -94,8 +97,11 @@ public struct ManualPage {
             let word = "\\fI\(Self.escaped(argument["valueName"]?.string ?? ""))\\fR"
             return argument["isOptional"]?.bool == true ? "[\(word)]" : word
         }
+        let required = Self.shown(command).filter { !Self.isPositional($0) && $0["isOptional"]?.bool == false }.map {
+            "\(Self.names(of: $0)) \\fI\(Self.escaped($0["valueName"]?.string ?? ""))\\fR"
+        }
         let name = "\\fB\(Self.escaped(name)) \(Self.escaped(command["commandName"]?.string ?? ""))\\fR"
-        return ([name] + places + ["[\\fIoptions\\fR]"]).joined(separator: " ")
+        return ([name] + places + required + ["[\\fIoptions\\fR]"]).joined(separator: " ")
     }
 
     private mutating func write(_ command: JSONObject) {
@@ -111,17 +117,21 @@ public struct ManualPage {
         }
     }
 
+    /// "-h, --help"
+    private static func names(of option: JSONObject) -> String {
+        (option["names"]?.array ?? []).compactMap(\.object).map { name in
+            let dashes = name["kind"]?.string == "long" ? "--" : "-"
+            return "\\fB\(escaped(dashes + (name["name"]?.string ?? "")))\\fR"
+        }.joined(separator: ", ")
+    }
+
     private mutating func write(option: JSONObject) {
         let value = option["valueName"]?.string.map { "\\fI\(Self.escaped($0))\\fR" } ?? ""
         lines.append(".TP")
         if Self.isPositional(option) {
             lines.append(value)
         } else {
-            let names = (option["names"]?.array ?? []).compactMap(\.object).map { name in
-                let dashes = name["kind"]?.string == "long" ? "--" : "-"
-                return "\\fB\(Self.escaped(dashes + (name["name"]?.string ?? "")))\\fR"
-            }
-            lines.append(names.joined(separator: ", ") + (option["kind"]?.string == "option" ? " \(value)" : ""))
+            lines.append(Self.names(of: option) + (option["kind"]?.string == "option" ? " \(value)" : ""))
         }
         var words = option["abstract"]?.string ?? ""
         if let value = option["defaultValue"]?.string { words += " (default: \(value))" }

@@ -71,7 +71,7 @@ public struct Certificate: Sendable, Equatable {
     public var wasReread: Bool
     /// What `diff` found, where it was asked to put it here.
     public var comparisons: [ComparisonRecord] = []
-    /// Members that this version does not know; they are not written again.
+    /// Members that this version does not know: written again, it would lack them.
     var unknownMembers: [String] = []
 
     public var sourceContentDigest: Digest { ContentDigest.of(sourceTensors.map(\.info), sourceTensors.map(\.digest)) }
@@ -80,6 +80,15 @@ public struct Certificate: Sendable, Equatable {
     }
 
     public static func == (a: Certificate, b: Certificate) -> Bool { a.fileBytes == b.fileBytes }
+
+    /// - Throws: `UsageError` where something of it would be lost, were it written again.
+    func requireWritable(_ path: FilePath) throws(UsageError) {
+        guard unknownMembers.isEmpty else {
+            throw UsageError(
+                "\(path.forDisplay): would have to be written again, and holds members that this version does not know"
+                    + " (\(unknownMembers.listed(first: 3))); use the version that made it, or move it away")
+        }
+    }
 }
 
 extension Certificate {
@@ -116,7 +125,7 @@ extension Certificate {
         wasReread = outcome.wasVerified
     }
 
-    /// The written files as they lie on the disk: what `config.json` became, not what it was.
+    /// The written files: what `config.json` became, not what it was.
     private static func files(of finished: FinishedConversion, digestsWholeFiles: Bool) throws -> [File] {
         let plan = finished.plan
         let weights = try zip(finished.stagedFiles, finished.outcome.files).map { staged, file in
@@ -127,12 +136,7 @@ extension Certificate {
                 name: name, metadataDigest: MetadataDigest.of(metadata),
                 digest: digestsWholeFiles ? try InputFile(path).digest() : nil)
         }
-        guard let folder = finished.stagingFolder else { return weights }
-        let names = NameSet(weights.map(\.name))
-        return try weights
-            + SystemCall.tree(in: folder).filter { !names.contains($0.name) }.map {
-                File(name: $0.name, digest: try InputFile(folder.appending($0.name)).digest())
-            }
+        return weights + finished.outcome.sideFiles.map { File(name: $0.name, digest: $0.digest) }
     }
 
     private static func transforms(_ plan: ConversionPlan, _ outcome: ConversionOutcome) -> [Transform] {

@@ -46,6 +46,7 @@ extension CertificateFile {
                     }),
                     certificate.files[file].metadataDigest == old
                 else { return nil }
+                try certificate.requireWritable(path)
                 return (path, certificate, file)
             }
         }

@@ -76,9 +76,7 @@ public enum CertificateFile {
             return staged?.destination
         }
         if let certificate {
-            let output = try OutputFile(creating: folder.appending(usual.lastComponent!.string))
-            try certificate.write(to: output)
-            try output.synchronize()
+            try write(certificate, to: folder.appending(usual.lastComponent!.string))
         }
         try finished.publish()
         return certificate == nil ? nil : usual
@@ -158,10 +156,21 @@ public enum CertificateFile {
     /// Writes a certificate beside the place that it is to take.
     static func stage(_ certificate: Certificate, at path: FilePath) throws -> StagedOutput {
         let staged = try StagedOutput(path, isFolder: false, overwrite: true)
-        let output = try OutputFile(creating: staged.staging)
+        try write(certificate, to: staged.staging)
+        return staged
+    }
+
+    /// Writes a certificate into a new file, flushes it, and reads it again.
+    private static func write(_ certificate: Certificate, to path: FilePath) throws {
+        let output = try OutputFile(creating: path)
         try certificate.write(to: output)
         try output.synchronize()
-        return staged
+        let file = try InputFile(path)
+        guard try file.bytes(0..<file.byteCount) == certificate.fileBytes else {
+            throw SystemError(
+                "read the certificate back as it was written", path, .ioError,
+                advice: "the disk or the memory may be faulty")
+        }
     }
 
     /// Whether a file's name is that of a certificate.

@@ -33,6 +33,7 @@ public struct ComparisonCertifying {
         // What takes its place takes that of the file, not of a link to it.
         path = try SystemCall.followed(found.documents[0].path)
         certificate = try Certificate(reading: path)
+        try certificate.requireWritable(path)
     }
 
     /// - Returns: where the certificate lies.
@@ -41,8 +42,9 @@ public struct ComparisonCertifying {
         guard !result.structure.differs, result.differenceClass != nil else {
             throw UsageError("--certify: the structures differ, so there are no figures of one model to certify")
         }
-        let compared = try reference.whileUnchanged {
-            try ComparisonRecord.Reference(reference, threads: options.threads)
+        // What was compared must be what is certified: no file of either has changed since it was opened.
+        let compared = try test.whileUnchanged {
+            try reference.whileUnchanged { try ComparisonRecord.Reference(reference, threads: options.threads) }
         }
         let record = ComparisonRecord(result, compared, tool: tool)
         try Publication.run(in: path.folder) { publication in
@@ -53,6 +55,7 @@ public struct ComparisonCertifying {
                     "--certify: \(path.forDisplay): was made anew meanwhile, and nothing was put into it; compare again"
                 )
             }
+            try renewed.requireWritable(path)
             renewed.comparisons.removeAll { $0.concerns(theSameAs: record) }
             renewed.comparisons.append(record)
             try publication.publish(CertificateFile.stage(renewed, at: path))

@@ -1,6 +1,7 @@
 import AssayCheckpoints
 import AssayConversion
 import AssayFormats
+import AssayQuantization
 import AssayModels
 
 /// Checks a checkpoint against its certificate, its container's own digests, and its source.
@@ -37,7 +38,7 @@ public struct Verifier {
     /// - Throws: `StructureError` where there is nothing to verify; `CheckpointError` where data cannot be read for
     ///   damage; `UsageError` where what was given does not fit; `SystemError`.
     public func verify(_ evidence: Evidence) throws -> VerificationReport {
-        guard !evidence.isEmpty || holdsDigests else {
+        guard !evidence.isEmpty || checkpoint.holdsDigests else {
             throw StructureError(
                 "\(checkpoint.path.forDisplay): there is nothing to verify: no certificate speaks of it and the format"
                     + " stores no digests; 'assay convert' and 'assay quantize' write certificates, --certificate PATH"
@@ -54,7 +55,7 @@ public struct Verifier {
         }
         if let signature = evidence.signature {
             let files = SignedFiles(checkpoint: checkpoint, signature: signature, threads: options.threads)
-            let isAlone = evidence.certificate == nil && evidence.source == nil && !holdsDigests
+            let isAlone = evidence.certificate == nil && evidence.source == nil && !checkpoint.holdsDigests
             report.statements.append(try files.check(isAlone: isAlone))
             report.notes += try files.notes()
         }
@@ -88,6 +89,11 @@ public struct Verifier {
     /// files together that have certificates of their own.
     private func compare(_ evidence: Evidence, _ report: inout VerificationReport) throws {
         let certificate = evidence.certificate
+        if let tokens = evidence.tokens, certificate == nil {
+            throw UsageError(
+                "\(tokens.source.forDisplay): there is no certificate that could record a comparison over these tokens;"
+                    + " 'assay diff --certify' puts one into a checkpoint's certificate")
+        }
         let isAll = certificate?.whole.destinationTensors.count == checkpoint.contents.tensors.count
         let (statements, unchecked) = try RepeatedComparisons(
             checkpoint: checkpoint, records: certificate?.claims.flatMap(\.comparisons) ?? [],
@@ -104,11 +110,19 @@ public struct Verifier {
     ) throws {
         var statements: [VerifiedStatement]
         let map = evidence.map
-        if let certificate = evidence.certificate {
-            statements = try AgainstCertifiedSource(source, certificate, tensors, options, progress).check()
-            if let map { statements.append(try CertifiedMapping(source, map, certificate).check()) }
-        } else {
-            statements = try AgainstPlainSource(source, map, checkpoint, tensors, options, progress).check()
+        do {
+            if let certificate = evidence.certificate {
+                statements = try AgainstCertifiedSource(source, certificate, tensors, options, progress).check()
+                if let map { statements.append(try CertifiedMapping(source, map, certificate).check()) }
+            } else {
+                statements = try AgainstPlainSource(source, map, checkpoint, tensors, options, progress).check()
+            }
+        } catch let error as QuantizationError {
+            // What was quantized once can be quantized again: this is not what it was made of.
+            var statement = VerifiedStatement(
+                "\(source.path.forDisplay) holds the tensors that this was made of", checked: 0)
+            statement.add("element \(error.index) \(error.problem)", [error.tensor], .invalidFile)
+            statements = [statement]
         }
         report.statements += statements
         // Of a source that has nothing to do with it, one statement said it all.
@@ -134,12 +148,6 @@ public struct Verifier {
             "the container's own digests hold", checked: stored.count - unchecked.count)
         statement.add("without a digest", unchecked.map { tensors[$0].name }, nil)
         return statement
-    }
-
-    /// Whether the container says anything of its tensors' bytes.
-    private var holdsDigests: Bool {
-        checkpoint.contents.storedDigests != nil
-            || checkpoint.contents.tensors.indices.contains { checkpoint.reader.contentCheck(of: $0) != nil }
     }
 
     /// SHA-256 of every tensor, large ones first so that all threads end together; an alias has its target's.

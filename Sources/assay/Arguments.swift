@@ -46,6 +46,21 @@ enum Arguments {
         }
     }
 
+    /// The parser takes "-threads" for seven options of one letter, and an h among them for a cry for help.
+    ///
+    /// - Throws: `ValidationError` where a single dash is followed by more than one letter.
+    static func requireTwoDashes(_ arguments: [String]) throws {
+        for argument in arguments.prefix(while: { $0 != "--" }) {
+            let name = argument.dropFirst()
+            guard argument.hasPrefix("-"), !name.hasPrefix("-"), name.count > 1, Double(argument) == nil else {
+                continue
+            }
+            throw ValidationError(
+                "'\(argument.escapedForDisplay)': there is no such option; '--\(String(name).escapedForDisplay)' may be meant,"
+                    + " and names that begin with '-' come after '--'")
+        }
+    }
+
     /// Whether an argument is text in UTF-8.
     static func isText(_ argument: String) -> Bool { !argument.unicodeScalars.contains(where: isStandIn) }
 

@@ -46,8 +46,7 @@ struct ConversionSession {
         bar.finish()
         check.finish()
         if case .failure = finished, let partial, !partial.keptNames.isEmpty {
-            common.note(
-                "note: what is finished is kept in \(partial.folder.forDisplay); the same command goes on with it")
+            common.note(note(onProgressIn: partial))
         }
         let conversion = try finished.get()
         let certificate = try makeCertificate(conversion)
@@ -80,6 +79,15 @@ struct ConversionSession {
             + partial.damaged.map { "\($0.escapedForDisplay) was damaged or lost since, and is made again" }
             + (plan.files.count > 1
                 ? [] : ["this makes one file, and only whole files are kept; --shard-size cuts it"])
+    }
+
+    /// What becomes of the finished files of a run that failed.
+    private func note(onProgressIn partial: PartialRun) -> String {
+        let folder = partial.folder.forDisplay
+        guard (try? plan.source.whileUnchanged {}) != nil else {
+            return "note: what is kept in \(folder) was made of the source as it was; remove that folder to begin anew"
+        }
+        return "note: what is finished is kept in \(folder); the same command goes on with it"
     }
 
     /// The command line, as people read it.

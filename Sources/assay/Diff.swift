@@ -94,7 +94,8 @@ struct Diff: ParsableCommand {
             try InputOptions.refuse([mapA, mapB], output: report)
         }
         let destination = try report.map {
-            try StagedOutput(FilePath(argument: $0), isFolder: false, overwrite: overwrite)
+            if overwrite { try HTMLReport.requireReplaceable(FilePath(argument: $0)) }
+            return try StagedOutput(FilePath(argument: $0), isFolder: false, overwrite: overwrite)
         }
         var options = ComparisonOptions(threads: common.threadCount)
         options.showsWeights = weights
@@ -135,13 +136,17 @@ struct Diff: ParsableCommand {
     private func checkActivationOptions(
         _ options: ComparisonOptions, _ reference: ComparisonSide, _ test: ComparisonSide
     ) throws(UsageError) {
+        let computing = [("--batch", batch != nil), ("--profile", input.profile != nil)]
         if options.tokens == nil, !reference.isCapture, !test.isCapture {
-            for (name, isGiven) in [
-                ("--taps", !taps.isEmpty), ("--batch", batch != nil), ("--profile", input.profile != nil),
-            ]
-            where isGiven {
+            for (name, isGiven) in [("--taps", !taps.isEmpty)] + computing where isGiven {
                 throw UsageError("\(name): activations are compared only with --tokens, --text or a capture")
             }
+        }
+        for (name, isGiven) in computing where isGiven && reference.isCapture && test.isCapture {
+            throw UsageError("\(name): nothing is computed where both sides are captures")
+        }
+        if weights, reference.isCapture || test.isCapture {
+            throw UsageError("--weights: a capture holds none; compare two checkpoints")
         }
         if !taps.isEmpty { try options.taps.requireMatches(among: reference.tapNames(with: test)) }
     }

@@ -33,6 +33,7 @@ enum Main {
     /// inspecting a checkpoint. Whatever is not plainly its own (a mistake, a cry for help) is the root's.
     private static func command() throws -> any ParsableCommand {
         let arguments = Arguments.texts
+        try Arguments.requireTwoDashes(arguments)
         try Arguments.requireOnce(arguments)
         if let type = Assay.configuration.subcommands.first(where: { $0.configuration.commandName == arguments.first }),
             let command = try? type.parseAsRoot(Array(arguments.dropFirst()))

@@ -13,7 +13,7 @@ struct Quantize: ParsableCommand {
             Embeddings, norms, biases and heads stay as they are; what a scheme does not fit is listed. With --map, the \
             configuration, --keep, --include and --exclude speak of the tensors that come of it.
 
-            Schemes: \(SchemeRegistry.names.joined(separator: ", ")). The last five are blocks of ggml, written as gguf.
+            The schemes q4_0 to q8_0 are blocks of ggml, written as gguf.
 
             Examples:
               assay quantize gpt2/ gpt2-int8 --scheme int8
@@ -30,7 +30,7 @@ struct Quantize: ParsableCommand {
     var destination: String
 
     @Option(
-        name: .long, help: "How to round: int8, int4-g32 and the like; see above.",
+        name: .long, help: "How to round: \(SchemeRegistry.names.joined(separator: ", ")).",
         completion: .list(SchemeRegistry.names))
     var scheme: String
 

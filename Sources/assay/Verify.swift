@@ -75,6 +75,7 @@ struct Verify: ParsableCommand {
         let evidence = try evidence(of: checkpoint)
         if let manifest {
             try InputOptions.refuse([tokens, map.path, certificate, signature], output: manifest)
+            try evidence.source?.refuse(sideOutput: FilePath(argument: manifest))
             try FileManifest.check(FilePath(argument: manifest), of: checkpoint, overwrite: overwrite)
         }
         let (report, signed) = try check(checkpoint, evidence)

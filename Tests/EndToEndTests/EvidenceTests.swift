@@ -1,7 +1,12 @@
 import AssayCheckpoints
+import AssayFormats
 import AssayTestSupport
 import SystemPackage
 import Testing
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 private func sha256(_ path: FilePath) throws -> String {
     try TestFiles.bytes(path).withUnsafeBytes { "\(Digest.of($0))" }
@@ -96,6 +101,28 @@ private func sha256(_ path: FilePath) throws -> String {
         case .array(let elements): .array(elements.map(backwards))
         default: value
         }
+    }
+
+    /// A source that cannot be quantized at all is not the one, and a step that is none is not done.
+    @Test func tellAQuantizationThatCannotBeRepeated() throws {
+        let model = try TestModel()
+        let target = model.folder.path.appending("q").string
+        try make("quantize", model.path, target, "--scheme", "int8")
+        let certificate = FilePath(target).appending("certificate.json")
+        let good = try TestFiles.bytes(certificate)
+        try replace("quantize int8 with F32 scales", "quantize int8 with I8 scales", in: certificate)
+        let unknown = try Verification(target, "--against", model.path)
+        #expect(unknown.exitCode == 2 && unknown.text.contains("cannot repeat"), "\(unknown.text)\(unknown.errors)")
+        try TestFiles.write(good, to: certificate)
+        let reader = try Checkpoint.open(model.weights).reader
+        let index = try #require(reader.contents.indexByName()["transformer.h.0.attn.c_attn.weight"])
+        let place = try #require(try TestFiles.bytes(model.weights).firstRange(of: reader.bytes(of: index))).lowerBound
+        var bytes = try TestFiles.bytes(model.weights)
+        bytes.replaceSubrange(place..<place + 4, with: [0, 0, 0xC0, 0x7F])
+        try TestFiles.write(bytes, to: model.weights)
+        let other = try Verification(target, "--against", model.path)
+        #expect(other.exitCode == 3 && other.text.contains("is NaN"), "\(other.text)\(other.errors)")
+        try Trials.certificates.record(2)
     }
 
     /// What takes the source is said, and does not fail.
@@ -248,6 +275,51 @@ extension String {
         }
         let verification = try Verification(pair.made, "--against", pair.model.path, "--tokens", pair.model.tokens)
         #expect(verification.exitCode == 0 && verification.missing.isEmpty, "\(verification.text)")
+    }
+
+    /// What another version wrote into it would be lost.
+    @Test func areNotPutIntoACertificateOfAnotherVersion() throws {
+        let pair = try Pair(Self.bf16, certify: [])
+        try replace(#""predicate":{"#, #""predicate":{"future":1,"#, in: pair.certificate)
+        let before = try TestFiles.bytes(pair.certificate)
+        let outcome = try AssayTool.run(["diff", pair.model.path, pair.made, "--certify"])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("(predicate.future)"), "\(outcome)")
+        #expect(try TestFiles.bytes(pair.certificate) == before)
+    }
+
+    /// The figures are those of the configuration that they name.
+    @Test(.enabled(if: !AssayTool.isWatched)) func areOfTheConfigurationThatWasComputed() throws {
+        let pair = try Pair(Self.bf16, certify: [])
+        let before = try TestFiles.bytes(pair.certificate)
+        let file = FilePath(pair.model.path).appending("config.json")
+        let (old, log) = (try TestFiles.bytes(file), try TemporaryFolder())
+        let text = String(decoding: old, as: UTF8.self)
+        let new = Array(text.split(separator: "1e-05", maxSplits: 1).joined(separator: "1e-03").utf8)
+        try #require(new != old)
+        func start(_ orders: [String], log: FilePath? = nil) throws -> AssayTool.Running {
+            try AssayTool.start(
+                ["diff", pair.model.path, pair.made, "--tokens", pair.model.tokens, "--certify", "--threads", "1"],
+                environment: FaultLibrary.environment(under: FilePath(pair.model.path), orders, log: log))
+        }
+        #expect(try start([], log: log.path.appending("all")).wait().exitCode == 0)
+        let calls = try RecordedCall.all(in: log.path.appending("all"))
+        // From its last reading for the models on.
+        let reads = calls.filter { $0.paths == [file] && $0.name == "pread" }
+        let first = try #require(reads.first).number
+        for number in stride(from: first + 1, to: calls.count, by: max(1, calls.count / 8)) {
+            try TestFiles.write(before, to: pair.certificate)
+            try TestFiles.write(old, to: file)
+            let running = try start(["\(number)=signal \(SIGSTOP)"])
+            try #require(running.waitUntilStopped())
+            try TestFiles.write(new, to: file)
+            running.send(SIGCONT)
+            let outcome = try running.wait()
+            #expect(outcome.exitCode == 4, "\(number) of \(calls.count): \(outcome)")
+            #expect(try TestFiles.bytes(pair.certificate) == before)
+        }
+        try TestFiles.write(old, to: file)
+        let verified = try Verification(pair.made, "--against", pair.model.path)
+        #expect(verified.exitCode == 0, "\(verified.text)")
     }
 
     @Test func areMadeOfWhatHoldsOnly() throws {

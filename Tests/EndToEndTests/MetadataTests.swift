@@ -3,6 +3,10 @@ import AssayTestSupport
 import SystemPackage
 import Testing
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// `--set-metadata`, `--remove-metadata` and `--in-place` through the real binary.
 @Suite struct MetadataEditing {
     private static let gguf = GGUFFiles.folder.appending("metadata.gguf")
@@ -217,6 +221,91 @@ import Testing
         let new = try TestFiles.bytes(path)
         #expect(new.prefix(8) == old.prefix(8) && new.suffix(12) == old.suffix(12) && new.count == old.count)
         #expect(work.names == ["a.safetensors"])
+    }
+
+    /// Texts that look the same and are other bytes: e with an accent, as one character and as two.
+    @Test(arguments: [true, false]) func otherBytesOfTheSameTextAreAnotherText(_ isInPlace: Bool) throws {
+        let (one, two) = ("\u{E9}", "e\u{301}")
+        let source = file("a.safetensors")
+        let header =
+            #"{"__metadata__":{"k":"\#(one)"},"a":{"dtype":"I8","shape":[4],"data_offsets":[0,4]}}"#
+            + String(repeating: " ", count: 20)
+        try TestFiles.write(SafetensorsBytes.file(header, data: [1, 2, 3, 4]), to: source)
+        let target = isInPlace ? source : file("b.safetensors")
+        let place = isInPlace ? ["--in-place"] : [target.string]
+        try make(["convert", source.string] + place + ["--set-metadata", "k=\(two)"])
+        let found = try #require(Self.metadata(target)["k"])
+        #expect(Array(found.utf8) == Array(two.utf8))
+    }
+
+    /// Nobody may read the old header who may not read the file.
+    @Test(.enabled(if: !AssayTool.isWatched)) func inPlaceTheOldHeaderIsAsPrivateAsTheFile() throws {
+        let path = try safetensors("a.safetensors", padding: 60)
+        try #require(chmod(path.string, 0o600) == 0)
+        let log = try TemporaryFolder()
+        let old = try TestFiles.bytes(path)
+        let command = ["convert", path.string, "--in-place", "--set-metadata", "k=v"]
+        _ = try AssayTool.run(
+            command, environment: FaultLibrary.environment(under: path, log: log.path.appending("all")))
+        let write = try #require(
+            try RecordedCall.all(in: log.path.appending("all")).first { $0.name == "pwrite" && $0.paths == [path] })
+        try TestFiles.write(old, to: path)
+        try #require(chmod(path.string, 0o600) == 0)
+        _ = try AssayTool.run(
+            command, environment: FaultLibrary.environment(under: path, ["\(write.number)=signal \(SIGKILL)"]))
+        let left = try #require(try SystemCall.status(file("a.safetensors.old-header")))
+        #expect(left.mode & 0o77 == 0, "\(String(left.mode, radix: 8))")
+    }
+
+    /// Another file that takes its place meanwhile does not get its header.
+    @Test(.enabled(if: !AssayTool.isWatched)) func inPlaceAFileThatTakesItsPlaceIsLeftAlone() throws {
+        let log = try TemporaryFolder()
+        func prepare() throws -> (path: FilePath, other: [UInt8]) {
+            let path = try safetensors("a.safetensors", padding: 60)
+            var other = try TestFiles.bytes(path)
+            let note = try #require(other.firstRange(of: Array("first".utf8)))
+            other.replaceSubrange(note, with: Array("other".utf8))
+            return (path, other)
+        }
+        let path = try prepare().path
+        func start(_ orders: [String], log: FilePath? = nil) throws -> AssayTool.Running {
+            try AssayTool.start(
+                ["convert", path.string, "--in-place", "--set-metadata", "k=v"],
+                environment: FaultLibrary.environment(under: path, orders, log: log))
+        }
+        _ = try start([], log: log.path.appending("all")).wait()
+        let calls = try RecordedCall.all(in: log.path.appending("all"))
+        let written = try #require(calls.first { $0.name == "pwrite" && $0.paths == [path] }).number
+        for call in calls.prefix(while: { $0.number < written }) {
+            let (path, other) = try prepare()
+            let running = try start(["\(call.number)=signal \(SIGSTOP)"])
+            try #require(running.waitUntilStopped())
+            try TestFiles.write(other, to: file("other"))
+            try SystemCall.rename(file("other"), to: path, replacing: true)
+            running.send(SIGCONT)
+            let outcome = try running.wait()
+            let found = try TestFiles.bytes(path)
+            // What was opened after the change is changed rightly.
+            let isRight = outcome.exitCode == 0 && Self.notes(found) == Self.notes(other)
+            #expect(isRight || outcome.exitCode == 4 && found == other, "\(call.number) \(call.name): \(outcome)")
+        }
+    }
+
+    /// Which of both notes a file has.
+    private static func notes(_ bytes: [UInt8]) -> [Bool] {
+        ["first", "other"].map { bytes.firstRange(of: Array("\"\($0)\"".utf8)) != nil }
+    }
+
+    /// What another version wrote into it would be lost.
+    @Test func inPlaceACertificateOfAnotherVersionIsNotWrittenAnew() throws {
+        let source = try safetensors("a.safetensors", padding: 60)
+        let (path, certificate) = (file("b.safetensors"), file("b.safetensors.certificate.json"))
+        try make("convert", source.string, path.string)
+        try replace(#""predicate":{"#, #""predicate":{"future":1,"#, in: certificate)
+        let (old, oldCertificate) = (try TestFiles.bytes(path), try TestFiles.bytes(certificate))
+        let outcome = try assay("convert", path.string, "--in-place", "--set-metadata", "k=v")
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("does not know (predicate.future)"), "\(outcome)")
+        #expect(try TestFiles.bytes(path) == old && TestFiles.bytes(certificate) == oldCertificate)
     }
 
     /// A certificate that was true stays so; one that was not is not made true.

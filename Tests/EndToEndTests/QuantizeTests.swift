@@ -56,6 +56,17 @@ import Testing
         #expect(forged.exitCode == 3 && forged.names("other figures").count == 1, "\(forged.text)")
     }
 
+    /// Its configuration would speak of the second quantization alone.
+    @Test func whatIsQuantizedAlreadyIsNotQuantizedAgain() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let (first, second) = (work.path.appending("first").string, work.path.appending("second").string)
+        try make("quantize", model.path, first, "--scheme", "int8", "--keep", "*mlp*")
+        let outcome = try AssayTool.run(["quantize", first, second, "--scheme", "int4-g32"])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("is quantized already"), "\(outcome)")
+        #expect(work.names == ["first"])
+    }
+
     @Test func aBareFileNeedsToBeToldItsWeights() throws {
         let model = try TestModel()
         let target = model.folder.path.appending("q.safetensors").string

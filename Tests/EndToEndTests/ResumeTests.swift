@@ -318,6 +318,43 @@ import Testing
         }
     }
 
+    /// What it put there besides the weights must be there too, as it was made.
+    @Test(arguments: ["config.json", "tokens.json"], [true, false])
+    func doesNotTakeForPublishedWhatLostAFile(_ name: String, _ isLost: Bool) throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        let made = work.path.appending("made")
+        try publish(FilePath(model.path), at: made)
+        if isLost {
+            SystemCall.removeIfPresent(made.appending(name))
+        } else {
+            try TestFiles.write(Array("{}".utf8), to: made.appending(name))
+        }
+        let outcome = try AssayTool.run(["convert", model.path, made.string, "--resume"])
+        #expect(outcome.exitCode == 64 && outcome.errors.contains("exists already"), "\(outcome)")
+    }
+
+    /// What was opened is what is read, whatever lies there by the time the run writes down what it is.
+    @Test func knowsTheSourceThatItOpened() throws {
+        let model = try TestModel()
+        let work = try TemporaryFolder()
+        func plan() throws -> ConversionPlan {
+            try ConversionPlan.convert(
+                Checkpoint.open(FilePath(model.path)), ConversionOptions(destination: work.path.appending("made")),
+                to: nil)
+        }
+        func identity(_ plan: ConversionPlan) throws -> PartialRunIdentity {
+            try PartialRunIdentity(of: plan, tool: "assay 0.1.0", command: "")
+        }
+        let old = try plan()
+        let before = try identity(old)
+        let other = model.folder.path.appending("other")
+        try TestFiles.write(TestFiles.bytes(model.weights), to: other)
+        try SystemCall.rename(other, to: model.weights, replacing: true)
+        try identity(old).requireSame(as: before, in: work.path)
+        #expect(throws: UsageError.self) { try identity(plan()).requireSame(as: before, in: work.path) }
+    }
+
     /// An older destination with the same weights is not what the interrupted run made: other files differ.
     @Test func anOlderDestinationIsNotTakenForIt() throws {
         let model = try TestModel()

@@ -242,6 +242,36 @@ import Testing
         }
     }
 
+    /// Nor is it for what is made next, which would take its configuration along.
+    @Test func whatWasMadeInTheSourcesFolderStaysBehind() throws {
+        let model = try TestModel()
+        let (first, second) = (model.folder.path.appending("first"), model.folder.path.appending("second"))
+        try make("convert", model.path, first.string)
+        try make("convert", model.path, second.string)
+        #expect(try SystemCall.names(in: second) == SystemCall.names(in: first))
+        #expect(try Verification(first.string, "--against", model.path).exitCode == 0)
+    }
+
+    /// A manifest is no file of the source, and a report takes the place of nothing else.
+    @Test func whatIsSaidOfACopyTakesNobodysPlace() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let copy = work.path.appending("copy").string
+        try make("convert", model.path, copy)
+        let index = model.folder.path.appending("model.safetensors.index.json")
+        let manifest = try AssayTool.run(["verify", copy, "--against", model.path, "--manifest", index.string])
+        #expect(manifest.exitCode == 64 && manifest.errors.contains("lies in the source's folder"), "\(manifest)")
+        #expect(try SystemCall.status(index) == nil)
+        let other = try work.write("other.safetensors", [1, 2, 3])
+        let report = ["diff", model.path, copy, "--report"]
+        let refused = try AssayTool.run(report + [other.string, "--overwrite"])
+        #expect(refused.exitCode == 64 && refused.errors.contains("in the way of the report"), "\(refused)")
+        #expect(try TestFiles.bytes(other) == [1, 2, 3])
+        let page = work.path.appending("page.html").string
+        #expect(try AssayTool.run(report + [page]).exitCode == 0)
+        #expect(try AssayTool.run(report + [page, "--overwrite"]).exitCode == 0)
+        try Self.trials.record(3)
+    }
+
     /// A certificate lies beside what it speaks of, and beside nothing else.
     /// What is still being downloaded is no part of a model.
     @Test func unfinishedFilesStayBehind() throws {

@@ -6,13 +6,14 @@ import Testing
 
 /// What does nothing, or cannot be, is said at once: nothing is ignored in silence.
 @Suite struct Usage {
-    /// MODEL is a model folder, WEIGHTS its file, TOKENS its tokens, OUT a folder for outputs.
+    /// MODEL is a model folder, WEIGHTS its file, TOKENS its tokens, CAPTURE activations of one, OUT a folder for outputs.
     private func run(_ text: String, environment: [String: String] = [:]) throws -> (AssayTool.Outcome, [String]) {
         let model = try TestModel()
         let work = try TemporaryFolder()
         let places = [
             ("MODEL", model.path), ("WEIGHTS", model.weights.string), ("TOKENS", model.tokens),
             ("OUT", work.path.string),
+            ("CAPTURE", TestFiles.fixtures.string + "/golden/captures/torch/wrong-gain.safetensors"),
         ]
         let arguments = text.split(separator: " ").map { word in
             for (name, path) in places where word == name || word.hasPrefix(name + "/") {
@@ -39,6 +40,17 @@ import Testing
         ("diff MODEL MODEL --taps *", "--taps: activations are compared only with --tokens"),
         ("diff MODEL MODEL --batch 1", "--batch: activations are compared only with --tokens"),
         ("diff MODEL MODEL --profile ref64", "--profile: activations are compared only with --tokens"),
+        (
+            "convert WEIGHTS -shard-size 1MB OUT/x",
+            "'-shard-size': there is no such option; '--shard-size' may be meant"
+        ),
+        ("inspect WEIGHTS -threads 2", "'-threads': there is no such option"),
+        ("verify -h5.safetensors", "names that begin with '-' come after '--'"),
+        ("diff CAPTURE CAPTURE --profile ref64", "--profile: nothing is computed where both sides are captures"),
+        ("diff CAPTURE CAPTURE --batch 1", "--batch: nothing is computed where both sides are captures"),
+        ("diff CAPTURE CAPTURE --weights", "--weights: a capture holds none"),
+        ("diff MODEL CAPTURE --weights", "--weights: a capture holds none"),
+        ("verify MODEL --against MODEL --tokens TOKENS", "there is no certificate that could record a comparison"),
         ("inspect WEIGHTS --explain", "--explain: says nothing of"),
         ("diff MODEL MODEL --overwrite", "--overwrite: says nothing without --report"),
         ("run MODEL --tokens TOKENS --overwrite", "--overwrite: says nothing without --capture"),

@@ -74,7 +74,9 @@ struct Verification {
 }
 
 /// A conversion or quantization that a test relies on.
-func make(_ arguments: String...) throws {
+func make(_ arguments: String...) throws { try make(arguments) }
+
+func make(_ arguments: [String]) throws {
     let outcome = try AssayTool.run(arguments + ["--quiet"])
     try #require(outcome.exitCode == 0, "\(outcome.errors)")
 }

@@ -94,6 +94,19 @@ private let unrelated = TestFiles.fixtures.appending("golden").appending("safete
     }
 
     /// What another format makes of metadata is not followed, and what comes and goes is named.
+    /// Neither the copy nor its certificate has it.
+    @Test func filesOfTheSourceThatDidNotComeAlongAreNamed() throws {
+        let (model, work) = (try TestModel(), try TemporaryFolder())
+        let copy = work.path.appending("copy").string
+        try make("convert", model.path, copy)
+        #expect(try Verification(copy, "--against", model.path).exitCode == 0)
+        try model.folder.write("special_tokens_map.json", Array("{}".utf8))
+        let verification = try Verification(copy, "--against", model.path)
+        #expect(verification.exitCode == 2, "\(verification.text)")
+        #expect(verification.names("did not come along") == ["special_tokens_map.json"])
+        try Trials.certificates.record(2)
+    }
+
     @Test func metadataOfTheSourceIsCompared() throws {
         let work = try TemporaryFolder()
         let (source, target) = (work.path.appending("a.safetensors"), work.path.appending("b.safetensors").string)

@@ -7,7 +7,8 @@
 // FAULTS_ORDERS  "WHICH=ACTION VALUE", joined by commas. WHICH is the number of a call, the name of one, or "*". ACTION:
 //                fail (with this errno, the call is not made), short (only so many bytes), after (the call is made, then
 //                fails), stay (fail, and from then on every call of that name), signal (sent to the process before the call),
-//                interrupt (EINTR for every other call, so that one that is tried again gets through).
+//                interrupt (EINTR for every other call, so that one that is tried again gets through), flip (a write
+//                is made with one bit changed, the value modulo their number).
 // FAULTS_THREADS the process gets so many threads, and no more.
 // FAULTS_POLL    poll fails with this errno.
 // FAULTS_CHILD   1 puts a child process under the same orders instead of this one.
@@ -36,7 +37,7 @@
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
-enum action { NONE, FAIL, SHORT, AFTER, STAY, SIGNAL, INTERRUPT };
+enum action { NONE, FAIL, SHORT, AFTER, STAY, SIGNAL, INTERRUPT, FLIP };
 
 struct order {
     char which[32];
@@ -80,8 +81,8 @@ __attribute__((constructor)) static void begin(void) {
         char action[32] = "";
         sscanf(text, "%31[^=]=%31s %d", order->which, action, &order->value);
         order->number = atol(order->which);
-        const char *names[] = {"", "fail", "short", "after", "stay", "signal", "interrupt"};
-        for (int i = FAIL; i <= INTERRUPT; i++)
+        const char *names[] = {"", "fail", "short", "after", "stay", "signal", "interrupt", "flip"};
+        for (int i = FAIL; i <= FLIP; i++)
             if (strcmp(names[i], action) == 0) order->action = i;
         text = strchr(text, ',');
         if (text != NULL) text++;
@@ -373,8 +374,16 @@ int close(int file) {
         about_file(&call, file, offset, (long)byte_count);                                          \
         if (call.action == FAIL) return refuse(&call);                                              \
         if (call.action == SHORT && byte_count > (size_t)call.value) byte_count = (size_t)call.value; \
+        char *changed = isWrite && call.action == FLIP && byte_count > 0 ? malloc(byte_count) : NULL;   \
+        if (changed != NULL) {                                                                      \
+            memcpy(changed, data, byte_count);                                                      \
+            changed[(size_t)call.value / 8 % byte_count] ^= (char)(1 << call.value % 8);            \
+            data = changed;                                                                         \
+        }                                                                                           \
         ssize_t count = made;                                                                       \
-        return leave(&call, count, data, isWrite && count > 0 ? (size_t)count : 0);                 \
+        long result = leave(&call, count, data, isWrite && count > 0 ? (size_t)count : 0);          \
+        free(changed);                                                                              \
+        return result;                                                                              \
     } while (0)
 
 ssize_t pread(int file, void *buffer, size_t byte_count, off_t offset) {

@@ -25,6 +25,17 @@ import Testing
 
     private let sound = #""a":"m-1.safetensors","b":"m-2.safetensors""#
 
+    /// Pieces stay about as large as was asked for, whatever suits both sides together.
+    @Test func piecesDoNotGrowWithWhatSuitsTheReader() {
+        #expect(pieceByteCount(target: 4 << 20, units: [4, 1 << 20], preferred: 0) == 4 << 20)
+        #expect(pieceByteCount(target: 100, units: [4, 8], preferred: 24) == 96)
+        #expect(pieceByteCount(target: 100, units: [4], preferred: 1000) == 1000)
+        // Bands of 28 kB, and chunks of a power of two.
+        #expect(pieceByteCount(target: 4 << 20, units: [4, 1 << 20], preferred: 28_000) == 4 << 20)
+        #expect(pieceByteCount(target: 4 << 20, units: [4, 1 << 20], preferred: 9_000_004) == 8 << 20)
+        #expect(pieceByteCount(target: 8, units: [Int.max - 1], preferred: Int.max) == Int.max - 1)
+    }
+
     /// Whoever has one file of several has no complete checkpoint.
     @Test(arguments: ["model-00001-of-00002.safetensors", "pytorch_model-00002-of-00003.safetensors"])
     func oneOfSeveralIsNoWholeOne(_ name: String) throws {

@@ -20,12 +20,13 @@ public final class StagedOutput: Sendable {
     ///   - isFolder: makes the staging folder; a file is left for the writer to create.
     ///   - overwrite: whether an existing destination is replaced.
     ///   - replaceable: names, relative to it, of files that may go with a folder that is replaced.
+    ///   - mode: of what nobody else may read either; that of what is replaced, unless given.
     ///   - place: where to write instead, on the destination's file system; it is made and removed by others.
     /// - Throws: `UsageError` where the destination exists and may not be replaced, or its folder does not exist;
     ///   `SystemError`.
     public init(
         _ destination: FilePath, isFolder: Bool, overwrite: Bool, replaceable: NameSet = NameSet(),
-        at place: FilePath? = nil
+        mode: UInt32? = nil, at place: FilePath? = nil
     ) throws {
         // A trailing slash or a final dot would stage inside the destination instead of beside it.
         let normalized = destination.settled()
@@ -33,9 +34,9 @@ public final class StagedOutput: Sendable {
         let staging = place ?? Self.temporaryPath(for: normalized)
         if place == nil {
             if isFolder {
-                try SystemCall.makeFolder(staging, temporaryFor: normalized, mode: replaced?.mode)
+                try SystemCall.makeFolder(staging, temporaryFor: normalized, mode: mode ?? replaced?.mode)
             } else {
-                Temporaries.add(staging, for: normalized, mode: replaced?.mode)
+                Temporaries.add(staging, for: normalized, mode: mode ?? replaced?.mode)
             }
         }
         self.destination = normalized

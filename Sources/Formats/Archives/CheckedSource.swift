@@ -32,7 +32,8 @@ final class CheckedSource: ByteSource {
         try stored.read(at: offset, into: buffer)
         if isRight { return }
         let checksum = PieceChecksums.checksum(of: UnsafeRawBufferPointer(buffer))
-        try state.withLock { try take(checksum, offset..<offset + buffer.count, &$0) }
+        let isLost = try state.withLock { try take(checksum, offset..<offset + buffer.count, &$0) }
+        if isLost { try check() }
     }
 
     /// Compares the checksum now, by reading all bytes unless that was done.
@@ -56,19 +57,21 @@ final class CheckedSource: ByteSource {
         guard checksum == member.checksum else { throw member.checksumError(checksum, path) }
     }
 
-    private func take(_ checksum: UInt32, _ range: Range<Int>, _ state: inout State) throws {
+    /// - Returns: whether as much was read as there is and does not fit together, so that it never will.
+    private func take(_ checksum: UInt32, _ range: Range<Int>, _ state: inout State) throws -> Bool {
         if case .reading(var pieces) = state {
             state = .right  // Empties the place, so that the pieces are not copied.
-            // Ranges cut anew would never fit together: a new count begins.
-            if pieces.byteCount >= byteCount { pieces = PieceChecksums() }
             pieces.add(checksum, of: range)
             switch pieces.joined(byteCount) {
-            case nil: state = .reading(pieces)
+            case nil:
+                let isLost = pieces.byteCount >= byteCount
+                state = .reading(isLost ? PieceChecksums() : pieces)
+                return isLost
             case member.checksum?: break
             case let found?: state = .wrong(found)
             }
         }
-        guard case .wrong(let found) = state else { return }
+        guard case .wrong(let found) = state else { return false }
         throw member.checksumError(found, path)
     }
 }

@@ -124,6 +124,7 @@ public struct RearrangedReader: CheckpointReader {
 
     public func read(_ tensor: Int, _ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         if let join = joins[tensor] {
+            if parts[tensor].arrangement.slice != nil { try requireIntact(tensor) }
             try join.read(range, into: buffer)
         } else {
             try reader.read(parts[tensor].sources[0], range, into: buffer)
@@ -136,6 +137,10 @@ public struct RearrangedReader: CheckpointReader {
 
     public func contentCheck(of tensor: Int) -> (any ContentCheck)? {
         parts[tensor].copied.flatMap { reader.contentCheck(of: $0) }
+    }
+
+    public func requireIntact(_ tensor: Int) throws {
+        for source in parts[tensor].sources { try reader.requireIntact(source) }
     }
 }
 

@@ -67,6 +67,9 @@ struct StridedArray: Sendable {
         return row > Self.maximumSpanByteCount ? 0 : min(axes[0].count, Self.maximumSpanByteCount / row) * row
     }
 
+    /// Compares the source with its checksum, where it has one.
+    func requireIntact() throws { try (source as? CheckedSource)?.check() }
+
     /// Fills `buffer` with the bytes `range` of the logical order.
     func read(_ range: Range<Int>, into buffer: UnsafeMutableRawBufferPointer) throws {
         guard !range.isEmpty else { return }

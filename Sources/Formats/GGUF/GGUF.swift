@@ -25,18 +25,11 @@ public enum GGUF: CheckpointFormat {
     /// The largest alignment that is written: more than the pages of any system. Every tensor is padded to it.
     static let maximumAlignment = 1 << 16
 
-    /// The largest header that is read of a file that is unpacked from so many bytes: vocabularies become 3 to 6 times
-    /// smaller, and a list of one number takes many times its bytes as text.
-    private static func maximumHeaderByteCount(inPacked byteCount: Int?) -> Int {
-        guard let byteCount else { return maximumHeaderByteCount }
-        let free = 4 << 20
-        return min(maximumHeaderByteCount, 16 * min(byteCount, maximumHeaderByteCount) + free)
-    }
-
     public static func recognizes(_ file: InputFile) throws -> Bool { try file.prefix(4) == magic }
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {
-        try GGUFReader(file, headerByteCount: maximumHeaderByteCount(inPacked: options.packedByteCount))
+        // Packed, vocabularies become 3 to 6 times smaller; and a list of one number takes many times its bytes as text.
+        try GGUFReader(file, headerByteCount: options.headerByteCount(atMost: maximumHeaderByteCount, ratio: 16))
     }
 
     public static func makeWriter(

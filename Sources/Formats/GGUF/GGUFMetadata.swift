@@ -147,7 +147,9 @@ struct GGUFMetadataParser {
     /// No more parts than their numbers, of 16 bits, can say.
     private func checkPart(_ cursor: GGUFCursor, at start: Int) throws {
         let (number, count) = (partNumbers[GGUFMetadata.partKeys.number], partNumbers[GGUFMetadata.partKeys.count])
-        guard count ?? 1 <= UInt64(UInt16.max), number ?? 0 < count ?? .max || number == 0 else {
+        // A count of 0 says that the file is not split.
+        let parts = count.map { max(1, $0) }
+        guard parts ?? 1 <= UInt64(UInt16.max), number ?? 0 < parts ?? .max else {
             throw cursor.error(
                 at: start, expected: "at most 65535 parts, their numbers from 0 to one less than there are",
                 found: "part \(number ?? 0) of \(count.map(String.init) ?? "some")")

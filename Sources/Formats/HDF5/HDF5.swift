@@ -17,7 +17,9 @@ public enum HDF5: CheckpointFormat {
     private static let latestSuperblockVersion = 3
 
     public static func recognizes(_ file: InputFile) throws -> Bool {
-        try signatureOffset(in: file) != nil || KerasArchive.recognizes(file)
+        guard let offset = try signatureOffset(in: file) else { return try KerasArchive.recognizes(file) }
+        // What stands before it is anybody's, but another format's file is that.
+        return try offset == 0 || !FormatRegistry.all.contains { try $0.name != name && $0.recognizes(file) }
     }
 
     /// The signature stands at the start, or behind a user block of 512 bytes times a power of two.
@@ -25,7 +27,9 @@ public enum HDF5: CheckpointFormat {
         var offset = 0
         while offset <= file.byteCount - signature.count {
             if try file.bytes(offset..<offset + signature.count) == signature { return offset }
-            offset = offset == 0 ? 512 : offset * 2
+            let (next, overflow) = offset.multipliedReportingOverflow(by: 2)
+            if overflow { break }
+            offset = offset == 0 ? 512 : next
         }
         return nil
     }

@@ -43,4 +43,6 @@ struct NumPyReader: CheckpointReader {
     }
 
     func granularity(of tensor: Int) -> Int { arrays[tensor].granularity }
+
+    func requireIntact(_ tensor: Int) throws { try arrays[tensor].requireIntact() }
 }

@@ -18,10 +18,6 @@ struct PickleMachine {
     private var argumentsLeft: Int
     private static let freeArguments = 1 << 16
 
-    /// What may be kept at a time, on the stack, in the memo and in the heap together: what 400,000 tensors take, some 40 a
-    /// tensor. Dozens of bytes of memory can stand for one of the pickle.
-    private static let maximumValueCount = 1 << 24
-
     init(_ stream: PickleStream) {
         self.stream = stream
         argumentsLeft = 2 * stream.byteCount + Self.freeArguments
@@ -54,8 +50,8 @@ struct PickleMachine {
             }
             if operation == .stop { break }
             try perform(operation)
-            guard stack.count + memo.count + heap.valueCount <= Self.maximumValueCount else {
-                throw fault("at most \(Self.maximumValueCount) values", "more")
+            guard stack.count + memo.count + heap.valueCount <= stream.maximumValueCount else {
+                throw fault("at most \(stream.maximumValueCount) values", "more")
             }
         }
         let result = try pop()

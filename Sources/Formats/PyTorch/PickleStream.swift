@@ -16,6 +16,11 @@ struct PickleStream {
     private let source: any ByteSource
     private let maximumByteCount: Int
     private let limit: Int
+    /// What may be kept at a time, on the stack, in the memo and in the heap together. Dozens of bytes of memory can stand for
+    /// one of the pickle.
+    let maximumValueCount: Int
+    /// What 400,000 tensors take, some 40 a tensor.
+    private static let mostValues = 1 << 24
     private var buffer: [UInt8] = []
     private var bufferStart = 0
     /// Where the next byte lies in the source.
@@ -24,8 +29,13 @@ struct PickleStream {
     /// - Parameters:
     ///   - source: begins with the pickle, which may end anywhere in it.
     ///   - maximumByteCount: that are read, where fewer than of any pickle.
-    init(_ source: any ByteSource, maximumByteCount: Int = Self.maximumByteCount) {
+    ///   - maximumValueCount: the same of values.
+    init(
+        _ source: any ByteSource, maximumByteCount: Int = Self.maximumByteCount,
+        maximumValueCount: Int = Self.mostValues
+    ) {
         self.source = source
+        self.maximumValueCount = min(maximumValueCount, Self.mostValues)
         self.maximumByteCount = min(maximumByteCount, Self.maximumByteCount)
         limit = min(source.byteCount, self.maximumByteCount)
     }

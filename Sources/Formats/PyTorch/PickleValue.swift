@@ -109,6 +109,8 @@ struct PickleHeap: Sendable {
     private(set) var tensors: [TorchTensor] = []
     /// The storages that are parts of others, by their own keys.
     private var parts = NameMap<Int>()
+    /// The keys of those that are not.
+    private var wholeKeys = NameSet()
     /// What tensors had beside their values, by their positions.
     private var attributes: [Int: PickleValue] = [:]
     /// Bytes of the keys that were set in dictionaries, each time anew.
@@ -220,8 +222,16 @@ struct PickleHeap: Sendable {
         return .storage(storages.count - 1)
     }
 
-    /// A part of a storage by its own key.
-    mutating func part(_ key: String, _ storage: TorchStorage) -> PickleValue {
+    /// All of a storage; nil where its key is that of a part, which PyTorch would take.
+    mutating func whole(_ storage: TorchStorage) -> PickleValue? {
+        _ = wholeKeys.insert(storage.key)
+        return parts[storage.key] == nil ? self.storage(storage) : nil
+    }
+
+    /// A part of a storage by its own key; nil where that is a storage's, which PyTorch would take.
+    mutating func part(_ key: String, _ storage: TorchStorage) -> PickleValue? {
+        _ = wholeKeys.insert(storage.key)
+        guard !wholeKeys.contains(key), parts[storage.key] == nil else { return nil }
         if let known = parts[key] { return .storage(known) }
         parts[key] = storages.count
         valueCount += 4

@@ -13,7 +13,15 @@ struct TorchArchive {
 
     /// What a small member is read for may take dozens of times its bytes in memory, so that not every ratio of deflate is
     /// believed: pickles of real checkpoints have 3 to 6, long lists of one number more. Stored members have 1.
-    private static func believedByteCount(of member: ZipMember) -> Int { 16 * member.storedByteCount + 1 << 20 }
+    private static func believedByteCount(of member: ZipMember) -> Int {
+        16 * min(member.storedByteCount, PickleStream.maximumByteCount) + 1 << 20
+    }
+
+    /// Values take more memory than the bytes that they are made of: pickles of real checkpoints have about one for each byte
+    /// as deflated, or for two as they are.
+    private static func believedValueCount(of member: ZipMember) -> Int {
+        2 * min(member.storedByteCount, PickleStream.maximumByteCount) + 1 << 20
+    }
 
     let folder: String
     let isBigEndian: Bool
@@ -34,8 +42,10 @@ struct TorchArchive {
         let source = Self.source(of: pickles[0], in: archive)
         // First of all: damage shall not be taken for a name that is not allowed.
         if source.byteCount <= PickleStream.maximumByteCount { try (source as? CheckedSource)?.check() }
+        let member = archive.members[pickles[0]]
         pickle = PickleStream(
-            source, maximumByteCount: Self.believedByteCount(of: archive.members[pickles[0]]))
+            source, maximumByteCount: Self.believedByteCount(of: member),
+            maximumValueCount: Self.believedValueCount(of: member))
         try Self.refuseAmbiguousNames(archive)
         try Self.refuseProgram(archive, folder)
         try Self.checkVersion(archive, folder)

@@ -107,6 +107,8 @@ struct TorchContents {
             return nil
         }
         if let text = text(of: value) {
+            // One text may stand in many places.
+            nameBytesLeft -= text.utf8.count
             metadata.append((name, text))
             return nil
         }

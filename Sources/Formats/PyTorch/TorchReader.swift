@@ -152,4 +152,6 @@ struct TorchReader: CheckpointReader {
     }
 
     func granularity(of tensor: Int) -> Int { arrays[tensor].granularity }
+
+    func requireIntact(_ tensor: Int) throws { try arrays[tensor].requireIntact() }
 }

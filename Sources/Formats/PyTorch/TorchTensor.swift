@@ -56,9 +56,15 @@ extension PickleHeap {
             storage.first = first
             storage.partCount = length
             // PyTorch takes what a key stood for first.
-            if let key = view[0].text { return part(key, storage) }
+            if let key = view[0].text {
+                guard let part = part(key, storage) else {
+                    throw fault("a key for each part and each storage", "one for both")
+                }
+                return part
+            }
         }
-        return self.storage(storage)
+        guard let whole = whole(storage) else { throw fault("a key for each part and each storage", "one for both") }
+        return whole
     }
 
     /// What a call of an allowed name gives.

@@ -28,9 +28,10 @@ struct SafetensorsHeader {
 
     /// Reads and checks the header of a file.
     ///
+    /// - Parameter limit: bytes of the largest header that is believed.
     /// - Throws: `CheckpointError`.
-    init(of file: InputFile) throws {
-        let bytes = try Self.headerBytes(of: file)
+    init(of file: InputFile, atMost limit: Int = maximumByteCount) throws {
+        let bytes = try Self.headerBytes(of: file, atMost: limit)
         let parser = try SafetensorsHeaderParser.parse(bytes, file.path)
         entries = parser.entries
         metadata = parser.metadata
@@ -51,7 +52,7 @@ struct SafetensorsHeader {
     /// The header length that opens a file: 8 bytes, unsigned, little-endian.
     static func length(_ bytes: [UInt8]) -> UInt64 { bytes.number(0, UInt64.self) }
 
-    private static func headerBytes(of file: InputFile) throws -> [UInt8] {
+    private static func headerBytes(of file: InputFile, atMost limit: Int) throws -> [UInt8] {
         let prefix = try file.prefix(8)
         guard prefix.count == 8 else {
             throw CheckpointError(
@@ -61,6 +62,11 @@ struct SafetensorsHeader {
         guard length <= UInt64(maximumByteCount) else {
             throw CheckpointError(
                 file.path, .byte(0), expected: "a header of at most \(maximumByteCount) bytes, the format's limit",
+                found: "a header length of \(length)")
+        }
+        guard length <= UInt64(limit) else {
+            throw CheckpointError(
+                file.path, .byte(0), expected: "a header of at most \(limit.inBytes) in a file packed so small",
                 found: "a header length of \(length)")
         }
         guard length <= UInt64(file.byteCount - 8) else {

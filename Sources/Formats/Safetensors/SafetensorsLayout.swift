@@ -30,7 +30,9 @@ enum SafetensorsLayout {
     static func text(keeping header: SafetensorsHeader, _ plan: WritePlan) throws -> [UInt8] {
         let pairs = try metadata(of: plan)
         let wanted = NameMap(pairs)
-        let isSame = header.metadata.count == wanted.count && header.metadata.allSatisfy { wanted[$0.key] == $0.value }
+        let isSame =
+            header.metadata.count == wanted.count
+            && header.metadata.allSatisfy { wanted[$0.key].map { ExactName($0) } == ExactName($0.value) }
         return isSame
             ? header.bytes : try text(header.entries, metadata: pairs, atLeast: header.bytes.count)
     }

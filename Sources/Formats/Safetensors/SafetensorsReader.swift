@@ -9,7 +9,8 @@ struct SafetensorsReader: CheckpointReader {
     private let offsets: [Int]
 
     init(_ file: InputFile, _ options: ReadingOptions = ReadingOptions()) throws {
-        let header = try SafetensorsHeader(of: file)
+        let limit = SafetensorsHeader.maximumByteCount
+        let header = try SafetensorsHeader(of: file, atMost: options.headerByteCount(atMost: limit, ratio: 64))
         if let fault = header.surplus, !options.showsInvalid { throw fault }
         self.file = file
         let (aliases, metadata) = Self.aliases(in: header)

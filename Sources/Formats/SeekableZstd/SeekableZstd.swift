@@ -57,6 +57,8 @@ public enum SeekableZstd<Inner: CheckpointFormat>: CheckpointFormat {
         func granularity(of tensor: Int) -> Int { inner.granularity(of: tensor) }
 
         func contentCheck(of tensor: Int) -> (any ContentCheck)? { inner.contentCheck(of: tensor) }
+
+        func requireIntact(_ tensor: Int) throws { try inner.requireIntact(tensor) }
     }
 }
 

@@ -127,7 +127,9 @@ struct ShardedReader: CheckpointReader {
         var positions = NameMap<Int>()
         for (key, value) in metadata {
             if let known = positions[key] {
-                if entries[known].values.last != value { entries[known].values.append(value) }
+                if entries[known].values.last.map({ ExactName($0) }) != ExactName(value) {
+                    entries[known].values.append(value)
+                }
             } else {
                 positions[key] = entries.count
                 entries.append((key, [value]))
@@ -229,5 +231,9 @@ struct ShardedReader: CheckpointReader {
 
     func contentCheck(of tensor: Int) -> (any ContentCheck)? {
         shards[places[tensor].shard].contentCheck(of: places[tensor].tensor)
+    }
+
+    func requireIntact(_ tensor: Int) throws {
+        try shards[places[tensor].shard].requireIntact(places[tensor].tensor)
     }
 }

@@ -23,6 +23,7 @@ struct ZTensorChecks {
         }
         try checkOverlaps()
         try checkExpansion()
+        try checkSum()
     }
 
     private func fault(_ object: ZTensorManifest.Object, _ expected: String, _ found: String) -> CheckpointError {
@@ -102,6 +103,30 @@ struct ZTensorChecks {
                 throw fault(
                     object, "sparse matrices of at most \(Self.maximumRatio) times their stored bytes",
                     "\(stored.inBytes) stored for a shape of \(object.shape)")
+            }
+        }
+    }
+
+    /// What zstd makes at most of a byte: 128 KiB of a block of 4.
+    private static let maximumZstdRatio = 1 << 15
+
+    /// All tensors together must be countable, and encoded ones possible.
+    private func checkSum() throws {
+        var sum = 0
+        for object in manifest.objects {
+            for part in object.parts {
+                sum = sum.saturatingAdd(part.byteCount)
+                guard sum <= ZTensorManifest.maximumByteCount else {
+                    throw fault(object, "at most \(ZTensorManifest.maximumByteCount) bytes in all tensors", "more")
+                }
+                guard
+                    part.encoding == nil
+                        || part.byteCount <= part.blob.count.saturatingMultiply(Self.maximumZstdRatio)
+                else {
+                    throw fault(
+                        object, "a decoded_length of at most \(Self.maximumZstdRatio) times the stored bytes",
+                        "\(part.byteCount) for \(part.blob.count.inBytes)")
+                }
             }
         }
     }

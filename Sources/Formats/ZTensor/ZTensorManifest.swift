@@ -47,7 +47,7 @@ struct ZTensorManifest: Sendable {
     static let maximumNameByteCount = 1024
     static let maximumRank = 64
     /// Bits of it can be counted.
-    private static let maximumByteCount = Int.max / 64
+    static let maximumByteCount = Int.max / 64
     private static let maximumShardNameByteCount = 64
 
     /// What is wrong with the name of an object, a part or an attribute, or nil.

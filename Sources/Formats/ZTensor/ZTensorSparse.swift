@@ -87,12 +87,17 @@ final class ZTensorSparse: Sendable {
         let rows = range.lowerBound / rowByteCount..<(range.upperBound - 1) / rowByteCount + 1
         var pointers = Stream(self.pointers, of: self, from: rows.lowerBound)
         var start = try pointers.next()
+        guard start <= storedCount else { throw fault("row pointers up to \(storedCount)", "\(start)") }
         var columns = Stream(self.columns, of: self, from: start)
         var values = Stream(self.values, of: self, from: start, elementByteCount: elementByteCount)
         for row in rows {
             let end = try pointers.next()
+            // They were checked, and may be others by now.
+            guard end >= start else { throw fault("row pointers that rise", "\(end) behind \(start)") }
             for _ in start..<end {
-                let place = row * rowByteCount + (try columns.next()) * elementByteCount - range.lowerBound
+                let column = try columns.next()
+                guard column < columnCount else { throw fault("columns below \(columnCount)", "\(column)") }
+                let place = row * rowByteCount + column * elementByteCount - range.lowerBound
                 let element = try values.nextBytes()
                 // The first and the last row may be wanted in part.
                 guard place >= 0, place < range.count else { continue }

@@ -285,6 +285,7 @@ extension BlockEngine {
             }
             return result
         }
+        try table.tensor.requireIntact()
         let order = ids.indices.sorted { (ids[$0], $0) < (ids[$1], $1) }
         let ranges = Parallel.ranges(order.count, parts: 4 * threads)
         try Parallel.forEach(ranges.count, threads: threads) { part in

@@ -101,7 +101,14 @@ struct SourceSurroundings {
         }
         statement.add("other bytes", other, .structureDiffers)
         statement.add("not there", absent, .structureDiffers)
-        return statement.checkedCount == 0 && absent.isEmpty ? nil : statement
+        let known = NameSet(certificate.files.map(\.name))
+        // Into a file nothing comes along.
+        let left =
+            try certificate.isFolder
+            ? CompanionFiles(of: source, changes: [], for: checkpoint.path).copied
+                .filter { isCopied($0) && !known.contains($0) } : []
+        statement.add("did not come along", left, .structureDiffers)
+        return statement.checkedCount == 0 && statement.findings.isEmpty ? nil : statement
     }
 
     /// Whether a conversion copies it; an index is made anew.

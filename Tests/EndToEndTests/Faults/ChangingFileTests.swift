@@ -113,6 +113,67 @@ import Testing
         return numbers.count
     }
 
+    /// A part that is named by the first is opened after it, and its header read before its data.
+    @Test func laterPartsAreNoticedToo() throws {
+        let work = try TemporaryFolder()
+        let (first, second) = (
+            work.path.appending("m-00001-of-00002.gguf"), work.path.appending("m-00002-of-00002.gguf")
+        )
+        func write(_ dimensions: [UInt8], to path: FilePath) throws {
+            // The shape of the last tensor stands before its type (4 bytes) and offset (8), then padding to 32 bytes, then data.
+            var bytes = try TestFiles.bytes(path)
+            let name = try #require(bytes.firstRange(of: Array("t2".utf8)))
+            bytes[name.upperBound + 4] = dimensions[0]
+            bytes[name.upperBound + 12] = dimensions[1]
+            try OutputFile(changing: path).write(at: 0, bytes)
+        }
+        let data = (0..<64).map { UInt8($0) }
+        let header =
+            #"{"t1":{"dtype":"F32","shape":[2,4],"data_offsets":[0,32]},"#
+            + #""t2":{"dtype":"F32","shape":[2,4],"data_offsets":[32,64]}}"#
+        let source = try work.write("a.safetensors", SafetensorsBytes.file(header, data: data))
+        try make("convert", source.string, work.path.appending("m").string, "--to", "gguf", "--shard-size", "32B")
+        for path in [first, second] {
+            let made = try #require(
+                try SystemCall.tree(in: work.path.appending("m")).first {
+                    $0.name.hasSuffix(path.string.suffix(19))
+                })
+            try SystemCall.rename(work.path.appending("m").appending(made.name), to: path, replacing: false)
+        }
+        let target = work.path.appending("x.safetensors")
+        func start(_ orders: [String], log: FilePath? = nil) throws -> AssayTool.Running {
+            try AssayTool.start(
+                ["convert", first.string, target.string, "--certificate", "none", "--threads", "1"],
+                environment: FaultLibrary.environment(under: second, orders, log: log))
+        }
+        func made() throws -> [UInt8]? { try SystemCall.status(target).map { _ in try TestFiles.bytes(target) } }
+        let log = work.path.appending("log")
+        #expect(try start([], log: log).wait().exitCode == 0)
+        let old = try made()
+        let calls = try RecordedCall.all(in: log)
+        let lastLook = try #require(calls.last { $0.name == "stat" }).number
+        SystemCall.removeIfPresent(target)
+        try write([2, 4], to: second)
+        #expect(try start([]).wait().exitCode == 0)
+        let new = try made()
+        #expect(old != new)
+        for call in calls {
+            SystemCall.removeIfPresent(target)
+            try write([4, 2], to: second)
+            let running = try start(["\(call.number)=signal \(SIGSTOP)"])
+            guard running.waitUntilStopped() else { continue }
+            try write([2, 4], to: second)
+            running.send(SIGCONT)
+            let outcome = try running.wait()
+            let result = try made()
+            // The data is the same: it is the header that tells.
+            let isOld = result == old && call.number > lastLook
+            let isWhole = outcome.exitCode == 0 && (isOld || result == new)
+            #expect(isWhole || outcome.exitCode == 4 && result == nil, "\(call.number) \(call.name): \(outcome)")
+        }
+        try Self.trials.record(calls.count)
+    }
+
     @Test(arguments: Change.allCases) func areNoticedUnderAForwardPass(_ change: Change) throws {
         var random = SeededRandom(seed: 4)
         let model = try TestModel()

@@ -413,6 +413,15 @@ private let lengthRejections: [Rejection] = lengths.flatMap { name, length in
         #expect(error?.sentence.contains(words) == true, "\(error?.sentence ?? "")")
     }
 
+    /// A count of 0 says that there are no parts, wherever it stands.
+    @Test(arguments: [["count"], ["count", "no"], ["no", "count"]]) func noPartsAreOneFile(_ keys: [String]) throws {
+        var builder = GGUFBuilder()
+        builder.entries = keys.map { GGUFBuilder.entry("split.\($0)", 2, [0, 0]) }
+        let folder = try TemporaryFolder()
+        let path = try folder.write("x.gguf", builder.bytes)
+        #expect(try Checkpoint.open(path).files == [path])
+    }
+
     /// The only part counts its own.
     @Test(arguments: [(1, true), (2, false), (-1, false)]) func theOnlyPartCountsItsTensors(
         _ count: Int, _ isRight: Bool

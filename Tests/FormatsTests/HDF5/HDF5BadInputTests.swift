@@ -162,6 +162,33 @@ import Testing
         #expect(try !HDF5.recognizes(InputFile(folder.path.appending("empty.h5"))))
     }
 
+    /// A file that another format's programs read is not what lies behind its header.
+    @Test func aUserBlockIsNoOtherFormatsFile() throws {
+        let folder = try TemporaryFolder()
+        let bytes = try Self.golden("types.h5")
+        let entry = GGUFBuilder.entry("general.alignment", 4, UInt32(2048).littleEndianBytes)
+        var builder = GGUFBuilder()
+        builder.entries = [entry]
+        builder.tensors = [GGUFBuilder.tensor("t", [2])]
+        builder.alignment = 2048
+        builder.data = bytes
+        let path = folder.path.appending("x.gguf")
+        try Self.write(builder.bytes, path)
+        #expect(try !HDF5.recognizes(InputFile(path)))
+        #expect(try Checkpoint.reader(of: path, ReadingOptions()).contents.formatName == GGUF.name)
+    }
+
+    /// Files of more bytes than half of what 63 bits count.
+    @Test func theSignatureIsLookedForInTheLongestFile() throws {
+        struct Endless: ByteSource {
+            let byteCount = Int.max
+            func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+                buffer.initializeMemory(as: UInt8.self, repeating: 1)
+            }
+        }
+        #expect(try !HDF5.recognizes(InputFile("/none", holding: Endless())))
+    }
+
     // MARK: H04, H09, H10, H12
 
     @Test func linksOutOfTheFileAreNamedAndNotFollowed() throws {

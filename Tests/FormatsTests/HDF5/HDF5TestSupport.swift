@@ -40,7 +40,7 @@ enum HDF5Tests {
         var pieces: [(tensor: Int, range: Range<Int>)] = []
         for (index, tensor) in plan.tensors.enumerated() where tensor.aliasOf == nil {
             let step = pieceByteCount(
-                target: target, units: [tensor.elementType.unitByteCount, writer.granularity(of: index)])
+                target: target, units: [tensor.elementType.unitByteCount, writer.granularity(of: index)], preferred: 0)
             for start in stride(from: 0, to: tensor.byteCount, by: step) {
                 pieces.append((index, start..<min(start + step, tensor.byteCount)))
             }

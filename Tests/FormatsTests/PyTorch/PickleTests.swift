@@ -299,8 +299,30 @@ import Testing
         let reader = try open("U\\x01a\(part(1, "K\\x02\\x85"))U\\x01b\(part(3, "K\\x02\\x85"))")
         #expect(reader.contents.tensors[1].aliasOf == "a")
         #expect(try reader.bytes(of: 1) == Array(4..<12))
+        // One key for a part and a storage: PyTorch would take what it stood for first.
+        let whole = Self.tensor(
+            storage: "(U\\x07storagectorch\nFloatStorage\nU\\x01vU\\x03cpuK\\x06NtQ", sizes: "K\\x02\\x85",
+            strides: "K\\x01\\x85")
+        for pickle in ["U\\x01a\(whole)U\\x01b", "U\\x01b\(part(1, "K\\x02\\x85"))U\\x01a\(whole)U\\x01c"] {
+            let both = #expect(throws: CheckpointError.self) { try open(pickle + part(1, "K\\x02\\x85")) }
+            #expect(both?.description.contains("found one for both") == true, "\(both?.description ?? "none")")
+        }
         let error = #expect(throws: CheckpointError.self) { try open("U\\x01a\(part(1, "K\\x03\\x85"))") }
         #expect(error?.description.contains("its storage of 2 elements") == true, "\(error?.description ?? "none")")
+    }
+
+    /// Metadata is counted in bytes, wherever it stands.
+    @Test func oneTextMayNotStandForMuch() throws {
+        func pickle(_ count: Int) -> [UInt8] {
+            let text = Self.bytes("}(K\\x00X\\xa0\\x86\\x01\\x00") + Array(repeating: 0x61, count: 100_000)
+            let others = (1..<count).flatMap {
+                Self.bytes("M") + [UInt8($0 & 0xFF), UInt8($0 >> 8)] + Self.bytes("h\\x00")
+            }
+            return text + Self.bytes("q\\x00") + others + Self.bytes("u.")
+        }
+        #expect(try open(pickle(20)).metadata.count == 20)
+        let error = #expect(throws: CheckpointError.self) { try open(pickle(3000)) }
+        #expect(error?.description.contains("by containers that stand in many places") == true)
     }
 
     @Test func aPickleMayNotKeepMoreValuesThanAnyModelHas() throws {
@@ -368,9 +390,19 @@ import Testing
             // Deflate makes a thousandth of such members; in memory they take dozens of times their bytes.
             (
                 [
-                    .deflated("x/data.pkl", Self.bytes("}U\\x01w]") + Array(repeating: 0x29, count: 3 << 20)),
+                    .deflated("x/data.pkl", Self.bytes("]B\\x00\\x00\\x30\\x00") + Array(repeating: 0, count: 3 << 20)),
                     .init("x/version", Array("3".utf8)),
                 ], "a pickle of at most"
+            ),
+            // Beside what does not become smaller, too.
+            (
+                [
+                    .deflated(
+                        "x/data.pkl",
+                        Self.bytes("]B\\xa0\\x86\\x01\\x00") + SeededBytes.random(100_000, seed: 3)
+                            + Array(repeating: 0x4E, count: 1_600_000)),
+                    .init("x/version", Array("3".utf8)),
+                ], "values"
             ),
             (
                 [

@@ -129,6 +129,34 @@ enum ZTensorGoldens {
         ])
     }
 
+    /// Objects that are all in a shard of which the file only says how long it is.
+    private static func sharded(_ objects: [(name: String, layout: String, byteCount: UInt64)]) -> [UInt8] {
+        let shard = map([
+            ("size", .unsigned(1 << 62)), ("digest", .text("sha256:" + String(repeating: "0", count: 64))),
+        ])
+        return file(
+            manifest: map([
+                ("shards", map([("s", shard)])),
+                (
+                    "objects",
+                    map(
+                        objects.map { object in
+                            let part = map([
+                                ("dtype", .text("u8")), ("shard", .text("s")),
+                                ("blob", .array([.unsigned(4096), .unsigned(object.byteCount)])),
+                            ])
+                            return (
+                                object.name,
+                                map([
+                                    ("layout", .text(object.layout)), ("shape", .array([.unsigned(object.byteCount)])),
+                                    ("parts", map([("data", part)])),
+                                ])
+                            )
+                        })
+                ),
+            ]))
+    }
+
     static let strange: [(words: String, bytes: [UInt8])] = [
         ("'gguf.q4_0/1'", file("gguf.q4_0/1", [32], "u8")),
         ("'zt.mx/1'", file("zt.mx/1", [8], "u8")),
@@ -143,6 +171,12 @@ enum ZTensorGoldens {
             "'decoded_length' to be a number below 2^63",
             file("x", [9], "f32", [("encoding", .text("none")), ("decoded_length", .unsigned(.max))])
         ),
+        (
+            "decoded_length of at most 32768 times the stored bytes",
+            file("x", [9], "f32", [("encoding", .text("zt.zstd-seekable/1")), ("decoded_length", .unsigned(1 << 50))])
+        ),
+        ("bytes in all tensors", sharded([("a", "other/1", 1 << 61)])),
+        ("bytes in all tensors", sharded((0..<20).map { ("t\($0)", "dense", 1 << 53) })),
         ("a blob inside the file", file("dense", [8], "u8", blob: [4096, .max])),
         ("to end by byte", file("dense", [8], "u8", blob: [4096, 1 << 62])),
         ("product fits 64 bits", file("dense", [1 << 32, 1 << 32], "u8")),
@@ -209,6 +243,22 @@ enum ZTensorGoldens {
         let outcome = try AssayTool.run(
             ["inspect", path.string], limits: AssayTool.Limits(byteCount: 120_000_000, seconds: 1))
         #expect(outcome.exitCode == 0, "\(outcome.exitCode) \(outcome.errors)")
+    }
+
+    /// Somebody writes other indices into the file after they were checked.
+    @Test(arguments: [0x7F, 0x00, 0x01]) func indicesThatChangedAreNotBelieved(_ value: UInt8) throws {
+        let folder = try TemporaryFolder()
+        let bytes = try TestFiles.bytes(ZTensorGoldens.folder.appending("sparse.zt"))
+        let path = try folder.write("x.zt", bytes)
+        let reader = try Checkpoint.open(path).reader
+        let tensors = reader.contents.tensors.indices
+        let before = tensors.map { try? reader.bytes(of: $0) }
+        #expect(before.contains { $0 != nil })
+        let manifest = try #require(try ZTensorFile.footer(of: InputFile(path))).manifest
+        let changed = [UInt8](repeating: value, count: manifest.lowerBound - 4096)
+        try OutputFile(changing: path).write(at: 4096, changed)
+        // Anything but a crash, and nothing of what was there.
+        for index in tensors where before[index] != nil { #expect((try? reader.bytes(of: index)) != before[index]) }
     }
 
     @Test func theirValidTwinIsRead() throws {
