@@ -81,9 +81,15 @@ public protocol CheckpointWriter: Sendable {
     /// Completes the file after the last piece. `digests` are the SHA-256 of the bytes of every tensor of the plan
     /// (an alias has its target's).
     func finish(digests: [Digest]) throws
+
+    /// What the file was made to begin with, where nothing in the format tells whether that is what lies there; nil where
+    /// something does.
+    var header: (byteCount: Int, digest: Digest)? { get }
 }
 
 extension CheckpointWriter {
+    public var header: (byteCount: Int, digest: Digest)? { nil }
+
     /// Any length will do.
     public func granularity(of tensor: Int) -> Int { 0 }
 }

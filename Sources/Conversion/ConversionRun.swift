@@ -186,6 +186,7 @@ extension ConversionPlan {
         try writer.finish(digests: digests ?? [])
         let written = clock.now
         try output.synchronize()
+        if options.verifies { try requireHeader(writer, in: path) }
         seconds.converting += (written - begin) / .seconds(1)
         seconds.flushing += (clock.now - written) / .seconds(1)
         let byteCount = try SystemCall.status(path)?.byteCount ?? 0
@@ -291,6 +292,15 @@ extension ConversionPlan {
             progress(info.byteCount)
         }
         return reader.contents.metadata
+    }
+
+    /// Values of metadata that are not text, which formats list anew when they are read, stand in the header.
+    private func requireHeader(_ writer: any CheckpointWriter, in path: FilePath) throws {
+        guard let header = writer.header else { return }
+        let file = try InputFile(path)
+        guard file.byteCount >= header.byteCount,
+            try file.bytes(0..<header.byteCount).withUnsafeBytes({ Digest.of($0) }) == header.digest
+        else { throw readOtherwise("its header") }
     }
 
     /// All that a file says beside the bytes of its tensors: names and what shares their bytes, metadata.

@@ -18,6 +18,7 @@ struct FlatWriter: CheckpointWriter {
     let pieceOrder = PieceOrder.any
     private let output: OutputFile
     private let offsets: [Int?]
+    let header: (byteCount: Int, digest: Digest)?
 
     /// - Parameters:
     ///   - header: what the file begins with.
@@ -27,6 +28,7 @@ struct FlatWriter: CheckpointWriter {
     init(header: [UInt8], offsets: [Int?], byteCount: Int, _ output: OutputFile) throws {
         self.output = output
         self.offsets = offsets
+        self.header = (header.count, header.withUnsafeBytes { Digest.of($0) })
         try output.makeRoom(byteCount)
         try output.write(at: 0, header)
     }

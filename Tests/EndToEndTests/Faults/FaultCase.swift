@@ -45,6 +45,9 @@ struct FaultCase: Sendable, CustomTestStringConvertible {
             "over a file", ["convert", "@/a.safetensors", "@/b.safetensors", "--overwrite"], "b.safetensors",
             after: [["convert", "@/a.safetensors", "@/b.safetensors", "--dtype", "f16"]]),
         FaultCase(
+            "from gguf", ["convert", "@/b.gguf", "@/c.gguf"], "c.gguf",
+            after: [["quantize", "@/a.safetensors", "@/b.gguf", "--scheme", "q8_0", "--include", "*"]]),
+        FaultCase(
             "quantize", ["quantize", "@/a.safetensors", "@/b.safetensors", "--scheme", "int8", "--include", "*"],
             "b.safetensors"),
         FaultCase(
