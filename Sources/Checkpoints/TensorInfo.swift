@@ -20,6 +20,11 @@ public struct TensorInfo: Sendable, Equatable {
         self.byteCount = byteCount
         self.aliasOf = aliasOf
     }
+
+    /// Whether both have one shape and element type, whatever their names.
+    package func isShaped(like other: TensorInfo) -> Bool {
+        shape == other.shape && elementType == other.elementType
+    }
 }
 
 /// What a checkpoint holds, known from its header alone.

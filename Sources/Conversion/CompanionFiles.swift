@@ -61,9 +61,8 @@ public struct CompanionFiles: Sendable {
         var left: [String] = []
         for (name, isFile) in tree where !own(name) {
             let inner = Self.innerFolder(of: name)
-            let isPart =
-                !(inner.map { made.contains($0) } ?? false)
-                && (!Self.isWeight(name) || inner.map { modules.contains($0) } ?? false)
+            func isIn(_ folders: NameSet) -> Bool { inner.map { folders.contains($0) } ?? false }
+            let isPart = !isIn(made) && (!Self.isWeight(name) || isIn(modules))
             // Texts for people may be missing.
             if !isFile, isPart, !name.lowercased().hasSuffix(".md") {
                 try Self.refuseDanglingLink(folder.appending(name))

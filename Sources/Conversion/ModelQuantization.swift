@@ -35,9 +35,9 @@ public struct ModelQuantization: Sendable {
         try exceptions.requireMatches(among: names, option: "--keep", noun: "tensor")
         let candidates = try Self.candidates(
             source, logical, configuration, options: options, exceptions: exceptions)
-        if case .integers = scheme { try Self.requireUnquantized(configuration, source) }
         switch scheme {
         case .integers(let scheme):
+            try Self.requireUnquantized(configuration, source)
             let integers = try QuantizationError.naming(source.path.forDisplay) {
                 try QuantizationPlan(scheme, weights: candidates, options: quantization)
             }

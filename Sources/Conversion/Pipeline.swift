@@ -30,7 +30,7 @@ struct Pipeline {
         let runs = steps.indices.map {
             StepRun(
                 pieces: pieces(of: $0), check: reader.contentCheck(of: steps[$0].source),
-                outputCount: steps[$0].outputs.count)
+                takesDigests: takesDigests, outputCount: steps[$0].outputs.count)
         }
         let units = units(of: runs)
         let commits = Turnstile()
@@ -60,8 +60,8 @@ struct Pipeline {
     /// The state of one step while its pieces run.
     private final class StepRun: Sendable {
         let pieces: [StepPiece]
-        /// Whether the source says of its bytes what they must be.
-        let isChecked: Bool
+        /// Whether the source must pass by in order, or be read for that: for its digest, or what it says of its bytes.
+        let followsSource: Bool
         let turns = Turnstile()
         let state: Mutex<State>
 
@@ -74,9 +74,9 @@ struct Pipeline {
             var findings = StepFindings()
         }
 
-        init(pieces: [StepPiece], check: (any ContentCheck)?, outputCount: Int) {
+        init(pieces: [StepPiece], check: (any ContentCheck)?, takesDigests: Bool, outputCount: Int) {
             self.pieces = pieces
-            isChecked = check != nil
+            followsSource = takesDigests || check != nil
             state = Mutex(State(check: check, outputs: Array(repeating: DigestHasher(), count: outputCount)))
         }
     }
@@ -124,7 +124,7 @@ struct Pipeline {
         var wasDelivered = false
         let findings = try steps[step].process(run.pieces[piece], reader) { delivery in
             wasDelivered = true
-            if takesDigests || run.isChecked {
+            if run.followsSource {
                 try run.turns.pass(piece) { run.state.withLock { take(delivery, steps[step].isCopy, &$0) } }
             }
             try write(step, delivery, commitNumber, commits)
@@ -159,8 +159,7 @@ struct Pipeline {
         state.findings.quantization = steps[step].figures(state.findings.errors)
         let passedBy = state.tookSource || steps[step].sourceByteCount == 0
         if passedBy { try state.check?.finish() }
-        // What was not read in order is read for its digest, or for what the file says of it.
-        let separate = passedBy || !(takesDigests || run.isChecked) ? nil : try reader.digest(of: steps[step].source)
+        let separate = try run.followsSource && !passedBy ? reader.digest(of: steps[step].source) : nil
         guard takesDigests else {
             return StepResult(
                 sourceDigest: nil, outputDigests: Array(repeating: nil, count: state.outputs.count),

@@ -18,9 +18,13 @@ struct SideFile: Sendable {
     func write(into folder: FilePath) throws -> Digest {
         let output = try OutputFile(creating: folder.appending(name))
         var hasher = DigestHasher()
-        try forEachPiece { offset, bytes in
+        func write(_ offset: Int, _ bytes: [UInt8]) throws {
             bytes.withUnsafeBytes { hasher.update($0) }
             try output.write(at: offset, bytes)
+        }
+        switch content {
+        case .text(let text): try write(0, Array(text.utf8))
+        case .copy(let path): try InputFile(path).forEachPiece(write)
         }
         try output.synchronize()
         return hasher.finalize()
@@ -28,15 +32,9 @@ struct SideFile: Sendable {
 
     /// SHA-256 of what is to be in it.
     func digest() throws -> Digest {
-        var hasher = DigestHasher()
-        try forEachPiece { _, bytes in bytes.withUnsafeBytes { hasher.update($0) } }
-        return hasher.finalize()
-    }
-
-    private func forEachPiece(_ body: (_ offset: Int, _ bytes: [UInt8]) throws -> Void) throws {
         switch content {
-        case .text(let text): try body(0, Array(text.utf8))
-        case .copy(let path): try InputFile(path).forEachPiece(body)
+        case .text(let text): Digest.of(text)
+        case .copy(let path): try InputFile(path).digest()
         }
     }
 }

@@ -17,8 +17,7 @@ extension Checkpoint {
             return try openIndex(
                 folder.appending(name), options, folder: folder, beside: chosen.names, others: groups)
         }
-        let before = try SystemCall.status(folder.appending(name))
-        let (reader, files, statuses) = try openParts(folder.appending(name), options, before)
+        let (reader, files, statuses) = try openParts(folder.appending(name), options)
         let warnings =
             unread(groups, chosen.formatName, files, in: folder)
             + unread(chosen.indexNames + chosen.names, beside: name, files, in: folder)

@@ -54,8 +54,7 @@ public struct Checkpoint: Sendable {
     }
 
     private static func openFile(_ path: FilePath, _ options: ReadingOptions) throws -> Checkpoint {
-        let before = try SystemCall.status(path)
-        let (reader, files, statuses) = try openParts(path, options, before)
+        let (reader, files, statuses) = try openParts(path, options)
         return Checkpoint(
             path: path, reader: reader, files: files, index: nil, folder: nil,
             warnings: (files.count == 1 ? loneness(of: path) : []) + reader.contents.warnings,
@@ -82,10 +81,11 @@ public struct Checkpoint: Sendable {
 
     /// A file, with the others where it says that it is one of several.
     ///
-    /// - Parameter before: the file's status before it was opened; those of the others are taken before they are, too.
+    /// - Returns: also the status of each before it was opened.
     static func openParts(
-        _ path: FilePath, _ options: ReadingOptions, _ before: SystemCall.Status?
+        _ path: FilePath, _ options: ReadingOptions
     ) throws -> (reader: any CheckpointReader, files: [FilePath], statuses: [SystemCall.Status?]) {
+        let before = try SystemCall.status(path)
         let reader = try reader(of: path, options)
         guard let part = reader.contents.part else {
             let others = reader.contents.otherFiles
@@ -158,8 +158,8 @@ public struct Checkpoint: Sendable {
 
     // MARK: Changes
 
-    /// Does something with what is read of this checkpoint. Where a file of it (its configuration too) is changed meanwhile, neither what comes of
-    /// that nor what is found wrong can be trusted.
+    /// Does something with what is read of this checkpoint. Where a file of it, its configuration too, is changed meanwhile,
+    /// neither what comes of that nor what is found wrong can be trusted.
     ///
     /// - Throws: `SystemError` where a file is not what was opened: not the same, or not of the same size and time of change;
     ///   else what `body` throws.

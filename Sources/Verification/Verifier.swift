@@ -1,8 +1,8 @@
 import AssayCheckpoints
 import AssayConversion
 import AssayFormats
-import AssayQuantization
 import AssayModels
+import AssayQuantization
 
 /// Checks a checkpoint against its certificate, its container's own digests, and its source.
 public struct Verifier {

@@ -24,14 +24,9 @@ public enum HDF5: CheckpointFormat {
 
     /// The signature stands at the start, or behind a user block of 512 bytes times a power of two.
     private static func signatureOffset(in file: InputFile) throws -> Int? {
-        var offset = 0
-        while offset <= file.byteCount - signature.count {
-            if try file.bytes(offset..<offset + signature.count) == signature { return offset }
-            let (next, overflow) = offset.multipliedReportingOverflow(by: 2)
-            if overflow { break }
-            offset = offset == 0 ? 512 : next
-        }
-        return nil
+        let places = [0] + (9..<63).map { 1 << $0 }
+        return try places.prefix { $0 <= file.byteCount - signature.count }
+            .first { try file.bytes($0..<$0 + signature.count) == signature }
     }
 
     public static func open(_ file: InputFile, _ options: ReadingOptions) throws -> any CheckpointReader {

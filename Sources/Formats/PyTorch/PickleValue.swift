@@ -216,26 +216,21 @@ struct PickleHeap: Sendable {
         }
     }
 
-    mutating func storage(_ storage: TorchStorage) -> PickleValue {
+    /// A storage, or a part of it by a key of its own: what that key stood for first, as PyTorch takes it.
+    ///
+    /// - Returns: nil where a key is a storage's and a part's, of which PyTorch would take one.
+    mutating func storage(_ storage: TorchStorage, partKey: String?) -> PickleValue? {
+        _ = wholeKeys.insert(storage.key)
+        guard parts[storage.key] == nil else { return nil }
+        if let partKey {
+            guard !wholeKeys.contains(partKey) else { return nil }
+            if let known = parts[partKey] { return .storage(known) }
+            parts[partKey] = storages.count
+            valueCount += 4
+        }
         storages.append(storage)
         valueCount += 2
         return .storage(storages.count - 1)
-    }
-
-    /// All of a storage; nil where its key is that of a part, which PyTorch would take.
-    mutating func whole(_ storage: TorchStorage) -> PickleValue? {
-        _ = wholeKeys.insert(storage.key)
-        return parts[storage.key] == nil ? self.storage(storage) : nil
-    }
-
-    /// A part of a storage by its own key; nil where that is a storage's, which PyTorch would take.
-    mutating func part(_ key: String, _ storage: TorchStorage) -> PickleValue? {
-        _ = wholeKeys.insert(storage.key)
-        guard !wholeKeys.contains(key), parts[storage.key] == nil else { return nil }
-        if let known = parts[key] { return .storage(known) }
-        parts[key] = storages.count
-        valueCount += 4
-        return self.storage(storage)
     }
 
     mutating func tensor(_ tensor: TorchTensor) -> PickleValue {

@@ -49,22 +49,19 @@ extension PickleHeap {
             throw fault("a storage's class, key, device and count", items[1...4].map(\.kind).joined(separator: ", "))
         }
         var storage = TorchStorage(key: key, elementType: type, count: count)
+        var partKey: String?
         if items.count > 5, let view = tuple(items[5]) {
             guard view.count == 3, let first = view[1].int, let length = view[2].int, first >= 0, length >= 0,
                 first <= count, length <= count - first
             else { throw fault("a part inside the storage of \(count) elements", "another") }
             storage.first = first
             storage.partCount = length
-            // PyTorch takes what a key stood for first.
-            if let key = view[0].text {
-                guard let part = part(key, storage) else {
-                    throw fault("a key for each part and each storage", "one for both")
-                }
-                return part
-            }
+            partKey = view[0].text
         }
-        guard let whole = whole(storage) else { throw fault("a key for each part and each storage", "one for both") }
-        return whole
+        guard let value = self.storage(storage, partKey: partKey) else {
+            throw fault("a key for each part and each storage", "one for both")
+        }
+        return value
     }
 
     /// What a call of an allowed name gives.

@@ -249,12 +249,6 @@ extension Certificate.Transform {
     fileprivate var hasFigures: Bool { tally != ConversionTally() || quantization != nil }
 }
 
-extension TensorInfo {
-    func isShaped(like other: TensorInfo) -> Bool {
-        shape == other.shape && elementType == other.elementType
-    }
-}
-
 /// The tensors of a source, followed by those that mappings make of them.
 private struct MappedTensors {
     private let source: Checkpoint
